@@ -1,0 +1,23 @@
+//! One exact total over arrays that lie on many machines, on whatever
+//! processors those machines have.
+//!
+//! A sum is carried as an exact integer state ([`Partial`]), so merging has no
+//! order: the answer has the same bits from any set of machines, CPU cores and
+//! GPUs, also when nodes die on the way. `docs/architecture.md` is the map of
+//! this crate, `docs/numerics.md` the reasons and bounds.
+
+// Core: no I/O, no clock, no features.
+pub mod backend;
+pub mod dtype;
+pub mod ledger;
+pub mod manifest;
+pub mod op;
+pub mod partial;
+pub mod reduction;
+pub mod shard;
+pub mod value;
+
+pub use dtype::{ByteOrder, DType, Layout, MemoryOrder};
+pub use op::{Op, Spec};
+pub use partial::Partial;
+pub use value::Value;

@@ -9,6 +9,7 @@ use crate::op::Spec;
 use crate::partial::Partial;
 
 pub mod cpu;
+pub mod reference;
 
 /// What kind of processor a backend runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -5,6 +5,5 @@
 //! rounded number; rounding happens in `finish` alone.
 
 pub mod limbs;
-pub mod reference;
 pub mod round;
 pub mod sum;

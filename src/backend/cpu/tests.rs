@@ -2,7 +2,7 @@
 //! `tests/cpu.rs`.
 
 use super::*;
-use crate::reduction::reference;
+use crate::backend::reference;
 
 fn bytes(count: u32) -> Vec<u8> {
     (0..count).flat_map(|i| (i as f32 * 0.37).to_le_bytes()).collect()

@@ -2,10 +2,10 @@
 //!
 //! Backends are tested against it and adapters are examined with it at start.
 
-use super::sum::Sum;
 use crate::dtype::{ByteOrder, Layout};
 use crate::op::{Op, Spec};
 use crate::partial::Partial;
+use crate::reduction::sum::Sum;
 
 /// Reduces `bytes`, a run of whole elements, one element at a time.
 ///

@@ -1,0 +1,13 @@
+//! Files and streams as sources: every way in which they go right or wrong.
+#![cfg(feature = "files")]
+
+#[path = "source/change.rs"]
+mod change;
+#[path = "source/files.rs"]
+mod files;
+#[path = "source/fixture.rs"]
+mod fixture;
+#[path = "source/recorded.rs"]
+mod recorded;
+#[path = "source/stream.rs"]
+mod stream;

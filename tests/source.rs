@@ -1,5 +1,6 @@
 //! Files and streams as sources: every way in which they go right or wrong.
 #![cfg(feature = "files")]
+#![expect(clippy::unwrap_used, reason = "a test whose steps fail has failed")]
 
 #[path = "source/change.rs"]
 mod change;

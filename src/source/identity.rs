@@ -69,6 +69,7 @@ pub fn changed(name: &str, what: &str) -> ShardError {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test whose steps fail has failed")]
 mod tests {
     use super::*;
 

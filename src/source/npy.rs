@@ -266,4 +266,5 @@ fn field(problem: impl Into<String>) -> HeaderError {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test whose steps fail has failed")]
 mod tests;

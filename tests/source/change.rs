@@ -37,7 +37,8 @@ fn truncate(path: &Path, bytes: u64) {
 
 #[test]
 fn a_change_between_opening_and_verifying_is_an_error() {
-    let changes: [(&str, fn(&Path)); 6] = [
+    type Change = (&'static str, fn(&Path));
+    let changes: [Change; 6] = [
         ("from 800128 to 700000 bytes", |path| truncate(path, 700_000)),
         ("from 800128 to 0 bytes", |path| truncate(path, 0)),
         ("from 800128 to 800129 bytes", |path| {
@@ -192,7 +193,7 @@ fn other_bus_errors_still_end_the_program() {
             for _time in 0..2 {
                 // SAFETY: sends a signal to this process, whose end is the
                 // point.
-                unsafe { libc::kill(libc::getpid(), libc::SIGBUS) };
+                unsafe { libc::raise(libc::SIGBUS) };
             }
         }
         Ok("fault") => {

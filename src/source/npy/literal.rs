@@ -182,6 +182,7 @@ impl Parser<'_> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test whose steps fail has failed")]
 mod tests {
     use proptest::prelude::*;
 

@@ -17,6 +17,12 @@ pub mod reduction;
 pub mod shard;
 pub mod value;
 
+// Edges.
+#[cfg(feature = "files")]
+mod os;
+#[cfg(feature = "files")]
+pub mod source;
+
 pub use dtype::{ByteOrder, DType, Layout, MemoryOrder};
 pub use op::{Op, Spec};
 pub use partial::Partial;

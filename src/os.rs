@@ -1,0 +1,21 @@
+//! Every call to the operating system that the standard library does not make
+//! for us, with arms for Linux, macOS and Windows.
+//!
+//! * `file`: opening without hanging, positional reads, identities, and paths
+//!   as bytes.
+//! * `mapping`: a range of a file as memory, safe to read while the file
+//!   shrinks. Linux and macOS have it; elsewhere nothing is mapped, and callers
+//!   read instead.
+
+#[cfg_attr(unix, path = "os/unix.rs")]
+#[cfg_attr(windows, path = "os/windows.rs")]
+mod file;
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+mod file_system;
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+mod guard;
+#[cfg_attr(not(any(target_os = "linux", target_vendor = "apple")), path = "os/no_mapping.rs")]
+mod mapping;
+
+pub use file::{identity, open_regular, path_bytes, path_from_bytes, read_at};
+pub use mapping::Mapping;

@@ -1,0 +1,161 @@
+//! Files of this machine as shards.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::dtype::Layout;
+use crate::manifest::{Entry, File, FileIdentity, Manifest};
+use crate::os::{self, Mapping};
+use crate::shard::{Shard, ShardError};
+
+use super::identity;
+use super::mapped::MappedShard;
+use super::positional::PositionalShard;
+
+/// The most files that are kept open for their next entry. Files of shards in
+/// use are open besides.
+pub const OPEN_FILES_MAX: usize = 32;
+
+/// How the bytes of a file come into memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// By mapping the range of an entry, where that is safe: on local file
+    /// systems of Linux and macOS. Elsewhere as [`Access::Positional`]. About
+    /// twice as fast for files in the page cache. Sets a handler for SIGBUS, so
+    /// it is a choice for programs and not for libraries inside of others.
+    Mapped,
+    /// By reading into the caller's block.
+    Positional,
+}
+
+/// Opens the entries of manifests that [`open`](super::open) has made on this
+/// machine.
+///
+/// Shards of one file share one open file. At most [`OPEN_FILES_MAX`] stay open
+/// between shards, the least recently used is closed first.
+#[derive(Debug)]
+pub struct LocalFiles {
+    access: Access,
+    /// The most recently used last.
+    open: Mutex<Vec<Arc<OpenFile>>>,
+}
+
+impl LocalFiles {
+    /// No file is open yet.
+    pub fn new(access: Access) -> LocalFiles {
+        LocalFiles { access, open: Mutex::new(Vec::new()) }
+    }
+
+    /// The elements of `entry`, one of `manifest`. Mapped ones take addresses
+    /// as long as the shard lives, and memory only as the system has it to
+    /// spare.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or is not in the state that the manifest
+    /// describes.
+    pub fn shard(&self, manifest: &Manifest, entry: &Entry) -> Result<Arc<dyn Shard>, ShardError> {
+        let described = manifest.file(entry);
+        let file = self.file(described)?;
+        let range = FileRange {
+            layout: described.layout,
+            elements: entry.len(),
+            start_bytes: described.data_offset_bytes
+                + entry.elements.start * described.layout.dtype.size_bytes() as u64,
+            file,
+        };
+        if self.access == Access::Mapped
+            && let Ok(bytes) = usize::try_from(range.bytes())
+            && let Ok(mapping) = Mapping::new(&range.file.file, range.start_bytes, bytes)
+        {
+            return Ok(Arc::new(MappedShard::new(range, mapping)));
+        }
+        Ok(Arc::new(PositionalShard::new(range)))
+    }
+
+    /// The file, open and in the state described.
+    fn file(&self, described: &File) -> Result<Arc<OpenFile>, ShardError> {
+        let file = match self.kept(described) {
+            Some(file) => file,
+            None => Arc::new(OpenFile::open(described)?),
+        };
+        file.check()?;
+        self.keep(&file);
+        Ok(file)
+    }
+
+    /// The file, if it is open already.
+    fn kept(&self, described: &File) -> Option<Arc<OpenFile>> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.iter().find(|file| file.is(&described.path, &described.identity)).cloned()
+    }
+
+    /// Makes `file` the most recently used one.
+    fn keep(&self, file: &Arc<OpenFile>) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|other| !other.is(&file.path_bytes, &file.identity));
+        if open.len() == OPEN_FILES_MAX {
+            open.remove(0);
+        }
+        open.push(Arc::clone(file));
+    }
+}
+
+/// A file that is open, and the state that it should be in.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    pub(super) name: String,
+    pub(super) file: fs::File,
+    path: PathBuf,
+    path_bytes: Vec<u8>,
+    identity: FileIdentity,
+}
+
+impl OpenFile {
+    fn open(described: &File) -> Result<OpenFile, ShardError> {
+        let name = described.name();
+        let unreadable =
+            |what: String| ShardError::unreadable(format!("'{name}' could not be opened: {what}"));
+        let path = os::path_from_bytes(&described.path)
+            .ok_or_else(|| unreadable("its path is not valid here".to_owned()))?;
+        let file = match os::open_regular(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(identity::changed(&name, "it was removed or renamed"));
+            }
+            Err(error) => return Err(unreadable(error.to_string())),
+        };
+        Ok(OpenFile {
+            file,
+            path,
+            path_bytes: described.path.clone(),
+            identity: described.identity,
+            name,
+        })
+    }
+
+    fn is(&self, path_bytes: &[u8], identity: &FileIdentity) -> bool {
+        self.path_bytes == path_bytes && self.identity == *identity
+    }
+
+    /// # Errors
+    /// The file is not in the state that it should be in.
+    pub(super) fn check(&self) -> Result<(), ShardError> {
+        identity::check(&self.name, &self.path, &self.file, &self.identity)
+    }
+}
+
+/// Where the elements of one entry lie.
+#[derive(Debug)]
+pub(super) struct FileRange {
+    pub(super) file: Arc<OpenFile>,
+    pub(super) layout: Layout,
+    pub(super) elements: u64,
+    pub(super) start_bytes: u64,
+}
+
+impl FileRange {
+    pub(super) fn bytes(&self) -> u64 {
+        self.elements * self.layout.dtype.size_bytes() as u64
+    }
+}

@@ -9,13 +9,16 @@
 // Core: no I/O, no clock, no features.
 pub mod backend;
 pub mod dtype;
+pub mod engine;
 pub mod ledger;
 pub mod manifest;
 pub mod op;
 pub mod partial;
+pub mod placement;
 pub mod reduction;
 pub mod shard;
 pub mod value;
+pub mod wire;
 
 // Edges.
 #[cfg(feature = "files")]

@@ -118,13 +118,15 @@ impl fmt::Debug for JobId {
 
 /// The ordered list of a job's entries over the files that hold them.
 ///
-/// Entries follow from the files alone: each file in order, cut into runs of
-/// [`ENTRY_BYTES`]. So only the files travel, and every node has the same
+/// Entries follow from the files and one number: each file in order, cut into
+/// runs of [`ENTRY_BYTES`]. So only these travel, and every node has the same
 /// entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
     dtype: DType,
     files: Vec<File>,
+    /// Bytes of a whole entry, a multiple of the element size.
+    entry_bytes_max: u64,
     entries: Vec<Entry>,
 }
 
@@ -175,6 +177,9 @@ pub enum ManifestError {
         /// The most there may be.
         max: usize,
     },
+    /// More bytes than 64 bits count. No storage holds that many: a shape lies.
+    #[error("the data set has more than 2^64 - 1 bytes of elements; check the shapes of its files")]
+    TooLarge,
     /// No files at all.
     #[error("the data set has no files")]
     Empty,
@@ -191,7 +196,10 @@ impl Manifest {
     }
 
     /// As [`Manifest::new`] with entries of another size, at least one element
-    /// each. Tests use it to have many entries of little data.
+    /// each. Tests use it to have many entries of little data, and a node to
+    /// have the entries of the node that made the manifest.
+    ///
+    /// Allocates [`ENTRIES_MAX`] entries at most, whatever the files say.
     ///
     /// # Errors
     /// As [`Manifest::new`].
@@ -199,8 +207,13 @@ impl Manifest {
         let dtype = files.first().ok_or(ManifestError::Empty)?.layout.dtype;
         let step = (entry_bytes / dtype.size_bytes() as u64).max(1);
         let mut entries = Vec::new();
+        let mut bytes = 0_u64;
         for (index, file) in files.iter().enumerate() {
             let length = check_file(file, dtype)?;
+            bytes = length
+                .checked_mul(dtype.size_bytes() as u64)
+                .and_then(|file_bytes| bytes.checked_add(file_bytes))
+                .ok_or(ManifestError::TooLarge)?;
             let count = length.div_ceil(step);
             if count > (ENTRIES_MAX - entries.len()) as u64 {
                 return Err(ManifestError::Entries { max: ENTRIES_MAX });
@@ -214,7 +227,7 @@ impl Manifest {
         for (position, entry) in entries.iter_mut().enumerate() {
             entry.position = position as u32;
         }
-        Ok(Manifest { dtype, files, entries })
+        Ok(Manifest { dtype, files, entry_bytes_max: step * dtype.size_bytes() as u64, entries })
     }
 
     /// Type of all elements.
@@ -225,6 +238,12 @@ impl Manifest {
     /// The files, in order.
     pub fn files(&self) -> &[File] {
         &self.files
+    }
+
+    /// Bytes of elements in a whole entry. With the files, this is all that
+    /// another node needs to make the same manifest.
+    pub fn entry_bytes_max(&self) -> u64 {
+        self.entry_bytes_max
     }
 
     /// The entries, in order of their positions.
@@ -260,7 +279,7 @@ impl Manifest {
     /// The identity of the job that reduces this manifest by `spec`.
     pub fn job_id(&self, spec: Spec) -> JobId {
         let mut hasher = blake3::Hasher::new_derive_key("adsum 2026 job id");
-        let description = (FORMAT_VERSION, spec, &self.files, self.entries.len() as u64);
+        let description = (FORMAT_VERSION, spec, &self.files, self.entry_bytes_max);
         postcard::to_io(&description, &mut hasher).expect("hashing writes to memory only");
         JobId(*hasher.finalize().as_bytes())
     }

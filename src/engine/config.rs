@@ -1,0 +1,47 @@
+//! The engine's policy, as values.
+
+use std::time::Duration;
+
+/// How patient and how greedy an engine is. The defaults suit a LAN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Entries that each worker of this node takes at once, from all
+    /// collectors together: 2, one to reduce and one to have when that is
+    /// done, which hides a round trip shorter than an entry takes.
+    pub outstanding_per_worker: usize,
+    /// An entry is never late sooner than this: 500 ms, far above the jitter
+    /// of a LAN and of a process that is busy elsewhere.
+    pub straggler_min: Duration,
+    /// An entry is late when it takes this many times as long as its node
+    /// lately took for as many bytes: 3.
+    pub straggler_factor: u32,
+    /// The rate of a node as long as nothing was measured in a job, in bytes
+    /// per second: 10^8, a hard disk.
+    pub rate_assumed: u64,
+    /// How long a job waits for a node that holds an entry when no connected
+    /// one does: 10 s, enough to start a node again. Zero where all nodes are
+    /// there from the start and none returns.
+    pub holder_grace: Duration,
+    /// The most results sent in one message: 64, about 20 KiB. Above
+    /// [`RESULTS_MAX`](crate::wire::RESULTS_MAX) that limit counts.
+    pub results_per_message: usize,
+    /// The most jobs that this node collects, and the most that it works on: 64 each.
+    pub jobs_max: usize,
+    /// The most requests for the jobs that this node collects: 1024.
+    pub requests_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            outstanding_per_worker: 2,
+            straggler_min: Duration::from_millis(500),
+            straggler_factor: 3,
+            rate_assumed: 100_000_000,
+            holder_grace: Duration::from_secs(10),
+            results_per_message: 64,
+            jobs_max: 64,
+            requests_max: 1024,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! A node as a job sees it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Now;
+use crate::placement::{NodeId, NodeKey};
+
+/// A connected node that was offered the job and has not refused it.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    /// Its weight among the holders of an entry.
+    pub(super) key: NodeKey,
+    /// The most entries that it takes at once; zero until it pulls.
+    want: usize,
+    assigned: BTreeMap<u32, Assigned>,
+    assigned_bytes: u64,
+    /// Since when it works without an answer.
+    busy_since: Now,
+    rate: Rate,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Assigned {
+    at: Now,
+    bytes: u64,
+    /// Bytes that the node had to reduce until this entry was done, itself included.
+    bytes_until: u64,
+}
+
+impl Member {
+    pub(super) fn new(node: NodeId) -> Member {
+        Member {
+            key: NodeKey::new(node),
+            want: 0,
+            assigned: BTreeMap::new(),
+            assigned_bytes: 0,
+            busy_since: Duration::ZERO,
+            rate: Rate::default(),
+        }
+    }
+
+    pub(super) fn set_want(&mut self, want: usize) {
+        self.want = want;
+    }
+
+    /// How many entries more it takes.
+    pub(super) fn room(&self) -> usize {
+        self.want.saturating_sub(self.assigned.len())
+    }
+
+    /// The entries that it has not answered for.
+    pub(super) fn assigned(&self) -> impl Iterator<Item = u32> {
+        self.assigned.keys().copied()
+    }
+
+    pub(super) fn assign(&mut self, now: Now, position: u32, bytes: u64) {
+        if self.assigned.is_empty() {
+            self.busy_since = now;
+        }
+        self.assigned_bytes += bytes;
+        let bytes_until = self.assigned_bytes;
+        self.assigned.insert(position, Assigned { at: now, bytes, bytes_until });
+    }
+
+    /// Takes an answer for an entry; says how long the node worked for how many
+    /// bytes, or `None` if it was not asked for the entry.
+    pub(super) fn answer(&mut self, now: Now, position: u32) -> Option<(u64, Duration)> {
+        let Assigned { bytes, .. } = self.assigned.remove(&position)?;
+        self.assigned_bytes -= bytes;
+        let busy = now.saturating_sub(self.busy_since);
+        self.busy_since = now;
+        self.rate.add(bytes, busy);
+        Some((bytes, busy))
+    }
+
+    /// How long the node has had an entry, and how long it should take by its
+    /// own rate, else by that of `others`.
+    pub(super) fn delay(
+        &self,
+        now: Now,
+        position: u32,
+        others: &Rate,
+    ) -> Option<(Duration, Duration)> {
+        let assigned = self.assigned.get(&position)?;
+        let rate = if self.rate.is_measured() { &self.rate } else { others };
+        Some((now.saturating_sub(assigned.at), rate.time_for(assigned.bytes_until)))
+    }
+}
+
+/// A moving rate: bytes over time, each answer weighing 3/4 of the next.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rate {
+    bytes: u64,
+    time_ns: u64,
+}
+
+impl Rate {
+    /// The rate to go by while there is no other.
+    pub(super) fn assumed(bytes_per_second: u64) -> Rate {
+        Rate { bytes: bytes_per_second, time_ns: 1_000_000_000 }
+    }
+
+    pub(super) fn add(&mut self, bytes: u64, time: Duration) {
+        let time_ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.bytes = (self.bytes - self.bytes / 4).saturating_add(bytes);
+        self.time_ns = (self.time_ns - self.time_ns / 4).saturating_add(time_ns);
+    }
+
+    pub(super) fn is_measured(&self) -> bool {
+        self.bytes > 0
+    }
+
+    fn time_for(&self, bytes: u64) -> Duration {
+        let ns = u128::from(bytes) * u128::from(self.time_ns) / u128::from(self.bytes.max(1));
+        Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX))
+    }
+}

@@ -1,0 +1,227 @@
+//! The half of an engine that reduces entries for collectors.
+//!
+//! ```text
+//!              Offer                    Assign                 computed
+//!   (no job) --------> subscribed: Pull --------> owed: Compute -------> Results, Failed
+//!      ^                   |                        |                        |
+//!      +-------------------+------------------------+------------------------+
+//!          Cancel, or the connection is lost; with the last subscriber: Abandon
+//! ```
+//!
+//! Several collectors can run the same job, for instance when an asker turned
+//! to another after it lost one. They then share the work: an entry under way
+//! is not started again, and its result goes to all who asked for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::config::Config;
+use super::{Computed, Outbox, Output};
+use crate::manifest::{JobId, Manifest};
+use crate::op::Spec;
+use crate::placement::NodeId;
+use crate::shard::{ShardError, ShardErrorKind};
+use crate::wire::{DEVICES_MAX, EntryResult, Message, POSITIONS_MAX, RESULTS_MAX, Refusal};
+
+/// The jobs that this node works on.
+#[derive(Debug)]
+pub(super) struct Worker {
+    /// Entries that this node takes at once from all collectors together.
+    capacity: usize,
+    jobs_max: usize,
+    results_per_message: usize,
+    jobs: BTreeMap<JobId, Job>,
+}
+
+#[derive(Debug)]
+struct Job {
+    spec: Spec,
+    manifest: Arc<Manifest>,
+    /// Entries handed to the driver.
+    computing: BTreeSet<u32>,
+    subscribers: BTreeMap<NodeId, Subscriber>,
+}
+
+/// What a collector is owed.
+#[derive(Debug, Default)]
+struct Subscriber {
+    /// Entries that it asked for and has no answer to.
+    owed: BTreeSet<u32>,
+    /// Results that wait for the next message.
+    results: Vec<EntryResult>,
+}
+
+impl Worker {
+    pub(super) fn new(config: &Config, workers: usize) -> Worker {
+        Worker {
+            capacity: workers.saturating_mul(config.outstanding_per_worker.max(1)),
+            jobs_max: config.jobs_max,
+            results_per_message: config.results_per_message.clamp(1, RESULTS_MAX),
+            jobs: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn has_workers(&self) -> bool {
+        self.capacity > 0
+    }
+
+    /// A collector offers a job: pull, or say why not.
+    pub(super) fn handle_offer(
+        &mut self,
+        from: NodeId,
+        id: JobId,
+        spec: Spec,
+        manifest: Arc<Manifest>,
+        outbox: &mut Outbox,
+    ) {
+        let refusal = if !self.has_workers() {
+            Some(Refusal::NoWorkers)
+        } else if !self.jobs.contains_key(&id) && self.jobs.len() >= self.jobs_max {
+            Some(Refusal::Busy)
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            outbox.send(from, Message::Refused { job: id, refusal });
+            return;
+        }
+        let job = self.jobs.entry(id).or_insert_with(|| Job {
+            spec,
+            manifest,
+            computing: BTreeSet::new(),
+            subscribers: BTreeMap::new(),
+        });
+        job.subscribers.entry(from).or_default();
+        outbox.send(from, Message::Pull { job: id, want: self.want() });
+    }
+
+    /// A collector asks for entries.
+    pub(super) fn handle_assign(
+        &mut self,
+        from: NodeId,
+        id: JobId,
+        positions: Vec<u32>,
+        outbox: &mut Outbox,
+    ) {
+        let job = self.jobs.get_mut(&id);
+        let subscription = job.and_then(|job| {
+            Some((&job.manifest, &mut job.computing, job.spec, job.subscribers.get_mut(&from)?))
+        });
+        let Some((manifest, computing, spec, subscriber)) = subscription else {
+            outbox.send(from, Message::Refused { job: id, refusal: Refusal::Unknown });
+            return;
+        };
+        for position in positions {
+            if manifest.entry(position).is_none() {
+                let message = format!("the job has no entry {position}");
+                let error = ShardError { kind: ShardErrorKind::Internal, message };
+                outbox.send(from, Message::Failed { job: id, position, error });
+                continue;
+            }
+            subscriber.owed.insert(position);
+            if computing.insert(position) {
+                let manifest = Arc::clone(manifest);
+                outbox.push(Output::Compute { job: id, spec, manifest, position });
+            }
+        }
+    }
+
+    /// A collector needs the job no more. It is told that the job was dropped,
+    /// in case that the message came late and was not meant for this run.
+    pub(super) fn handle_cancel(&mut self, from: NodeId, id: JobId, outbox: &mut Outbox) {
+        if self.unsubscribe(from, id, outbox) {
+            outbox.send(from, Message::Refused { job: id, refusal: Refusal::Unknown });
+            self.raise_wants(outbox);
+        }
+    }
+
+    /// A peer is gone, and with it all that it wanted.
+    pub(super) fn handle_lost(&mut self, peer: NodeId, outbox: &mut Outbox) {
+        let ids: Vec<JobId> = self.jobs.keys().copied().collect();
+        let mut changed = false;
+        for id in ids {
+            changed |= self.unsubscribe(peer, id, outbox);
+        }
+        if changed {
+            self.raise_wants(outbox);
+        }
+    }
+
+    /// An entry is done, for all who asked for it.
+    pub(super) fn handle_computed(
+        &mut self,
+        id: JobId,
+        position: u32,
+        outcome: Result<Computed, ShardError>,
+        outbox: &mut Outbox,
+    ) {
+        let want = self.want();
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        if !job.computing.remove(&position) {
+            return;
+        }
+        for (&to, subscriber) in &mut job.subscribers {
+            if !subscriber.owed.remove(&position) {
+                continue;
+            }
+            match &outcome {
+                Ok(Computed { partial, usage }) => {
+                    let usage = usage.iter().take(DEVICES_MAX).copied().collect();
+                    let result = EntryResult { position, partial: partial.clone(), usage };
+                    if to == outbox.own {
+                        let results = vec![result];
+                        outbox.send(to, Message::Results { job: id, results, want });
+                    } else {
+                        subscriber.results.push(result);
+                    }
+                }
+                Err(error) => {
+                    let error = error.clone();
+                    outbox.send(to, Message::Failed { job: id, position, error });
+                }
+            }
+        }
+    }
+
+    /// Sends the results that wait.
+    pub(super) fn flush(&mut self, outbox: &mut Outbox) {
+        let want = self.want();
+        for (&job, state) in &mut self.jobs {
+            for (&to, subscriber) in &mut state.subscribers {
+                let mut results = std::mem::take(&mut subscriber.results);
+                while !results.is_empty() {
+                    let rest = results.split_off(results.len().min(self.results_per_message));
+                    outbox.send(to, Message::Results { job, results, want });
+                    results = rest;
+                }
+            }
+        }
+    }
+
+    /// How many entries each collector may ask for at once: an equal share.
+    fn want(&self) -> u32 {
+        let subscribers: usize = self.jobs.values().map(|job| job.subscribers.len()).sum();
+        (self.capacity / subscribers.max(1)).clamp(1, POSITIONS_MAX) as u32
+    }
+
+    /// Tells the collectors that their share has grown.
+    fn raise_wants(&self, outbox: &mut Outbox) {
+        let want = self.want();
+        for (&job, state) in &self.jobs {
+            for &to in state.subscribers.keys() {
+                outbox.send(to, Message::Pull { job, want });
+            }
+        }
+    }
+
+    /// Forgets what a collector wanted of a job; says whether there was such.
+    fn unsubscribe(&mut self, from: NodeId, id: JobId, outbox: &mut Outbox) -> bool {
+        let Some(job) = self.jobs.get_mut(&id) else { return false };
+        let known = job.subscribers.remove(&from).is_some();
+        if job.subscribers.is_empty() {
+            self.jobs.remove(&id);
+            outbox.push(Output::Abandon { job: id });
+        }
+        known
+    }
+}

@@ -17,6 +17,10 @@ pub mod reduction;
 pub mod shard;
 pub mod value;
 
+// Edges.
+#[cfg(feature = "gpu")]
+pub mod gpu;
+
 pub use dtype::{ByteOrder, DType, Layout, MemoryOrder};
 pub use op::{Op, Spec};
 pub use partial::Partial;

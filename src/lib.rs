@@ -26,6 +26,10 @@ mod os;
 #[cfg(feature = "files")]
 pub mod source;
 
+// Edges.
+#[cfg(feature = "gpu")]
+pub mod gpu;
+
 pub use dtype::{ByteOrder, DType, Layout, MemoryOrder};
 pub use op::{Op, Spec};
 pub use partial::Partial;

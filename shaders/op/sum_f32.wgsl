@@ -1,0 +1,126 @@
+// The exact sum of binary32, by integers alone. One unit is 2^-149.
+//
+// A thread sums the elements whose exponents lie in a window of 25 into two
+// words. With base the lowest exponent of the window, s = exponent - base and
+// m the signed significand of 24 bits, an element is v = m 2^s units of
+// 2^(base - 1), and
+//   low  = sum of m << s, modulo 2^32
+//   high = sum of m >> (24 - s), that is of floor(v / 2^24)
+// The rest v - 2^24 floor(v / 2^24) lies in 0 .. 2^24 - 1, so the sum of at
+// most 256 rests is below 2^32 and is (low - 2^24 high) modulo 2^32: the two
+// words hold the sum exactly. High takes 128 elements, 128 (2^24 - 1) < 2^31.
+//
+// All other elements go to the workgroup's digits one by one, and NaN and
+// infinities are counted there. So the window must never contain exponent 255.
+
+const WINDOW: u32 = 24u;
+const EXPONENT_MAX: u32 = 254u;
+
+struct State {
+    base: u32,
+    low: u32,
+    high: i32,
+}
+
+fn exponent(x: vec4<u32>) -> u32 {
+    let e = (x << vec4<u32>(1u)) >> vec4<u32>(24u);
+    let finite = select(e, vec4<u32>(0u), e > vec4<u32>(EXPONENT_MAX));
+    return max(max(finite.x, finite.y), max(finite.z, finite.w));
+}
+
+// The window ends two above the largest exponent of the sample, and lies
+// within 1 .. 254.
+fn identity(largest: u32) -> State {
+    let base = min(max(largest, WINDOW - 1u) - (WINDOW - 2u), EXPONENT_MAX - WINDOW);
+    return State(base, 0u, 0);
+}
+
+fn lift(
+    state: ptr<function, State>,
+    x0: vec4<u32>,
+    x1: vec4<u32>,
+    x2: vec4<u32>,
+    x3: vec4<u32>,
+    copy: u32,
+) {
+    let base = (*state).base;
+    let s0 = shift_in_window(x0, base);
+    let s1 = shift_in_window(x1, base);
+    let s2 = shift_in_window(x2, base);
+    let s3 = shift_in_window(x3, base);
+    if (all(max(max(s0, s1), max(s2, s3)) <= vec4<u32>(WINDOW))) {
+        add(state, significand(x0), s0);
+        add(state, significand(x1), s1);
+        add(state, significand(x2), s2);
+        add(state, significand(x3), s3);
+    } else {
+        lift_mixed(state, x0, s0, copy);
+        lift_mixed(state, x1, s1, copy);
+        lift_mixed(state, x2, s2, copy);
+        lift_mixed(state, x3, s3, copy);
+    }
+}
+
+// Low is split into halves, since add_at takes a signed word.
+fn merge(state: ptr<function, State>, copy: u32) {
+    let high = (*state).high;
+    let rest = (*state).low - (bitcast<u32>(high) << 24u);
+    let position = (*state).base - 1u;
+    add_at(bitcast<i32>(rest & 0xffffu), position, copy);
+    add_at(bitcast<i32>(rest >> 16u), position + 16u, copy);
+    add_at(high, position + 24u, copy);
+}
+
+// Exponent - base; below the window it wraps to a large number.
+fn shift_in_window(x: vec4<u32>, base: u32) -> vec4<u32> {
+    return ((x << vec4<u32>(1u)) >> vec4<u32>(24u)) - vec4<u32>(base);
+}
+
+// The signed significand of a normal number.
+fn significand(x: vec4<u32>) -> vec4<i32> {
+    let magnitude = bitcast<vec4<i32>>((x & vec4<u32>(0x7fffffu)) | vec4<u32>(0x800000u));
+    let sign = bitcast<vec4<i32>>(x) >> vec4<u32>(31u);
+    return (magnitude ^ sign) - sign;
+}
+
+fn add(state: ptr<function, State>, m: vec4<i32>, s: vec4<u32>) {
+    let low = bitcast<vec4<u32>>(m) << s;
+    let high = m >> (vec4<u32>(WINDOW) - s);
+    (*state).low += low.x + low.y + low.z + low.w;
+    (*state).high += high.x + high.y + high.z + high.w;
+}
+
+fn lift_mixed(state: ptr<function, State>, x: vec4<u32>, s: vec4<u32>, copy: u32) {
+    let inside = s <= vec4<u32>(WINDOW);
+    let m = select(vec4<i32>(0), significand(x), inside);
+    add(state, m, select(vec4<u32>(0u), s, inside));
+    if (any(!inside & ((x << vec4<u32>(1u)) != vec4<u32>(0u)))) {
+        if (!inside.x) { lift_outside(x.x, copy); }
+        if (!inside.y) { lift_outside(x.y, copy); }
+        if (!inside.z) { lift_outside(x.z, copy); }
+        if (!inside.w) { lift_outside(x.w, copy); }
+    }
+}
+
+fn lift_outside(x: u32, copy: u32) {
+    if ((x << 1u) == 0u) {
+        return;
+    }
+    let e = (x << 1u) >> 24u;
+    let fraction = x & 0x7fffffu;
+    let negative = (x >> 31u) != 0u;
+    if (e > EXPONENT_MAX) {
+        let infinity = select(POSITIVE_INFINITY, NEGATIVE_INFINITY, negative);
+        count_special(select(infinity, NAN, fraction != 0u));
+        return;
+    }
+    // Subnormal numbers have the smallest exponent and no implicit one.
+    let position = max(e, 1u) - 1u;
+    let m = select(fraction, fraction | 0x800000u, e != 0u);
+    let digit = position >> 3u;
+    let value = m << (position & 7u);
+    // Below 2^31, so the upper half and the carry are at most 2^15.
+    let carry = add_half(digit, value & 0xffffu, negative, copy);
+    let upper = bitcast<i32>((value >> 16u) + carry);
+    add_digit(digit + 2u, select(upper, -upper, negative), copy);
+}

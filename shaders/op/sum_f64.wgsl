@@ -1,0 +1,167 @@
+// The exact sum of binary64, by integers alone, on pairs of words. One unit is
+// 2^-1074.
+//
+// As for binary32, a thread sums the elements whose exponents lie in a window,
+// here of 23. With base its lowest exponent, s = exponent - base and m the
+// significand of 53 bits, the magnitude v = m 2^s has at most 75 bits and
+//   w0 = v modulo 2^32
+//   w1 = floor(v / 2^27) modulo 2^32
+//   w2 = floor(v / 2^54), below 2^21
+// A batch of eight elements sums each of the three with the elements' signs,
+// modulo 2^32. The sum of w2 is exact. The rests of v / 2^27 and of
+// floor(v / 2^27) / 2^27 lie in 0 .. 2^27 - 1, so their signed sums are below
+// 2^30 and are w1 - 2^27 w2 and w0 - 2^27 w1, modulo 2^32. After each batch
+// they join the thread's state, split into halves so that a block's worth of
+// them fits.
+//
+// Negative elements enter as one's complement, ~w = -w - 1; their number is
+// added to each sum.
+
+const WINDOW: u32 = 22u;
+const EXPONENT_MAX: u32 = 2046u;
+
+struct State {
+    base: u32,
+    // Sums of signed rests, as sums of their low and high halves.
+    rest0: vec2<i32>,
+    rest1: vec2<i32>,
+    top: i32,
+}
+
+struct Batch {
+    w0: u32,
+    w1: u32,
+    w2: u32,
+    negatives: u32,
+}
+
+fn exponent(x: vec4<u32>) -> u32 {
+    let e = (x.yw << vec2<u32>(1u)) >> vec2<u32>(21u);
+    let finite = select(e, vec2<u32>(0u), e > vec2<u32>(EXPONENT_MAX));
+    return max(finite.x, finite.y);
+}
+
+// The window ends two above the largest exponent of the sample, and lies
+// within 1 .. 2046.
+fn identity(largest: u32) -> State {
+    let base = min(max(largest, WINDOW - 1u) - (WINDOW - 2u), EXPONENT_MAX - WINDOW);
+    return State(base, vec2<i32>(0), vec2<i32>(0), 0);
+}
+
+fn lift(
+    state: ptr<function, State>,
+    x0: vec4<u32>,
+    x1: vec4<u32>,
+    x2: vec4<u32>,
+    x3: vec4<u32>,
+    copy: u32,
+) {
+    let base = (*state).base;
+    let s0 = shift_in_window(x0, base);
+    let s1 = shift_in_window(x1, base);
+    let s2 = shift_in_window(x2, base);
+    let s3 = shift_in_window(x3, base);
+    var batch = Batch(0u, 0u, 0u, 0u);
+    if (all(max(max(s0, s1), max(s2, s3)) <= vec2<u32>(WINDOW))) {
+        add(&batch, x0.xz, significand_high(x0), signs(x0), s0);
+        add(&batch, x1.xz, significand_high(x1), signs(x1), s1);
+        add(&batch, x2.xz, significand_high(x2), signs(x2), s2);
+        add(&batch, x3.xz, significand_high(x3), signs(x3), s3);
+    } else {
+        lift_mixed(&batch, x0, s0, copy);
+        lift_mixed(&batch, x1, s1, copy);
+        lift_mixed(&batch, x2, s2, copy);
+        lift_mixed(&batch, x3, s3, copy);
+    }
+    let w0 = batch.w0 + batch.negatives;
+    let w1 = batch.w1 + batch.negatives;
+    let w2 = batch.w2 + batch.negatives;
+    (*state).rest0 += halves(w0 - (w1 << 27u));
+    (*state).rest1 += halves(w1 - (w2 << 27u));
+    (*state).top += bitcast<i32>(w2);
+}
+
+fn merge(state: ptr<function, State>, copy: u32) {
+    let position = (*state).base - 1u;
+    add_at((*state).rest0.x, position, copy);
+    add_at((*state).rest0.y, position + 16u, copy);
+    add_at((*state).rest1.x, position + 27u, copy);
+    add_at((*state).rest1.y, position + 43u, copy);
+    add_at((*state).top, position + 54u, copy);
+}
+
+// Exponent - base; below the window it wraps to a large number.
+fn shift_in_window(x: vec4<u32>, base: u32) -> vec2<u32> {
+    return ((x.yw << vec2<u32>(1u)) >> vec2<u32>(21u)) - vec2<u32>(base);
+}
+
+// The upper 21 bits of a normal number's significand.
+fn significand_high(x: vec4<u32>) -> vec2<u32> {
+    return (x.yw & vec2<u32>(0xfffffu)) | vec2<u32>(0x100000u);
+}
+
+// All ones for a negative number.
+fn signs(x: vec4<u32>) -> vec2<u32> {
+    return bitcast<vec2<u32>>(bitcast<vec2<i32>>(x.yw) >> vec2<u32>(31u));
+}
+
+// The low half, without a sign, and the high half, with one.
+fn halves(value: u32) -> vec2<i32> {
+    return vec2<i32>(bitcast<i32>(value & 0xffffu), bitcast<i32>(value) >> 16u);
+}
+
+// Adds two elements, s <= 22.
+fn add(
+    batch: ptr<function, Batch>,
+    low: vec2<u32>,
+    high: vec2<u32>,
+    sign: vec2<u32>,
+    s: vec2<u32>,
+) {
+    let w0 = (low << s) ^ sign;
+    let w1 = ((low >> (vec2<u32>(27u) - s)) | (high << (s + vec2<u32>(5u)))) ^ sign;
+    let w2 = (high >> (vec2<u32>(WINDOW) - s)) ^ sign;
+    (*batch).w0 += w0.x + w0.y;
+    (*batch).w1 += w1.x + w1.y;
+    (*batch).w2 += w2.x + w2.y;
+    (*batch).negatives -= sign.x + sign.y;
+}
+
+fn lift_mixed(batch: ptr<function, Batch>, x: vec4<u32>, s: vec2<u32>, copy: u32) {
+    let inside = s <= vec2<u32>(WINDOW);
+    let zero = vec2<u32>(0u);
+    let low = select(zero, x.xz, inside);
+    let high = select(zero, significand_high(x), inside);
+    add(batch, low, high, signs(x), select(zero, s, inside));
+    if (any(!inside & (((x.yw << vec2<u32>(1u)) | x.xz) != zero))) {
+        if (!inside.x) { lift_outside(x.x, x.y, copy); }
+        if (!inside.y) { lift_outside(x.z, x.w, copy); }
+    }
+}
+
+fn lift_outside(low: u32, high: u32, copy: u32) {
+    if (((high << 1u) | low) == 0u) {
+        return;
+    }
+    let e = (high << 1u) >> 21u;
+    let fraction_high = high & 0xfffffu;
+    let negative = (high >> 31u) != 0u;
+    if (e > EXPONENT_MAX) {
+        let infinity = select(POSITIVE_INFINITY, NEGATIVE_INFINITY, negative);
+        count_special(select(infinity, NAN, (fraction_high | low) != 0u));
+        return;
+    }
+    // Subnormal numbers have the smallest exponent and no implicit one.
+    let position = max(e, 1u) - 1u;
+    let m = select(fraction_high, fraction_high | 0x100000u, e != 0u);
+    let digit = position >> 3u;
+    let shift = position & 7u;
+    // Sixty bits. The shift by 32 - shift is made in two, since 32 is none.
+    let w0 = low << shift;
+    let w1 = (m << shift) | ((low >> 1u) >> (31u - shift));
+    let carry0 = add_half(digit, w0 & 0xffffu, negative, copy);
+    let carry1 = add_half(digit + 2u, (w0 >> 16u) + carry0, negative, copy);
+    let carry2 = add_half(digit + 4u, (w1 & 0xffffu) + carry1, negative, copy);
+    let upper = bitcast<i32>((w1 >> 16u) + carry2);
+    add_digit(digit + 6u, select(upper, -upper, negative), copy);
+}

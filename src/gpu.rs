@@ -1,0 +1,19 @@
+//! Graphics adapters as backends, through wgpu: Vulkan, Metal and DirectX 12.
+//!
+//! Sums are exact, so a GPU's partial has the same bits as a CPU's. WGSL's
+//! floats promise too little for that: the kernels use integers alone
+//! (`shaders/`). From the outside in: [`GpuBackend`] takes runs of elements,
+//! `stream` carries them to the device through a ring of buffers, `plan` cuts
+//! them into windows, `kernel` holds the shaders' constants and bounds, and
+//! `partials` makes a sum of what comes back.
+
+mod backend;
+mod device;
+pub mod kernel;
+mod partials;
+mod pipeline;
+mod plan;
+mod stream;
+
+pub use backend::{GpuBackend, Options};
+pub use device::{Adapter, AdapterLimits, adapters};

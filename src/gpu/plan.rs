@@ -1,0 +1,160 @@
+//! Sizes, without a GPU: how much memory a stream takes, how a tile is cut
+//! into windows, and how many workgroups sum a window.
+
+use super::kernel::{BLOCKS_PER_PARTIAL_MAX, Kernel, Params};
+
+/// Offsets of windows, and of their parameters, are multiples of this: the
+/// strictest alignment that WebGPU lets an adapter ask for.
+pub const ALIGNMENT_BYTES: u64 = 256;
+
+/// The most bytes of one window. Larger ones index past 31 bits on some
+/// drivers, and shaders count bytes in 32.
+pub const WINDOW_BYTES_MAX: u64 = 1 << 30;
+
+/// Two tiles are in flight: one is filled while the other is summed. Each has
+/// a staging buffer and a device buffer.
+pub const SLOTS: u64 = 2;
+
+/// The most workgroups of one dispatch. Blocks beyond them are taken in turns.
+pub const WORKGROUPS_MAX: u32 = 256;
+
+/// What bounds a plan: the adapter's limits and the caller's wishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The bytes that a caller would like to add at once.
+    pub tile_bytes: u64,
+    /// All memory that may be taken, on the host and the device together.
+    pub memory_bytes: u64,
+    /// The largest buffer.
+    pub buffer_bytes_max: u64,
+    /// The largest part of a buffer that a shader can see.
+    pub binding_bytes_max: u64,
+    /// The most workgroups of one dispatch.
+    pub workgroups_max: u32,
+    /// Bytes of the largest partial of any kernel.
+    pub partial_bytes: u64,
+}
+
+/// The sizes of a stream's buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Bytes that one slot holds, a multiple of [`ALIGNMENT_BYTES`].
+    pub tile_bytes: u64,
+    /// Bytes that one dispatch sums, a multiple of [`ALIGNMENT_BYTES`].
+    pub window_bytes: u64,
+    /// Workgroups, and so partials, of the largest dispatch.
+    pub workgroups: u32,
+    /// Bytes of the partials of all workgroups.
+    pub partials_bytes: u64,
+}
+
+/// A plan that the memory has no room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{got} bytes of memory are too few for its buffers, which need at least {needed}")]
+pub struct TooLittleMemory {
+    /// Bytes of the smallest plan.
+    pub needed: u64,
+    /// Bytes allowed.
+    pub got: u64,
+}
+
+impl Plan {
+    /// The largest plan within the bounds.
+    ///
+    /// # Errors
+    /// Even the smallest tile needs more memory than there may be.
+    pub fn new(bounds: Bounds) -> Result<Plan, TooLittleMemory> {
+        let workgroups = bounds.workgroups_max.clamp(1, WORKGROUPS_MAX);
+        let partials_bytes = u64::from(workgroups) * bounds.partial_bytes;
+        let binding = bounds.binding_bytes_max.min(WINDOW_BYTES_MAX);
+        let window_bytes = align_down(binding).max(ALIGNMENT_BYTES);
+        let plan = |tile_bytes| Plan { tile_bytes, window_bytes, workgroups, partials_bytes };
+
+        let needed = plan(ALIGNMENT_BYTES).memory_bytes();
+        let got = bounds.memory_bytes;
+        let room = got.checked_sub(needed).ok_or(TooLittleMemory { needed, got })?;
+        // A tile's memory is its bytes and the parameters of its windows, each
+        // in two buffers of each slot; the first window is in `needed`.
+        let windows_per_tile = (room / (2 * SLOTS)) / window_bytes + 1;
+        let tile_room = (room / (2 * SLOTS)).saturating_sub(windows_per_tile * ALIGNMENT_BYTES);
+        let buffer_room =
+            bounds.buffer_bytes_max.saturating_sub(plan(bounds.tile_bytes).params_bytes());
+        let tile = bounds.tile_bytes.min(tile_room + ALIGNMENT_BYTES).min(buffer_room);
+        Ok(plan(align_down(tile).max(ALIGNMENT_BYTES)))
+    }
+
+    /// The windows of a whole tile.
+    pub fn windows(&self) -> impl Iterator<Item = Window> + use<> {
+        self.windows_of(self.tile_bytes)
+    }
+
+    /// The windows of the first `bytes` of a tile.
+    pub fn windows_of(&self, bytes: u64) -> impl Iterator<Item = Window> + use<> {
+        let window_bytes = self.window_bytes;
+        (0..bytes.div_ceil(window_bytes)).map(move |index| {
+            let offset = index * window_bytes;
+            Window { offset, bytes: window_bytes.min(bytes - offset) }
+        })
+    }
+
+    /// Bytes at the start of a staging buffer that hold the windows'
+    /// parameters, one alignment for each.
+    pub fn params_bytes(&self) -> u64 {
+        self.tile_bytes.div_ceil(self.window_bytes) * ALIGNMENT_BYTES
+    }
+
+    /// All bytes of the buffers: for each slot a staging buffer and what it is
+    /// copied to, then the partials and the buffer they are read through.
+    pub fn memory_bytes(&self) -> u64 {
+        2 * SLOTS * (self.params_bytes() + self.tile_bytes) + 2 * self.partials_bytes
+    }
+
+    /// How one window is dispatched.
+    pub fn dispatch(&self, kernel: &Kernel, window: Window) -> Params {
+        // A window is at most 1 GiB, so all of this fits 32 bits.
+        let bytes = window.bytes as u32;
+        let blocks = bytes.div_ceil(kernel.block_bytes());
+        Params { bytes, blocks, workgroups: blocks.min(self.workgroups), padding: 0 }
+    }
+}
+
+/// Part of a tile that one dispatch sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Where it starts in the tile, a multiple of [`ALIGNMENT_BYTES`].
+    pub offset: u64,
+    /// How long it is.
+    pub bytes: u64,
+}
+
+/// What the partials hold since the host last read and cleared them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Blocks in all partials together.
+    pub blocks: u64,
+    /// The most blocks that any one partial may hold.
+    pub blocks_per_partial: u32,
+    /// Partials that are not empty, counted from the first.
+    pub partials: u32,
+}
+
+impl Load {
+    /// The load after one more dispatch, or `None` if a partial could then
+    /// overflow and the host must read them first.
+    pub fn after(self, dispatch: Params) -> Option<Load> {
+        let share = dispatch.blocks.div_ceil(dispatch.workgroups);
+        let load = Load {
+            blocks: self.blocks + u64::from(dispatch.blocks),
+            blocks_per_partial: self.blocks_per_partial + share,
+            partials: self.partials.max(dispatch.workgroups),
+        };
+        (load.blocks_per_partial <= BLOCKS_PER_PARTIAL_MAX).then_some(load)
+    }
+}
+
+fn align_down(bytes: u64) -> u64 {
+    bytes / ALIGNMENT_BYTES * ALIGNMENT_BYTES
+}
+
+#[cfg(test)]
+mod tests;

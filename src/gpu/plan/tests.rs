@@ -1,0 +1,96 @@
+use super::*;
+use crate::dtype::DType;
+use crate::gpu::kernel::Block;
+
+const MIB: u64 = 1 << 20;
+
+fn bounds() -> Bounds {
+    Bounds {
+        tile_bytes: 16 * MIB,
+        memory_bytes: 128 * MIB,
+        buffer_bytes_max: 1 << 31,
+        binding_bytes_max: 128 * MIB,
+        workgroups_max: WORKGROUPS_MAX,
+        partial_bytes: 2128,
+    }
+}
+
+#[test]
+fn a_tile_below_the_binding_limit_is_one_window() {
+    let plan = Plan::new(bounds()).expect("enough memory");
+    assert_eq!(plan.tile_bytes, 16 * MIB);
+    let windows: Vec<Window> = plan.windows().collect();
+    assert_eq!(windows, [Window { offset: 0, bytes: 16 * MIB }]);
+}
+
+#[test]
+fn windows_cover_a_tile_in_order_without_gap_or_overlap() {
+    for binding in [256, 300, 1000, 4096, MIB] {
+        let plan = Plan::new(Bounds { binding_bytes_max: binding, ..bounds() }).expect("memory");
+        for bytes in [0, 1, 255, 256, 257, 4095, 4096, 4097, 100_000] {
+            let mut end = 0;
+            for window in plan.windows_of(bytes) {
+                assert_eq!(window.offset, end);
+                assert_eq!(window.offset % ALIGNMENT_BYTES, 0);
+                assert!(0 < window.bytes && window.bytes <= binding);
+                end += window.bytes;
+            }
+            assert_eq!(end, bytes, "binding {binding}");
+        }
+    }
+}
+
+#[test]
+fn no_window_is_larger_than_a_gibibyte() {
+    let wide = Bounds {
+        tile_bytes: 5 << 30,
+        memory_bytes: 64 << 30,
+        buffer_bytes_max: 8 << 30,
+        binding_bytes_max: u64::MAX,
+        ..bounds()
+    };
+    let plan = Plan::new(wide).expect("enough memory");
+    assert_eq!(plan.windows().map(|window| window.bytes).max(), Some(WINDOW_BYTES_MAX));
+    assert_eq!(plan.windows().count(), 5);
+}
+
+#[test]
+fn a_plan_stays_within_memory_and_buffer_limits() {
+    for memory_bytes in (MIB..200 * MIB).step_by(777_777) {
+        for binding_bytes_max in [512, 70_000, 128 * MIB] {
+            for buffer_bytes_max in [100_000, 10 * MIB, 1 << 31] {
+                let bounds =
+                    Bounds { memory_bytes, binding_bytes_max, buffer_bytes_max, ..bounds() };
+                let Ok(plan) = Plan::new(bounds) else {
+                    assert!(memory_bytes < 2 * MIB, "{memory_bytes}");
+                    continue;
+                };
+                assert!(plan.memory_bytes() <= memory_bytes, "{bounds:?} {plan:?}");
+                assert!(plan.params_bytes() + plan.tile_bytes <= buffer_bytes_max);
+                assert!(plan.tile_bytes > 0 && plan.tile_bytes.is_multiple_of(ALIGNMENT_BYTES));
+            }
+        }
+    }
+}
+
+#[test]
+fn too_little_memory_says_how_much_is_needed() {
+    let error = Plan::new(Bounds { memory_bytes: 1000, ..bounds() }).expect_err("no room");
+    let enough = Plan::new(Bounds { memory_bytes: error.needed, ..bounds() });
+    assert_eq!(enough.map(|plan| plan.tile_bytes), Ok(ALIGNMENT_BYTES));
+}
+
+#[test]
+fn the_host_reads_partials_before_one_can_overflow() {
+    let plan = Plan::new(Bounds { workgroups_max: 3, ..bounds() }).expect("enough memory");
+    let kernel = Kernel::sum(DType::F32, Block::LARGE);
+    let dispatch = plan.dispatch(&kernel, Window { offset: 0, bytes: 16 * MIB });
+    assert_eq!((dispatch.blocks, dispatch.workgroups), (128, 3));
+    let mut load = Load::default();
+    while let Some(next) = load.after(dispatch) {
+        load = next;
+    }
+    assert_eq!(load.partials, 3);
+    assert!(load.blocks_per_partial <= BLOCKS_PER_PARTIAL_MAX);
+    assert!(load.blocks_per_partial + 43 > BLOCKS_PER_PARTIAL_MAX);
+}

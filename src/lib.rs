@@ -20,15 +20,23 @@ pub mod shard;
 pub mod value;
 pub mod wire;
 
-// Edges.
+// Edges: files, processors, network. They meet in `executor` and `node` only.
+pub mod compute;
+pub mod device;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 #[cfg(feature = "files")]
 mod os;
 #[cfg(feature = "files")]
 pub mod source;
 
-// Edges.
-#[cfg(feature = "gpu")]
-pub mod gpu;
+// What puts the edges together.
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "files")]
+pub mod executor;
+#[cfg(feature = "files")]
+pub mod local;
 
 pub use dtype::{ByteOrder, DType, Layout, MemoryOrder};
 pub use op::{Op, Spec};

@@ -8,9 +8,9 @@ mod data_kinds;
 mod oracle;
 
 use adsum::backend::Backend;
+use adsum::backend::reference;
 use adsum::gpu::kernel::Block;
 use adsum::gpu::{Adapter, GpuBackend, Options, adapters};
-use adsum::reduction::reference;
 use adsum::{ByteOrder, DType, Layout, Spec};
 use data_kinds::{all_kinds, integer_kinds};
 

@@ -3,9 +3,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::backend::reference;
 use crate::dtype::ByteOrder;
 use crate::manifest::imaginary_file;
-use crate::reduction::reference;
 
 const SPEC: Spec = Spec { op: crate::Op::Sum, dtype: DType::I64 };
 const MS: Duration = Duration::from_millis(1);

@@ -130,6 +130,16 @@ pub struct Usage {
     pub busy_ns: u64,
 }
 
+impl Usage {
+    /// Adds what the same device did besides. The numbers may come from a
+    /// peer, so sums of them saturate.
+    pub fn add(&mut self, other: &Usage) {
+        self.tiles = self.tiles.saturating_add(other.tiles);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.busy_ns = self.busy_ns.saturating_add(other.busy_ns);
+    }
+}
+
 /// Why a node does not work on a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {

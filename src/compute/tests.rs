@@ -1,0 +1,286 @@
+//! The queue with devices that fail, panic, lie or are slow.
+
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use super::*;
+use crate::backend::cpu::CpuBackend;
+use crate::backend::reference;
+use crate::backend::{BackendError, DeviceKind};
+use crate::dtype::{ByteOrder, DType, Layout};
+use crate::shard::MemoryShard;
+
+const SPEC: Spec = Spec { op: crate::op::Op::Sum, dtype: DType::F64 };
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn data(seed: u64) -> Vec<u8> {
+    (0..5000_u64).flat_map(|i| (((i * seed) as f64).sqrt() - 30.0).to_le_bytes()).collect()
+}
+
+fn task(position: u32, bytes: Vec<u8>) -> Task {
+    let shard = Arc::new(MemoryShard::new(Layout::little(DType::F64), bytes));
+    Task { key: TaskKey { job: JobId([0; 32]), position }, spec: SPEC, shard }
+}
+
+fn start(backends: Vec<Box<dyn Backend>>) -> (Compute, Receiver<Notice>) {
+    let (sender, receiver) = channel();
+    let compute = Compute::start(backends, 64, move |notice| {
+        // The test may have seen enough and gone.
+        let _ = sender.send(notice);
+    });
+    (compute.unwrap(), receiver)
+}
+
+fn next_completion(receiver: &Receiver<Notice>) -> Completion {
+    loop {
+        match receiver.recv_timeout(PATIENCE).expect("a task must end") {
+            Notice::Completed(completion) => return completion,
+            Notice::DeviceDropped(_) => {}
+        }
+    }
+}
+
+/// A CPU thread that misbehaves after some tiles.
+struct Faulty {
+    inner: CpuBackend,
+    info: DeviceInfo,
+    tiles_left: usize,
+    fault: Fault,
+}
+
+#[derive(Clone, Copy)]
+enum Fault {
+    AddFails,
+    FlushFails,
+    Panics,
+    LosesElements,
+}
+
+impl Faulty {
+    fn boxed(fault: Fault, tiles_left: usize) -> Box<dyn Backend> {
+        let info = DeviceInfo {
+            id: "gpu:7".into(),
+            name: "faulty".into(),
+            kind: DeviceKind::Other,
+            backend: "test".into(),
+            driver: String::new(),
+        };
+        Box::new(Faulty { inner: CpuBackend::new(512), info, tiles_left, fault })
+    }
+
+    fn error<T>(&self) -> Result<T, BackendError> {
+        Err(BackendError { device: self.info.id.clone(), message: "gone".into() })
+    }
+}
+
+impl Backend for Faulty {
+    fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    fn tile_bytes(&self) -> usize {
+        self.inner.tile_bytes()
+    }
+
+    fn add(&mut self, spec: Spec, layout: Layout, bytes: &[u8]) -> Result<(), BackendError> {
+        if self.tiles_left > 0 {
+            self.tiles_left -= 1;
+            return self.inner.add(spec, layout, bytes);
+        }
+        match self.fault {
+            Fault::AddFails => self.error(),
+            Fault::Panics => panic!("a fault of the test"),
+            Fault::LosesElements => Ok(()),
+            Fault::FlushFails => self.inner.add(spec, layout, bytes),
+        }
+    }
+
+    fn flush(&mut self, spec: Spec) -> Result<Partial, BackendError> {
+        match self.fault {
+            Fault::FlushFails if self.tiles_left == 0 => self.error(),
+            _ => self.inner.flush(spec),
+        }
+    }
+}
+
+#[test]
+fn every_tile_size_and_number_of_threads_gives_the_same_partial() {
+    let bytes = data(3);
+    let expected = reference::reduce(SPEC, ByteOrder::Little, &bytes);
+    for (tile_bytes, threads) in [(1, 1), (8, 3), (100, 2), (4096, 5), (1 << 20, 2)] {
+        let thread = || Box::new(CpuBackend::new(tile_bytes)) as Box<dyn Backend>;
+        let (compute, receiver) = start((0..threads).map(|_| thread()).collect());
+        compute.submit(task(0, bytes.clone())).unwrap();
+        let completion = next_completion(&receiver);
+        assert_eq!(completion.outcome.as_ref(), Ok(&expected), "{tile_bytes} {threads}");
+        let bytes_used: u64 = completion.usage.iter().map(|usage| usage.bytes).sum();
+        assert_eq!(bytes_used, bytes.len() as u64);
+    }
+}
+
+#[test]
+fn tiles_of_a_failed_device_go_to_the_others() {
+    for fault in [Fault::AddFails, Fault::FlushFails, Fault::Panics, Fault::LosesElements] {
+        for tiles_left in [0, 1, 5] {
+            let backends = vec![
+                Faulty::boxed(fault, tiles_left),
+                Faulty::boxed(fault, tiles_left),
+                Box::new(CpuBackend::new(256)),
+            ];
+            let (compute, receiver) = start(backends);
+            for position in 0..20 {
+                compute.submit(task(position, data(u64::from(position)))).unwrap();
+            }
+            let mut seen = [false; 20];
+            for _ in 0..20 {
+                let completion = next_completion(&receiver);
+                let position = completion.key.position;
+                let bytes = data(u64::from(position));
+                let expected = reference::reduce(SPEC, ByteOrder::Little, &bytes);
+                assert_eq!(completion.outcome, Ok(expected));
+                assert!(!std::mem::replace(&mut seen[position as usize], true));
+            }
+        }
+    }
+}
+
+#[test]
+fn when_the_last_device_fails_every_task_ends_with_an_error() {
+    let (compute, receiver) = start(vec![Faulty::boxed(Fault::AddFails, 3)]);
+    for position in 0..4 {
+        compute.submit(task(position, data(1))).unwrap();
+    }
+    for _ in 0..4 {
+        let error = next_completion(&receiver).outcome.unwrap_err();
+        assert_eq!(error.kind, ShardErrorKind::NoBackend);
+    }
+    compute.submit(task(9, data(1))).unwrap();
+    assert!(next_completion(&receiver).outcome.is_err());
+}
+
+#[test]
+fn a_dropped_device_is_named() {
+    let (compute, receiver) =
+        start(vec![Faulty::boxed(Fault::AddFails, 0), Box::new(CpuBackend::new(64))]);
+    // Tasks follow until the faulty device has had its turn.
+    for position in 0.. {
+        compute.submit(task(position, data(2))).unwrap();
+        let mut dropped = None;
+        loop {
+            match receiver.recv_timeout(PATIENCE).unwrap() {
+                Notice::Completed(_) => break,
+                Notice::DeviceDropped(text) => dropped = Some(text),
+            }
+        }
+        if let Some(text) = dropped {
+            assert!(text.contains("gpu:7") && text.contains("gone"), "{text}");
+            return;
+        }
+    }
+}
+
+#[test]
+fn an_empty_shard_completes_at_once() {
+    let (compute, receiver) = start(vec![Box::new(CpuBackend::new(64))]);
+    compute.submit(task(0, Vec::new())).unwrap();
+    assert_eq!(next_completion(&receiver).outcome, Ok(Partial::identity(SPEC)));
+}
+
+/// A shard that fails on its way or at its end.
+struct Broken {
+    inner: MemoryShard,
+    fails_reading: bool,
+}
+
+impl Shard for Broken {
+    fn layout(&self) -> Layout {
+        self.inner.layout()
+    }
+
+    fn elements(&self) -> u64 {
+        self.inner.elements()
+    }
+
+    fn read<'a>(
+        &'a self,
+        elements: Range<u64>,
+        block: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], ShardError> {
+        if self.fails_reading && elements.end > 3000 {
+            return Err(ShardError::unreadable("bad sector"));
+        }
+        self.inner.read(elements, block)
+    }
+
+    fn verify(&self) -> Result<(), ShardError> {
+        Err(ShardError::changed("it changed"))
+    }
+}
+
+#[test]
+fn a_shard_that_fails_ends_its_task_once_and_no_other() {
+    for fails_reading in [true, false] {
+        let thread = || Box::new(CpuBackend::new(64)) as Box<dyn Backend>;
+        let (compute, receiver) = start(vec![thread(), thread(), thread()]);
+        let inner = MemoryShard::new(Layout::little(DType::F64), data(1));
+        let broken = Task { shard: Arc::new(Broken { inner, fails_reading }), ..task(0, vec![]) };
+        compute.submit(broken).unwrap();
+        compute.submit(task(1, data(5))).unwrap();
+        let mut outcomes = [next_completion(&receiver), next_completion(&receiver)];
+        outcomes.sort_by_key(|completion| completion.key.position);
+        let kind = outcomes[0].outcome.as_ref().unwrap_err().kind;
+        let expected =
+            if fails_reading { ShardErrorKind::Unreadable } else { ShardErrorKind::Changed };
+        assert_eq!(kind, expected);
+        assert!(outcomes[1].outcome.is_ok());
+        drop(compute);
+        assert!(receiver.try_recv().is_err(), "a task ended twice");
+    }
+}
+
+#[test]
+fn the_queue_is_bounded_and_an_abandoned_job_leaves_it() {
+    let (sender, receiver) = channel();
+    let (gate_open, gate) = channel::<()>();
+    let compute = Compute::start(vec![Box::new(CpuBackend::new(64))], 2, move |notice| {
+        let _ = sender.send(notice);
+    })
+    .unwrap();
+    let gated = Task { shard: Arc::new(Gated(Mutex::new(gate))), ..task(0, vec![]) };
+    compute.submit(gated).unwrap();
+    compute.submit(task(1, data(1))).unwrap();
+    assert_eq!(compute.submit(task(2, data(1))), Err(QueueFull { capacity: 2 }));
+    compute.abandon(JobId([0; 32]));
+    compute.submit(task(3, data(1))).unwrap();
+    drop(gate_open);
+    assert_eq!(next_completion(&receiver).key.position, 3);
+    drop(compute);
+    assert!(receiver.try_recv().is_err(), "an abandoned task was reported");
+}
+
+/// A shard of one element whose reading waits for the test.
+struct Gated(Mutex<Receiver<()>>);
+
+impl Shard for Gated {
+    fn layout(&self) -> Layout {
+        Layout::little(DType::F64)
+    }
+
+    fn elements(&self) -> u64 {
+        1
+    }
+
+    fn read<'a>(
+        &'a self,
+        _elements: Range<u64>,
+        block: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], ShardError> {
+        let _ = self.0.lock().unwrap().recv_timeout(PATIENCE);
+        block.resize(8, 0);
+        Ok(block)
+    }
+
+    fn verify(&self) -> Result<(), ShardError> {
+        Ok(())
+    }
+}

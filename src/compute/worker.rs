@@ -1,0 +1,146 @@
+//! One worker: a backend with its thread.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::task::{ActiveTask, Merged};
+use super::{Notice, Shared, Tile};
+use crate::backend::{Backend, BackendError};
+use crate::partial::Partial;
+use crate::shard::{ShardError, ShardErrorKind};
+use crate::wire::Usage;
+
+/// Pulls tiles until the queue stops or the backend fails.
+///
+/// However this ends, by a failed device or by a panic, tiles that are not
+/// settled go back to the queue when they are dropped.
+pub fn run(shared: &Shared, backend: Box<dyn Backend>, device: u16) {
+    let mut worker = Worker { shared, backend, device, held: None };
+    let mut block = Vec::new();
+    loop {
+        let tile = shared.try_take(worker.backend.tile_bytes());
+        // Results leave before the worker waits, and before it turns to
+        // another task: nobody else can complete what it holds.
+        let next = tile.as_ref().map(|tile| &tile.task);
+        let flushed = if worker.holds_other_than(next) { worker.flush() } else { Ok(()) };
+        let added = flushed.and_then(|()| match tile {
+            Some(tile) => worker.add(tile, &mut block),
+            None => Ok(()),
+        });
+        if let Err(error) = added {
+            return worker.report(&error);
+        }
+        if worker.held.is_none() && !shared.wait() {
+            return;
+        }
+    }
+}
+
+struct Worker<'a> {
+    shared: &'a Shared,
+    backend: Box<dyn Backend>,
+    device: u16,
+    held: Option<Held<'a>>,
+}
+
+/// What the backend has added since its last flush.
+struct Held<'a> {
+    task: Arc<ActiveTask>,
+    tiles: Vec<Tile<'a>>,
+    bytes: u64,
+    busy: Duration,
+}
+
+impl<'a> Worker<'a> {
+    fn holds_other_than(&self, next: Option<&Arc<ActiveTask>>) -> bool {
+        match (&self.held, next) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(held), Some(next)) => !Arc::ptr_eq(&held.task, next),
+        }
+    }
+
+    /// Reads a tile and hands it to the backend. A tile that cannot be read
+    /// ends its task, not the worker.
+    fn add(&mut self, tile: Tile<'a>, block: &mut Vec<u8>) -> Result<(), BackendError> {
+        let start = Instant::now();
+        let task = Arc::clone(&tile.task);
+        let bytes = match task.shard.read(tile.elements.clone(), block) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tile.settle();
+                self.shared.end(&task, Err(error));
+                return Ok(());
+            }
+        };
+        self.backend.add(task.spec, task.shard.layout(), bytes)?;
+        self.shared.bytes_added.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let held = self.held.get_or_insert_with(|| Held {
+            task: Arc::clone(&task),
+            tiles: Vec::new(),
+            bytes: 0,
+            busy: Duration::ZERO,
+        });
+        held.tiles.push(tile);
+        held.bytes += bytes.len() as u64;
+        held.busy += start.elapsed();
+        Ok(())
+    }
+
+    /// Merges what the backend holds into its task. On error it stays held.
+    fn flush(&mut self) -> Result<(), BackendError> {
+        let Some(held) = &self.held else { return Ok(()) };
+        let start = Instant::now();
+        let partial = self.backend.flush(held.task.spec)?;
+        self.check(held, &partial)?;
+        let busy = held.busy + start.elapsed();
+        let usage = Usage {
+            device: self.device,
+            tiles: u32::try_from(held.tiles.len()).unwrap_or(u32::MAX),
+            bytes: held.bytes,
+            busy_ns: u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX),
+        };
+        match held.task.merge(&partial, usage) {
+            Ok(Merged::Pending) => {}
+            Ok(Merged::Complete) => self.shared.complete(&held.task),
+            Err(error) => {
+                let message = error.to_string();
+                let error = ShardError { kind: ShardErrorKind::Internal, message };
+                self.shared.end(&held.task, Err(error));
+            }
+        }
+        for tile in self.held.take().into_iter().flat_map(|held| held.tiles) {
+            tile.settle();
+        }
+        Ok(())
+    }
+
+    /// A device that loses elements without an error must not be trusted.
+    fn check(&self, held: &Held<'_>, partial: &Partial) -> Result<(), BackendError> {
+        let runs = held.tiles.iter().map(|tile| &tile.elements);
+        let expected: u64 = runs.map(|run| run.end - run.start).sum();
+        let got = partial.counts().elements;
+        if got == expected {
+            return Ok(());
+        }
+        Err(BackendError {
+            device: self.backend.info().id.clone(),
+            message: format!("it was given {expected} elements and counted {got}"),
+        })
+    }
+
+    fn report(&self, error: &BackendError) {
+        let name = &self.backend.info().name;
+        let text = format!("{error} ({name}); its tiles go to the other devices");
+        (self.shared.notify)(Notice::DeviceDropped(text));
+    }
+}
+
+impl Drop for Worker<'_> {
+    fn drop(&mut self) {
+        // The tiles go back first: the last worker to leave ends what waits.
+        self.held = None;
+        self.shared.worker_gone();
+    }
+}

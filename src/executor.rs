@@ -1,0 +1,215 @@
+//! The processors of this machine at work on local files.
+//!
+//! It puts together what a node needs to reduce entries: the chosen devices,
+//! their share of the memory, the tile queue, and the files.
+
+use std::io;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backend::cpu::{self, CpuBackend};
+use crate::backend::{Backend, DeviceInfo};
+use crate::compute::budget::{Budget, TooLittleMemory, Wish};
+use crate::compute::{Completion, Compute, Notice, QueueFull, Task, TaskKey};
+use crate::device::{self, DeviceChoice, DeviceError, Selection};
+#[cfg(feature = "gpu")]
+use crate::gpu::{self, GpuBackend};
+use crate::manifest::{JobId, Manifest};
+use crate::op::Spec;
+use crate::shard::{ShardError, ShardErrorKind};
+use crate::source::{Access, LocalFiles};
+
+/// What a node is to work with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The devices; none means [`DeviceChoice::Auto`].
+    pub devices: Vec<DeviceChoice>,
+    /// CPU threads that reduce, where the CPU takes part.
+    pub threads: usize,
+    /// The most memory of the node, in bytes.
+    pub memory_bytes: u64,
+    /// Bytes of one tile, where they are not to be the backend's choice.
+    pub tile_bytes: Option<u64>,
+    /// Whether local files may be mapped.
+    pub map_files: bool,
+    /// Bytes of the input, where they are known: little input starts no GPU by
+    /// itself.
+    pub input_bytes: Option<u64>,
+}
+
+/// Why a node has nothing to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecutorError {
+    /// No such device, or it failed.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// Every chosen device failed.
+    #[error("no chosen device works: {}; try '--device cpu'", failures.join("; "))]
+    NoneWorks {
+        /// What each of them said.
+        failures: Vec<String>,
+    },
+    /// The memory does not suffice.
+    #[error(transparent)]
+    Memory(#[from] TooLittleMemory),
+    /// The operating system starts no more threads.
+    #[error("cannot start the worker threads: {0}; use fewer --threads")]
+    Threads(#[source] io::Error),
+}
+
+/// Processors, memory and files of one node.
+pub struct Executor {
+    compute: Compute,
+    files: LocalFiles,
+    budget: Budget,
+    notify: Arc<dyn Fn(Notice) + Send + Sync>,
+    warnings: Vec<String>,
+}
+
+impl Executor {
+    /// Starts the workers. `notify` is called from their threads, and from
+    /// [`Executor::reduce`].
+    ///
+    /// An adapter that does not open, or whose self-test is wrong, is left out
+    /// with a warning as long as another device is left.
+    ///
+    /// # Errors
+    /// No device, too little memory, or no threads.
+    pub fn start(
+        settings: &Settings,
+        notify: impl Fn(Notice) + Send + Sync + 'static,
+    ) -> Result<Executor, ExecutorError> {
+        let selection = device::select(&settings.devices, settings.input_bytes)?;
+        let threads = if selection.cpu { settings.threads } else { 0 };
+        let tile_bytes = settings.tile_bytes.map_or(cpu::TILE_BYTES, |bytes| bytes as usize);
+        let budget = Wish {
+            memory_bytes: settings.memory_bytes,
+            threads,
+            adapters: selection.adapter_count(),
+            tile_bytes,
+        }
+        .budget()?;
+        let mut backends: Vec<Box<dyn Backend>> = Vec::new();
+        for _ in 0..threads {
+            backends.push(Box::new(CpuBackend::new(tile_bytes)));
+        }
+        let mut failures = Vec::new();
+        add_adapters(&selection, settings, budget, &mut backends, &mut failures);
+        if backends.is_empty() {
+            return Err(ExecutorError::NoneWorks { failures });
+        }
+        let mut warnings = selection.warnings;
+        warnings.extend(failures.into_iter().map(|failure| format!("{failure}; it is not used")));
+        let notify: Arc<dyn Fn(Notice) + Send + Sync> = Arc::new(notify);
+        let told = Arc::clone(&notify);
+        let compute = Compute::start(backends, budget.tasks, move |notice| told(notice))
+            .map_err(ExecutorError::Threads)?;
+        let mapped = settings.map_files && budget.mapped;
+        let access = if mapped { Access::Mapped } else { Access::Positional };
+        Ok(Executor { compute, files: LocalFiles::new(access), budget, notify, warnings })
+    }
+
+    /// What the user should know about the devices.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The devices; a [`Usage`](crate::wire::Usage) names its device by its
+    /// index here.
+    pub fn devices(&self) -> &[DeviceInfo] {
+        self.compute.devices()
+    }
+
+    /// Number of workers: CPU threads and adapters.
+    pub fn workers(&self) -> usize {
+        self.compute.workers()
+    }
+
+    /// Bytes handed to the processors so far, for progress.
+    pub fn bytes_added(&self) -> u64 {
+        self.compute.bytes_added()
+    }
+
+    /// Bytes of one shard cut from a stream, so that a full queue of them
+    /// stays within the memory.
+    pub fn stream_shard_bytes(&self) -> usize {
+        self.budget.stream_shard_bytes
+    }
+
+    /// Reduces the entry of a manifest. Its [`Completion`] comes by `notify`,
+    /// also when its file cannot be opened.
+    pub fn reduce(&self, job: JobId, spec: Spec, manifest: &Manifest, position: u32) {
+        let key = TaskKey { job, position };
+        let shard = match manifest.entry(position) {
+            Some(entry) => self.files.shard(manifest, entry),
+            None => Err(internal(format!("the job has no entry {position}"))),
+        };
+        let submitted = shard.and_then(|shard| {
+            self.submit(Task { key, spec, shard }).map_err(|full| internal(full.to_string()))
+        });
+        if let Err(error) = submitted {
+            (self.notify)(Notice::Completed(Completion {
+                key,
+                outcome: Err(error),
+                usage: Vec::new(),
+            }));
+        }
+    }
+
+    /// Hands over a shard that is open already.
+    ///
+    /// # Errors
+    /// The queue is full; it takes more when a task is completed.
+    pub fn submit(&self, task: Task) -> Result<(), QueueFull> {
+        self.compute.submit(task)
+    }
+
+    /// The most tasks that are taken at once.
+    pub fn capacity(&self) -> usize {
+        self.compute.capacity()
+    }
+
+    /// Forgets every task of a job; no completion comes for them.
+    pub fn abandon(&self, job: JobId) {
+        self.compute.abandon(job);
+    }
+}
+
+fn internal(message: String) -> ShardError {
+    ShardError { kind: ShardErrorKind::Internal, message }
+}
+
+/// Opens the chosen adapters, each after its self-test.
+#[cfg(feature = "gpu")]
+fn add_adapters(
+    selection: &Selection,
+    settings: &Settings,
+    budget: Budget,
+    backends: &mut Vec<Box<dyn Backend>>,
+    failures: &mut Vec<String>,
+) {
+    let defaults = gpu::Options::default();
+    let options = gpu::Options {
+        tile_bytes: settings.tile_bytes.map_or(defaults.tile_bytes, |bytes| bytes as usize),
+        memory_bytes: budget.adapter_bytes as usize,
+        ..defaults
+    };
+    for adapter in &selection.adapters {
+        let opened = GpuBackend::open(adapter, &options);
+        match opened {
+            Ok(backend) => backends.push(Box::new(backend)),
+            Err(error) => failures.push(error.to_string()),
+        }
+    }
+}
+
+#[cfg(not(feature = "gpu"))]
+fn add_adapters(
+    _selection: &Selection,
+    _settings: &Settings,
+    _budget: Budget,
+    _backends: &mut Vec<Box<dyn Backend>>,
+    _failures: &mut Vec<String>,
+) {
+}

@@ -5,15 +5,20 @@
 //! (`shaders/`). From the outside in: [`GpuBackend`] takes runs of elements,
 //! `stream` carries them to the device through a ring of buffers, `plan` cuts
 //! them into windows, `kernel` holds the shaders' constants and bounds, and
-//! `partials` makes a sum of what comes back.
+//! `partials` makes a sum of what comes back. No adapter's sums count before
+//! [`self_test`] has examined it.
 
 mod backend;
+mod cache;
 mod device;
 pub mod kernel;
 mod partials;
 mod pipeline;
 mod plan;
+mod self_test;
 mod stream;
 
 pub use backend::{GpuBackend, Options};
+pub use cache::Cache;
 pub use device::{Adapter, AdapterLimits, adapters};
+pub use self_test::{SelfTest, self_test};

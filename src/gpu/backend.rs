@@ -133,8 +133,8 @@ impl GpuBackend {
     /// Does something with the open device. After an error it is open no more.
     fn with_open<T>(
         &mut self,
-        act: impl FnOnce(&mut Open, &mut Pending) -> Result<T, BackendError>,
         spec: Spec,
+        act: impl FnOnce(&mut Open, &mut Pending) -> Result<T, BackendError>,
     ) -> Result<T, BackendError> {
         let pending = self.pending.get_or_insert_with(|| Pending {
             spec,
@@ -148,11 +148,25 @@ impl GpuBackend {
         };
         let result = act(open, pending);
         if result.is_err() {
-            // Dropping a queue waits without limit for its device to be idle,
-            // which a hung one never is. A failed device is left behind.
-            std::mem::forget(self.open.take());
+            self.abandon();
         }
         result
+    }
+
+    /// Leaves a failed device behind. Dropping its queue would wait, without
+    /// limit, for it to be idle, which a hung device never is.
+    fn abandon(&mut self) {
+        std::mem::forget(self.open.take());
+    }
+}
+
+impl Drop for GpuBackend {
+    fn drop(&mut self) {
+        if let Some(open) = &mut self.open
+            && open.stream.settle(&open.device).is_err()
+        {
+            self.abandon();
+        }
     }
 }
 
@@ -172,13 +186,13 @@ impl Backend for GpuBackend {
         for tile in bytes.chunks(self.tile_bytes()) {
             self.tiles += 1;
             let destroy = self.destroy_at_tile == Some(self.tiles);
-            self.with_open(|open, pending| open.send(pending, layout, tile, destroy), spec)?;
+            self.with_open(spec, |open, pending| open.send(pending, layout, tile, destroy))?;
         }
         Ok(())
     }
 
     fn flush(&mut self, spec: Spec) -> Result<Partial, BackendError> {
-        self.with_open(|open, pending| open.read(pending), spec)?;
+        self.with_open(spec, |open, pending| open.read(pending))?;
         let pending = self.pending.take().expect("kept until here");
         Ok(Partial::from(pending.sum))
     }

@@ -216,6 +216,15 @@ impl Stream {
         self.readback.unmap();
         Ok(result)
     }
+
+    /// Waits until the device has done everything sent.
+    pub fn settle(&mut self, device: &Device) -> Result<(), BackendError> {
+        let in_flight = self.slots.iter_mut().filter_map(|slot| slot.in_flight.take());
+        for in_flight in in_flight {
+            in_flight.finish(device)?;
+        }
+        Ok(())
+    }
 }
 
 fn bind_group(

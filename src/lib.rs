@@ -20,6 +20,10 @@ pub mod shard;
 pub mod value;
 pub mod wire;
 
+// Edges.
+#[cfg(feature = "net")]
+pub mod transport;
+
 pub use dtype::{ByteOrder, DType, Layout, MemoryOrder};
 pub use op::{Op, Spec};
 pub use partial::Partial;

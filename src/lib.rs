@@ -29,6 +29,8 @@ pub mod gpu;
 mod os;
 #[cfg(feature = "files")]
 pub mod source;
+#[cfg(feature = "net")]
+pub mod transport;
 
 // What puts the edges together.
 #[cfg(feature = "cli")]

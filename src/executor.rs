@@ -196,7 +196,8 @@ fn add_adapters(
         ..defaults
     };
     for adapter in &selection.adapters {
-        let opened = GpuBackend::open(adapter, &options);
+        let opened = gpu::self_test(adapter, &options, &gpu::Cache::of_user())
+            .and_then(|_| GpuBackend::open(adapter, &options));
         match opened {
             Ok(backend) => backends.push(Box::new(backend)),
             Err(error) => failures.push(error.to_string()),

@@ -6,7 +6,10 @@
 //! * `mapping`: a range of a file as memory, safe to read while the file
 //!   shrinks. Linux and macOS have it; elsewhere nothing is mapped, and callers
 //!   read instead.
+//! * `environment`: variables that libraries look at.
 
+#[cfg(feature = "cli")]
+mod environment;
 #[cfg_attr(unix, path = "os/unix.rs")]
 #[cfg_attr(windows, path = "os/windows.rs")]
 mod file;
@@ -17,5 +20,7 @@ mod guard;
 #[cfg_attr(not(any(target_os = "linux", target_vendor = "apple")), path = "os/no_mapping.rs")]
 mod mapping;
 
+#[cfg(feature = "cli")]
+pub use environment::quiet_graphics_drivers;
 pub use file::{identity, open_regular, path_bytes, path_from_bytes, read_at};
 pub use mapping::Mapping;

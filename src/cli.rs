@@ -1,0 +1,109 @@
+//! The `adsum` program: arguments, then configuration, then run.
+//!
+//! stdout is the answer, stderr is talk, the exit code is the verdict.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+mod args;
+#[cfg(feature = "net")]
+mod cluster;
+mod devices;
+mod exit;
+#[cfg(feature = "net")]
+mod node;
+mod progress;
+mod report;
+mod sum;
+
+use args::{Cli, Command};
+use exit::{Blame, Failure};
+
+/// Runs the program with the arguments of this process.
+pub fn main() -> ExitCode {
+    crate::os::quiet_graphics_drivers();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    let as_json = cli.command.wants_json();
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(as_json),
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Sum(args) => {
+            end_on_ctrl_c(args.output.json)?;
+            sum::run(&args)
+        }
+        Command::Devices(args) => devices::run(&args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "adsum", &mut script);
+            exit::answer(String::from_utf8_lossy(&script).trim_end())
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Cli::command())
+                .render(&mut page)
+                .map_err(|error| Failure::new(Blame::Internal, error))?;
+            exit::answer(String::from_utf8_lossy(&page).trim_end())
+        }
+        #[cfg(feature = "net")]
+        Command::Node { supervised: _ } => node::run(),
+        #[cfg(not(feature = "net"))]
+        Command::Node { supervised: _ } => {
+            Err(Failure::new(Blame::Usage, "this adsum was built without the 'net' feature"))
+        }
+    }
+}
+
+impl Command {
+    fn wants_json(&self) -> bool {
+        match self {
+            Command::Sum(args) => args.output.json,
+            Command::Devices(args) => args.json,
+            Command::Completions { .. } | Command::Man | Command::Node { .. } => false,
+        }
+    }
+}
+
+/// Help and version are answers; everything else that clap says is a usage
+/// error, in the form that the rest of the line asks for.
+fn refuse(error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind;
+    let wants_json = std::env::args_os().any(|argument| argument == "--json");
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            match exit::answer(error.render().to_string().trim_end()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(failure) => failure.report(wants_json),
+            }
+        }
+        _ if wants_json => {
+            let text = error.render().to_string();
+            let message = text.trim().trim_start_matches("error: ");
+            Failure::new(Blame::Usage, message).report(true)
+        }
+        _ => {
+            // A stderr that nobody reads is no failure.
+            let _ = error.print();
+            ExitCode::from(Blame::Usage as u8)
+        }
+    }
+}
+
+/// Ctrl-C ends the program at once: nothing is half written, and nodes end
+/// with the pipe that this process holds.
+fn end_on_ctrl_c(as_json: bool) -> Result<(), Failure> {
+    ctrlc::set_handler(move || {
+        let failure = Failure::new(Blame::Interrupted, "interrupted; no answer was given");
+        failure.report(as_json);
+        std::process::exit(i32::from(Blame::Interrupted as u8));
+    })
+    .map_err(|error| Failure::new(Blame::Internal, format!("cannot listen to Ctrl-C: {error}")))
+}

@@ -1,0 +1,108 @@
+//! How a run ends: exit codes, and errors as people and machines read them.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use serde_json::json;
+
+/// Whose fault a failure is, as the exit code tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Blame {
+    /// A defect of this program, or its output cannot be written.
+    Internal = 1,
+    /// The command line asks for what makes no sense.
+    Usage = 2,
+    /// The data cannot be read, or is not what it says.
+    Input = 3,
+    /// `--strict` met a NaN, an infinity or an integer past 64 bits.
+    Numeric = 4,
+    /// Entries are missing and no node is left that has them.
+    Incomplete = 5,
+    /// `--deadline` passed.
+    Deadline = 6,
+    /// A peer has another cluster secret.
+    Identity = 7,
+    /// No such device, or it failed.
+    Device = 8,
+    /// No node can be reached.
+    Cluster = 10,
+    /// Ctrl-C.
+    Interrupted = 130,
+}
+
+impl Blame {
+    /// The word for it in JSON.
+    fn kind(self) -> &'static str {
+        match self {
+            Blame::Internal => "internal",
+            Blame::Usage => "usage",
+            Blame::Input => "input",
+            Blame::Numeric => "numeric",
+            Blame::Incomplete => "incomplete",
+            Blame::Deadline => "deadline",
+            Blame::Identity => "identity",
+            Blame::Device => "device",
+            Blame::Cluster => "cluster",
+            Blame::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// A run that gave no answer.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Whose fault it is.
+    pub blame: Blame,
+    /// What was wrong, the value, and the way out.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure with its message.
+    pub fn new(blame: Blame, message: impl ToString) -> Failure {
+        Failure { blame, message: message.to_string() }
+    }
+
+    /// Tells it on stderr, as text or as one JSON object, and returns the code
+    /// to exit with.
+    pub fn report(&self, as_json: bool) -> ExitCode {
+        let text = if as_json {
+            let object = json!({
+                "schema": super::report::SCHEMA,
+                "version": env!("CARGO_PKG_VERSION"),
+                "error": {
+                    "code": self.blame as u8,
+                    "kind": self.blame.kind(),
+                    "message": self.message,
+                },
+            });
+            object.to_string()
+        } else {
+            format!("adsum: error: {}", self.message)
+        };
+        say(&text);
+        ExitCode::from(self.blame as u8)
+    }
+}
+
+/// Prints one line on stderr. A stderr that nobody reads is no failure.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Prints the answer on stdout and flushes it: an answer that did not arrive
+/// is a failure. A reader that has closed the pipe wants no more, so that ends
+/// the run quietly.
+pub fn answer(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+    match written {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failure::new(
+            Blame::Internal,
+            format!("cannot write the answer to standard output: {error}"),
+        )),
+    }
+}

@@ -1,0 +1,290 @@
+//! What is told after a reduction: the answer, its JSON object, and one line
+//! for people.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+
+use crate::backend::DeviceInfo;
+use crate::op::Spec;
+use crate::reduction::sum::Counts;
+use crate::value::Value;
+use crate::wire::Usage;
+
+/// Version of the JSON objects. Fields are added, never changed, within one.
+pub const SCHEMA: u32 = 1;
+
+/// Integers up to this magnitude are the same in every JSON reader.
+const JSON_INTEGER_MAX: u64 = 1 << 53;
+
+/// All there is to tell about a reduction that gave an answer.
+pub struct Report {
+    pub spec: Spec,
+    pub value: Value,
+    pub counts: Counts,
+    pub files: Vec<FileReport>,
+    pub shards: ShardsReport,
+    pub devices: Vec<DeviceReport>,
+    pub nodes: Vec<NodeReport>,
+    /// Bytes of elements that were reduced.
+    pub bytes: u64,
+    pub elapsed: Duration,
+    pub warnings: Vec<String>,
+}
+
+pub struct FileReport {
+    pub path: String,
+    /// Bytes of its elements.
+    pub bytes: u64,
+}
+
+pub struct ShardsReport {
+    pub total: u64,
+    pub done: u64,
+    /// Shards that were asked of more than one node.
+    pub recomputed: u64,
+}
+
+/// What one device of one node did.
+pub struct DeviceReport {
+    pub info: DeviceInfo,
+    /// Name of its node; without nodes there is none.
+    pub node: Option<String>,
+    /// Number of workers: threads of a CPU, 1 for an adapter.
+    pub workers: u64,
+    pub usage: Usage,
+}
+
+pub struct NodeReport {
+    pub id: String,
+    pub name: String,
+    pub addr: String,
+    pub shards: u64,
+    pub lost: bool,
+}
+
+impl Report {
+    /// The JSON object that `--json` prints.
+    pub fn to_json(&self) -> Json {
+        json!({
+            "schema": SCHEMA,
+            "version": env!("CARGO_PKG_VERSION"),
+            "op": self.spec.op.name(),
+            "dtype": self.spec.dtype.name(),
+            "dtype_out": self.value.dtype_name(),
+            "value": value_to_json(&self.value),
+            "bits": self.value.bits(),
+            "elements": self.counts.elements,
+            "nan": self.counts.nan,
+            "positive_infinity": self.counts.positive_infinity,
+            "negative_infinity": self.counts.negative_infinity,
+            "bytes": self.bytes,
+            "elapsed_s": self.elapsed.as_secs_f64(),
+            "files": self.files.iter().map(FileReport::to_json).collect::<Vec<_>>(),
+            "shards": {
+                "total": self.shards.total,
+                "done": self.shards.done,
+                "recomputed": self.shards.recomputed,
+            },
+            "devices": self.devices.iter().map(DeviceReport::to_json).collect::<Vec<_>>(),
+            "nodes": self.nodes.iter().map(NodeReport::to_json).collect::<Vec<_>>(),
+            "warnings": self.warnings,
+        })
+    }
+
+    /// The line for people: how much, how fast, and who did which share.
+    pub fn summary(&self) -> String {
+        let seconds = self.elapsed.as_secs_f64();
+        let rate = if seconds > 0.0 { self.bytes as f64 / seconds / 1e9 } else { 0.0 };
+        let mut line = decimal_bytes(self.bytes);
+        // Writing to a string cannot fail.
+        let _ = match seconds {
+            0.1.. => write!(line, " in {seconds:.2} s, "),
+            _ => write!(line, " in {:.1} ms, ", seconds * 1e3),
+        };
+        let _ = match rate {
+            1.0.. => write!(line, "{rate:.1} GB/s"),
+            _ => write!(line, "{rate:.3} GB/s"),
+        };
+        // One share per kind of device: the same device on several nodes is
+        // one device of this machine.
+        let mut shares: BTreeMap<&str, (&DeviceReport, u64, u64)> = BTreeMap::new();
+        for device in self.devices.iter().filter(|device| device.usage.bytes > 0) {
+            let share = shares.entry(&device.info.id).or_insert((device, 0, 0));
+            share.1 += device.workers;
+            share.2 += device.usage.bytes;
+        }
+        let all: u64 = shares.values().map(|(_, _, bytes)| bytes).sum();
+        for (index, (id, (device, workers, bytes))) in shares.iter().enumerate() {
+            line.push_str(if index == 0 { ": " } else { ", " });
+            let percent = (*bytes as f64 / all.max(1) as f64 * 100.0).round();
+            let _ = match (*id, workers) {
+                ("cpu", 1) => write!(line, "cpu 1 thread {percent} %"),
+                ("cpu", _) => write!(line, "cpu {workers} threads {percent} %"),
+                _ => write!(line, "{id} {} {percent} %", device.info.name),
+            };
+        }
+        let lost = self.nodes.iter().filter(|node| node.lost).count();
+        match (self.nodes.len(), lost) {
+            (0, _) => {}
+            (1, 0) => line.push_str("; 1 node"),
+            (nodes, 0) => {
+                let _ = write!(line, "; {nodes} nodes");
+            }
+            (nodes, lost) => {
+                let recomputed = self.shards.recomputed;
+                let _ =
+                    write!(line, "; {nodes} nodes, {lost} lost, {recomputed} shards asked again");
+            }
+        }
+        line
+    }
+}
+
+impl FileReport {
+    fn to_json(&self) -> Json {
+        json!({ "path": self.path, "bytes": self.bytes })
+    }
+}
+
+impl DeviceReport {
+    fn to_json(&self) -> Json {
+        json!({
+            "name": self.info.name,
+            "id": self.info.id,
+            "kind": self.info.kind,
+            "backend": self.info.backend,
+            "driver": self.info.driver,
+            "node": self.node,
+            "tiles": self.usage.tiles,
+            "bytes": self.usage.bytes,
+            "busy_s": Duration::from_nanos(self.usage.busy_ns).as_secs_f64(),
+        })
+    }
+}
+
+impl NodeReport {
+    fn to_json(&self) -> Json {
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "addr": self.addr,
+            "shards": self.shards,
+            "lost": self.lost,
+        })
+    }
+}
+
+/// A JSON number where every reader gets the same one, else a string.
+fn value_to_json(value: &Value) -> Json {
+    match value {
+        Value::F32(number) if number.is_finite() => json!(f64::from(*number)),
+        Value::F64(number) if number.is_finite() => json!(number),
+        Value::I64(number) if number.unsigned_abs() <= JSON_INTEGER_MAX => json!(number),
+        Value::U64(number) if *number <= JSON_INTEGER_MAX => json!(number),
+        value => json!(value.to_string()),
+    }
+}
+
+/// A number of bytes with a decimal unit and three digits.
+fn decimal_bytes(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut scaled = bytes as f64;
+    let mut unit = "B";
+    for next in UNITS {
+        // 999.5 would print as 1000.
+        if scaled < 999.5 {
+            break;
+        }
+        scaled /= 1000.0;
+        unit = next;
+    }
+    let decimals = if scaled < 9.995 {
+        2
+    } else if scaled < 99.95 {
+        1
+    } else {
+        0
+    };
+    format!("{scaled:.decimals$} {unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dtype::DType;
+
+    #[test]
+    fn json_values_are_numbers_only_where_every_reader_agrees() {
+        assert_eq!(value_to_json(&Value::F64(0.1)), json!(0.1));
+        assert_eq!(value_to_json(&Value::F64(f64::NAN)), json!("nan"));
+        assert_eq!(value_to_json(&Value::F32(f32::NEG_INFINITY)), json!("-inf"));
+        assert_eq!(value_to_json(&Value::I64(-(1 << 53))), json!(-9007199254740992_i64));
+        assert_eq!(value_to_json(&Value::I64((1 << 53) + 1)), json!("9007199254740993"));
+        assert_eq!(value_to_json(&Value::U128(1 << 70)), json!("1180591620717411303424"));
+    }
+
+    #[test]
+    fn sizes_have_three_digits() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.00 kB"),
+            (1_073_741_824, "1.07 GB"),
+            (99_940_000, "99.9 MB"),
+            (999_600, "1.00 MB"),
+            (123_000_000_000, "123 GB"),
+        ] {
+            assert_eq!(decimal_bytes(bytes), text);
+        }
+    }
+
+    #[test]
+    fn the_summary_names_devices_and_lost_nodes() {
+        let device = |id: &str, name: &str, workers, bytes| DeviceReport {
+            info: DeviceInfo {
+                id: id.into(),
+                name: name.into(),
+                kind: crate::backend::DeviceKind::Other,
+                backend: String::new(),
+                driver: String::new(),
+            },
+            node: None,
+            workers,
+            usage: Usage { device: 0, tiles: 1, bytes, busy_ns: 0 },
+        };
+        let node = |lost| NodeReport {
+            id: "a".into(),
+            name: "node-0".into(),
+            addr: "127.0.0.1:1".into(),
+            shards: 1,
+            lost,
+        };
+        let report = Report {
+            spec: Spec::sum(DType::F32),
+            value: Value::F64(1.0),
+            counts: Counts::default(),
+            files: vec![],
+            shards: ShardsReport { total: 2, done: 2, recomputed: 1 },
+            devices: vec![
+                device("cpu", "x", 4, 25),
+                device("cpu", "x", 4, 13),
+                device("gpu:0", "NAME", 1, 62),
+            ],
+            nodes: vec![node(true), node(false)],
+            bytes: 1_070_000_000,
+            elapsed: Duration::from_millis(310),
+            warnings: vec![],
+        };
+        assert_eq!(
+            report.summary(),
+            "1.07 GB in 0.31 s, 3.5 GB/s: cpu 8 threads 38 %, gpu:0 NAME 62 %; \
+             2 nodes, 1 lost, 1 shards asked again"
+        );
+    }
+}

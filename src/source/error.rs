@@ -202,7 +202,7 @@ impl SourceError {
     pub(super) fn io(name: &str, source: io::Error) -> SourceError {
         let name = name.to_owned();
         match source.kind() {
-            io::ErrorKind::NotFound => SourceError::Missing { name },
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => SourceError::Missing { name },
             io::ErrorKind::IsADirectory => SourceError::Directory { name },
             _ => SourceError::Io { name, source },
         }

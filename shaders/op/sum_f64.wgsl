@@ -3,26 +3,25 @@
 //
 // As for binary32, a thread sums the elements whose exponents lie in a window,
 // here of 23. With base its lowest exponent, s = exponent - base and m the
-// significand of 53 bits, the magnitude v = m 2^s has at most 75 bits and
+// significand of 53 bits, an element's magnitude m 2^s has at most 75 bits. A
+// positive element enters as v = m 2^s and a negative one as v = -m 2^s - 1,
+// which is the one's complement and needs no carry; the ones are added back by
+// the count of negatives. Of each v a batch of eight elements sums
 //   w0 = v modulo 2^32
 //   w1 = floor(v / 2^27) modulo 2^32
-//   w2 = floor(v / 2^54), below 2^21
-// A batch of eight elements sums each of the three with the elements' signs,
-// modulo 2^32. The sum of w2 is exact. The rests of v / 2^27 and of
-// floor(v / 2^27) / 2^27 lie in 0 .. 2^27 - 1, so their signed sums are below
-// 2^30 and are w1 - 2^27 w2 and w0 - 2^27 w1, modulo 2^32. After each batch
-// they join the thread's state, split into halves so that a block's worth of
-// them fits.
-//
-// Negative elements enter as one's complement, ~w = -w - 1; their number is
-// added to each sum.
+//   w2 = floor(v / 2^54), within -2^21 .. 2^21 - 1
+// all modulo 2^32. The sum of w2 is exact. The rests
+//   v - 2^27 floor(v / 2^27)  and  floor(v / 2^27) - 2^27 floor(v / 2^54)
+// lie in 0 .. 2^27 - 1, so eight of them are below 2^30, and their sums are
+// w0 - 2^27 w1 and w1 - 2^27 w2, modulo 2^32. After each batch they join the
+// thread's state, in halves so that a block's worth of them fits.
 
 const WINDOW: u32 = 22u;
 const EXPONENT_MAX: u32 = 2046u;
 
 struct State {
     base: u32,
-    // Sums of signed rests, as sums of their low and high halves.
+    // Sums of rests, as sums of their low and high halves.
     rest0: vec2<i32>,
     rest1: vec2<i32>,
     top: i32,
@@ -73,12 +72,9 @@ fn lift(
         lift_mixed(&batch, x2, s2, copy);
         lift_mixed(&batch, x3, s3, copy);
     }
-    let w0 = batch.w0 + batch.negatives;
-    let w1 = batch.w1 + batch.negatives;
-    let w2 = batch.w2 + batch.negatives;
-    (*state).rest0 += halves(w0 - (w1 << 27u));
-    (*state).rest1 += halves(w1 - (w2 << 27u));
-    (*state).top += bitcast<i32>(w2);
+    (*state).rest0 += halves(batch.w0 - (batch.w1 << 27u) + batch.negatives);
+    (*state).rest1 += halves(batch.w1 - (batch.w2 << 27u));
+    (*state).top += bitcast<i32>(batch.w2);
 }
 
 fn merge(state: ptr<function, State>, copy: u32) {
@@ -105,9 +101,8 @@ fn signs(x: vec4<u32>) -> vec2<u32> {
     return bitcast<vec2<u32>>(bitcast<vec2<i32>>(x.yw) >> vec2<u32>(31u));
 }
 
-// The low half, without a sign, and the high half, with one.
 fn halves(value: u32) -> vec2<i32> {
-    return vec2<i32>(bitcast<i32>(value & 0xffffu), bitcast<i32>(value) >> 16u);
+    return vec2<i32>(bitcast<i32>(value & 0xffffu), bitcast<i32>(value >> 16u));
 }
 
 // Adds two elements, s <= 22.

@@ -136,16 +136,16 @@ impl GpuBackend {
         spec: Spec,
         act: impl FnOnce(&mut Open, &mut Pending) -> Result<T, BackendError>,
     ) -> Result<T, BackendError> {
+        let Some(open) = &mut self.open else {
+            let message = "it failed before and must not be used again".to_owned();
+            return Err(BackendError { device: self.info.id.clone(), message });
+        };
         let pending = self.pending.get_or_insert_with(|| Pending {
             spec,
             elements: 0,
             sum: Sum::identity(spec.dtype),
         });
         assert_eq!(pending.spec, spec, "all runs between two flushes have one spec");
-        let Some(open) = &mut self.open else {
-            let message = "it failed before and must not be used again".to_owned();
-            return Err(BackendError { device: self.info.id.clone(), message });
-        };
         let result = act(open, pending);
         if result.is_err() {
             self.abandon();

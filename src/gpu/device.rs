@@ -180,7 +180,9 @@ impl Device {
             Ok(Err(wgpu::PollError::Timeout)) => {
                 Err(self.error(format!("no answer within {} s", self.timeout.as_secs_f32())))
             }
-            Ok(Err(error)) => Err(self.error(error)),
+            Ok(Err(wgpu::PollError::WrongSubmissionIndex(..))) => {
+                Err(self.error("device lost: it refused the work that was waited for"))
+            }
             Err(_) => Err(self.error("device lost while waiting for it")),
         }
     }

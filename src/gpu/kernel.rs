@@ -160,14 +160,15 @@ impl Kernel {
                 let digit = (229 + 24) / DIGIT_BITS + 4;
                 (high < 1 << 31, 3, 4 * block_vectors, digit)
             }
-            // The rests of a batch of eight, then the sums of their halves over
-            // the batches, then the 21 bits above 2^54.
+            // The rests of a batch of eight with its count of negatives, then
+            // the sums of their halves over the batches, then what lies above
+            // 2^54.
             DType::F64 => {
-                let elements = 2 * vectors;
-                let rest = 2 * BATCH_VECTORS as u64 * ((1 << 27) - 1);
-                let halves = self.batches as u64 * (1 << 16);
-                let top = elements * ((1 << 21) - 1);
-                let fits = rest < 1 << 31 && halves < 1 << 31 && top < 1 << 31;
+                let batch_elements = 2 * BATCH_VECTORS as u64;
+                let rest = batch_elements * ((1 << 27) - 1) + batch_elements;
+                let halves = self.batches as u64 * ((1 << 16) - 1);
+                let top = 2 * vectors * (1 << 21);
+                let fits = rest < 1 << 32 && halves < 1 << 31 && top < 1 << 31;
                 let digit = (2023 + 54) / DIGIT_BITS + 4;
                 (fits, 5, 2 * block_vectors, digit)
             }

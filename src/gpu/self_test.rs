@@ -93,8 +93,10 @@ fn examine(backend: &mut GpuBackend, options: &Options, dtype: DType) -> Result<
 /// One kind of data: its name, and the bits of the element at an index.
 struct Case {
     name: &'static str,
-    element: Box<dyn Fn(&mut Random, usize) -> u64>,
+    element: Element,
 }
+
+type Element = Box<dyn Fn(&mut Random, usize) -> u64>;
 
 fn case(name: &'static str, element: impl Fn(&mut Random, usize) -> u64 + 'static) -> Case {
     Case { name, element: Box::new(element) }
@@ -154,13 +156,18 @@ fn float_cases(format: Format) -> Vec<Case> {
             let bits = random.next();
             match index % 19 {
                 6 => format.build(bits, special),
+                9 => format.build(bits & !full | 1, special),
                 13 => format.build(bits & !full, special),
                 _ => format.build(bits, special - 1 - bits % 4),
             }
         }),
         case("subnormal and zero", move |random, index| {
             let bits = random.next();
-            format.build(if index % 7 == 0 { bits & !full } else { bits }, bits % 3 / 2)
+            match index % 7 {
+                0 => format.build(bits & !full, 0),
+                1 => format.build(bits & !full | 1, 0),
+                _ => format.build(bits, bits % 3 / 2),
+            }
         }),
         case("window-edge", move |random, index| {
             let exponent = if index < 1024 { sampled } else { sampled + 8 - index as u64 % 36 };

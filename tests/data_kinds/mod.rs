@@ -205,9 +205,9 @@ pub fn floats<F: Float>(kind: Kind, elements: usize, seed: u64) -> Vec<F> {
         Kind::Step { up, negative } => some(&mut |i| F::build(negative, step(i, up), F::FRACTION)),
         Kind::Alternating => some(&mut |i| F::build(i % 2 == 1, step(i, 2), F::FRACTION)),
         Kind::LowEdge => some(&mut |i| F::build(false, step(i, -20 - (i % 4) as i32), F::FRACTION)),
-        Kind::Sparse => {
-            some(&mut |_| F::of(if random.next() % 2 == 0 { 0.0 } else { random.normal() }))
-        }
+        Kind::Sparse => some(&mut |_| {
+            F::of(if random.next().is_multiple_of(2) { 0.0 } else { random.normal() })
+        }),
         Kind::Subnormal => some(&mut |_| {
             let bits = random.next();
             F::build(bits >> 63 != 0, 0, bits & F::FRACTION)
@@ -222,7 +222,9 @@ pub fn floats<F: Float>(kind: Kind, elements: usize, seed: u64) -> Vec<F> {
             }
             values
         }
-        Kind::Max => some(&mut |_| F::build(random.next() % 4 == 0, special - 1, F::FRACTION)),
+        Kind::Max => {
+            some(&mut |_| F::build(random.next().is_multiple_of(4), special - 1, F::FRACTION))
+        }
         Kind::Ties => {
             // 2^p + 1 lies halfway between two floats of p + 1 bits.
             let halfway = F::of((1u64 << (F::FRACTION_BITS + 1)) as f64);
@@ -275,7 +277,7 @@ impl Random {
     }
 
     fn sign(&mut self) -> f64 {
-        if self.next() % 2 == 0 { 1.0 } else { -1.0 }
+        if self.next().is_multiple_of(2) { 1.0 } else { -1.0 }
     }
 
     fn normal(&mut self) -> f64 {

@@ -168,3 +168,20 @@ pub fn sum_bits_f32(bytes: &[u8]) -> u32 {
 pub fn sum_bits_f64(bytes: &[u8]) -> u64 {
     sum(DType::F64, bytes).f64_bits()
 }
+
+#[test]
+fn the_oracle_rounds_two_terms_as_hardware_adds_them() {
+    let doubles = [1.0, 0.1, -0.1, 1e16, 3.0, f64::MAX, 5e-324, -2.3e-308, 2f64.powi(53), -1e308];
+    // An exact zero is +0 here, so -0 + -0 is too: hence the added zero.
+    for a in doubles {
+        for b in doubles {
+            let bytes = [a.to_le_bytes(), b.to_le_bytes()].concat();
+            assert_eq!(sum_bits_f64(&bytes), (a + b + 0.0).to_bits(), "{a} + {b}");
+            let (a, b) = (a as f32, b as f32);
+            let bytes = [a.to_le_bytes(), b.to_le_bytes()].concat();
+            let expected = if (a + b).is_nan() { 0x7fc0_0000 } else { (a + b + 0.0).to_bits() };
+            assert_eq!(sum_bits_f32(&bytes), expected, "{a} + {b}");
+        }
+        assert_eq!(sum(DType::F64, &a.to_le_bytes()).f32_bits(), (a as f32).to_bits());
+    }
+}

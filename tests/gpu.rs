@@ -10,9 +10,9 @@ mod oracle;
 use std::time::Duration;
 
 use adsum::backend::Backend;
+use adsum::backend::reference;
 use adsum::gpu::kernel::{BLOCKS_PER_PARTIAL_MAX, Block, Kernel};
 use adsum::gpu::{Adapter, Cache, GpuBackend, Options, SelfTest, adapters, self_test};
-use adsum::backend::reference;
 use adsum::{ByteOrder, DType, Layout, Partial, Spec};
 use data_kinds::{Kind, all_kinds, f32_kinds, f64_kinds, floats};
 

@@ -26,19 +26,13 @@ fn a_file_larger_than_the_memory_is_reduced_within_it() {
     write_npy(&path, "<f4", (bytes / 4) as usize, &[]);
     File::options().write(true).open(&path).unwrap().set_len(bytes + 128).unwrap();
     let path = path.to_str().unwrap();
-    for (memory, extra) in [
-        (512_u64 << 20, &[][..]),
-        (256 << 20, &[]),
-        (64 << 20, &[]),
-        (128 << 20, &["--no-mmap"]),
-    ] {
+    for (memory, extra) in
+        [(512_u64 << 20, &[][..]), (256 << 20, &[]), (64 << 20, &[]), (128 << 20, &["--no-mmap"])]
+    {
         let limit = memory.to_string();
         let arguments = [&["sum", "--device", "cpu", "--memory", &limit, path][..], extra].concat();
-        let mut child = command(&arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child =
+            command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let mut peak = 0;
         let code = loop {
             peak = peak_bytes(child.id()).unwrap_or(peak);

@@ -91,7 +91,8 @@ fn to_json(rows: &[Row]) -> Json {
 
 /// Aligned columns, and the limits of each device on a line of their own.
 fn to_table(rows: &[Row]) -> String {
-    let mut cells = vec![["ID", "NAME", "KIND", "BACKEND", "DRIVER", "SELF-TEST"].map(String::from)];
+    let mut cells =
+        vec![["ID", "NAME", "KIND", "BACKEND", "DRIVER", "SELF-TEST"].map(String::from)];
     for row in rows {
         let info = &row.info;
         cells.push([

@@ -6,9 +6,10 @@ use crate::manifest::ENTRY_BYTES;
 const BASE_BYTES: u64 = 24 << 20;
 /// A thread's bins and the part of its stack that is touched.
 const THREAD_BYTES: u64 = 512 << 10;
-/// The most that one adapter takes for staging and device buffers: two of each,
-/// 16 MiB. On a software adapter all of it is the node's own memory.
-const ADAPTER_BYTES_MAX: u64 = 64 << 20;
+/// The most that one adapter takes for staging and device buffers, two of each
+/// of 16 MiB, and for partials. On a software adapter all of it is the node's
+/// own memory.
+const ADAPTER_BYTES_MAX: u64 = 72 << 20;
 /// The least that lets an adapter overlap reading and computing.
 const ADAPTER_BYTES_MIN: u64 = 2 << 20;
 /// The longest run of a stream that becomes one shard.
@@ -106,7 +107,7 @@ mod tests {
     fn the_default_maps_files_and_fills_an_adapter() {
         let budget = wish(512 << 20, 8, 1).budget().unwrap();
         assert!(budget.mapped);
-        assert_eq!(budget.adapter_bytes, 64 << 20);
+        assert_eq!(budget.adapter_bytes, 72 << 20);
         assert_eq!(budget.stream_shard_bytes, 8 << 20);
     }
 

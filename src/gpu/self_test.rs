@@ -8,10 +8,10 @@ use super::backend::{GpuBackend, Options};
 use super::cache::{self, Cache};
 use super::device::Adapter;
 use super::kernel::Kernel;
+use crate::backend::reference;
 use crate::backend::{Backend as _, BackendError};
 use crate::dtype::{ByteOrder, DType, Layout};
 use crate::op::Spec;
-use crate::backend::reference;
 
 /// A passed self-test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -178,7 +178,6 @@ impl SourceError {
     pub fn is_usage(&self) -> bool {
         match self {
             SourceError::Glob { .. }
-            | SourceError::NotNpy { .. }
             | SourceError::NpyAsRaw { .. }
             | SourceError::Offset { .. }
             | SourceError::Shape { .. } => true,
@@ -186,6 +185,7 @@ impl SourceError {
             | SourceError::Directory { .. }
             | SourceError::NotRegular { .. }
             | SourceError::NoMatch { .. }
+            | SourceError::NotNpy { .. }
             | SourceError::Path { .. }
             | SourceError::Io { .. }
             | SourceError::Header { .. }

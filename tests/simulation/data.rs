@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
+use adsum::backend::reference;
 use adsum::manifest::{Entry, Manifest, imaginary_file};
-use adsum::reduction::reference;
 use adsum::{ByteOrder, DType, Partial, Spec};
 use num_bigint::BigInt;
 

@@ -42,7 +42,7 @@ impl ActiveTask {
     pub fn new(task: Task) -> ActiveTask {
         let elements = task.shard.elements();
         let state = State {
-            untaken: if elements > 0 { vec![0..elements] } else { Vec::new() },
+            untaken: Vec::from_iter((elements > 0).then_some(0..elements)),
             merged_elements: 0,
             partial: Partial::identity(task.spec),
             usage: Vec::new(),

@@ -26,10 +26,10 @@ pub fn sum(dtype: DType, byte_order: ByteOrder, bytes: &[u8]) -> i128 {
         DType::I32 => narrow(bytes, |b| i64::from(i32::from_le_bytes(b))),
         DType::U32 if big => narrow(bytes, |b| i64::from(u32::from_be_bytes(b))),
         DType::U32 => narrow(bytes, |b| i64::from(u32::from_le_bytes(b))),
-        DType::I64 if big => wide(bytes, |b| u64::from_be_bytes(b), |high| high as i64 >> 32),
-        DType::I64 => wide(bytes, |b| u64::from_le_bytes(b), |high| high as i64 >> 32),
-        DType::U64 if big => wide(bytes, |b| u64::from_be_bytes(b), |high| (high >> 32) as i64),
-        DType::U64 => wide(bytes, |b| u64::from_le_bytes(b), |high| (high >> 32) as i64),
+        DType::I64 if big => wide(bytes, u64::from_be_bytes, |high| high as i64 >> 32),
+        DType::I64 => wide(bytes, u64::from_le_bytes, |high| high as i64 >> 32),
+        DType::U64 if big => wide(bytes, u64::from_be_bytes, |high| (high >> 32) as i64),
+        DType::U64 => wide(bytes, u64::from_le_bytes, |high| (high >> 32) as i64),
         DType::F32 | DType::F64 => unreachable!("floats are summed in exponent bins"),
     }
 }

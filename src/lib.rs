@@ -22,6 +22,10 @@ pub mod wire;
 
 // Edges.
 #[cfg(feature = "net")]
+pub mod driver;
+#[cfg(feature = "net")]
+pub mod node;
+#[cfg(feature = "net")]
 pub mod transport;
 
 pub use dtype::{ByteOrder, DType, Layout, MemoryOrder};

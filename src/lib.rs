@@ -30,6 +30,10 @@ mod os;
 #[cfg(feature = "files")]
 pub mod source;
 #[cfg(feature = "net")]
+pub mod driver;
+#[cfg(feature = "net")]
+pub mod node;
+#[cfg(feature = "net")]
 pub mod transport;
 
 // What puts the edges together.

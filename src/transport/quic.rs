@@ -46,7 +46,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
 
 /// How long a transport that is dropped goes on so that its peers hear of it.
 /// The word leaves at once; who misses it will notice the silence.
-const FAREWELL: Duration = Duration::from_millis(20);
+const FAREWELL: Duration = Duration::from_millis(5);
 
 /// The connections of one node.
 ///

@@ -1,0 +1,316 @@
+//! What joins the engine of a node to the world: the network, the clock, the
+//! local processors and whoever asks.
+//!
+//! One task owns them all and is spoken to by channels. It hands the engine
+//! one event after the other, then carries out what the engine wants:
+//!
+//! ```text
+//!   Transport  == Event =======> +--------+ == Output::Send ====> Transport
+//!   Executor   == completion ==> | Engine | == Output::Compute => Executor
+//!   Node       == Command =====> |        | == Progress, end ===> Ticket
+//!   clock      == timeout =====> +--------+
+//! ```
+//!
+//! Nothing that it calls waits: sending queues, computing is started, tickets
+//! hold the latest news only. So a slow peer, processor or asker never holds
+//! up the others.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use crate::engine::{Computed, Engine, JobRequest, Output, RequestId};
+use crate::manifest::{JobId, Manifest};
+use crate::op::Spec;
+use crate::placement::NodeId;
+use crate::shard::ShardError;
+use crate::transport::{Event, Transport};
+
+mod dials;
+mod roster;
+mod ticket;
+
+pub use roster::PeerInfo;
+pub use ticket::{Progress, RequestError, Ticket};
+
+pub(crate) use roster::SharedRoster;
+pub(crate) use ticket::{TicketSender, ticket};
+
+use dials::Dials;
+
+/// The most events that are handled before the engine's wishes are carried
+/// out: results and progress of a burst go out as few messages.
+const BURST_MAX: usize = 256;
+
+/// What a driver needs of the local processors.
+///
+/// Results come back by the [`Completions`] that the executor was made with.
+/// No call may wait for a computation: the driver does nothing else meanwhile.
+pub trait Executor: Send + 'static {
+    /// Starts to reduce the entry at `position`, a valid one. Exactly one
+    /// completion follows, unless the job is abandoned before.
+    fn start(&mut self, job: JobId, spec: Spec, manifest: &Arc<Manifest>, position: u32);
+
+    /// Nobody waits for this job any more: drop what is queued for it, and
+    /// stop what is under way as soon as is convenient. A completion that
+    /// comes nevertheless does no harm.
+    fn abandon(&mut self, job: JobId);
+}
+
+/// An executor of a node without workers, which is never asked for anything.
+#[derive(Clone, Copy, Debug)]
+pub struct NoExecutor;
+
+impl Executor for NoExecutor {
+    fn start(&mut self, job: JobId, _: Spec, _: &Arc<Manifest>, position: u32) {
+        unreachable!("a node without workers was asked for entry {position} of job {job}");
+    }
+
+    fn abandon(&mut self, _: JobId) {}
+}
+
+/// Where an executor reports what it computed, from any thread.
+#[derive(Clone, Debug)]
+pub struct Completions {
+    sender: mpsc::UnboundedSender<Completion>,
+}
+
+#[derive(Debug)]
+struct Completion {
+    job: JobId,
+    position: u32,
+    outcome: Result<Computed, ShardError>,
+}
+
+impl Completions {
+    /// Reports an entry that was started. Never waits; there are never more
+    /// reports than entries started.
+    pub fn report(&self, job: JobId, position: u32, outcome: Result<Computed, ShardError>) {
+        // Nobody listens any more when the node is being dropped.
+        let _unheard = self.sender.send(Completion { job, position, outcome });
+    }
+}
+
+/// The other end of an executor's [`Completions`].
+#[derive(Debug)]
+pub(crate) struct CompletionReceiver {
+    receiver: mpsc::UnboundedReceiver<Completion>,
+}
+
+/// Both ends of the channel that completions take.
+pub(crate) fn completions() -> (Completions, CompletionReceiver) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    (Completions { sender }, CompletionReceiver { receiver })
+}
+
+/// What the owner of a node asks of its driver.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Connect to the node at this address, and again whenever that is lost.
+    Dial(SocketAddr),
+    /// Do not dial this address any more.
+    Forget(SocketAddr),
+    /// End the connection with a peer.
+    Disconnect { peer: NodeId, why: String },
+    /// Start a request, whose ticket is told what comes of it.
+    Submit { request: JobRequest, ticket: TicketSender },
+    /// Give a request up.
+    Cancel(RequestId),
+}
+
+/// Sees what happens to connections, on the driver's thread. Is not shown
+/// messages.
+pub type Observer = Box<dyn FnMut(&Event) + Send>;
+
+/// All that one node runs on.
+pub(crate) struct Driver<E> {
+    pub engine: Engine,
+    pub executor: E,
+    pub transport: Transport,
+    pub events: mpsc::Receiver<Event>,
+    pub completions: CompletionReceiver,
+    pub commands: mpsc::UnboundedReceiver<Command>,
+    pub observer: Observer,
+    pub roster: SharedRoster,
+}
+
+impl<E: Executor> Driver<E> {
+    /// Runs until the owner of the commands is gone. Requests that are not
+    /// finished then end with [`RequestError::Stopped`].
+    pub(crate) async fn run(self) {
+        let Driver { events, completions, commands, .. } = self;
+        let mut inputs = Inputs { events, completions: completions.receiver, commands };
+        let mut task = Task {
+            engine: self.engine,
+            executor: self.executor,
+            transport: self.transport,
+            observer: self.observer,
+            roster: self.roster,
+            epoch: Instant::now(),
+            dials: Dials::default(),
+            tickets: HashMap::new(),
+        };
+        while let Some(input) = inputs.next(task.next_timeout()).await {
+            task.handle(input);
+            for _ in 1..BURST_MAX {
+                match inputs.try_next() {
+                    Some(input) => task.handle(input),
+                    None => break,
+                }
+            }
+            task.carry_out();
+        }
+    }
+}
+
+enum Input {
+    Event(Event),
+    Completion(Completion),
+    Command(Command),
+    Timeout,
+}
+
+struct Inputs {
+    events: mpsc::Receiver<Event>,
+    completions: mpsc::UnboundedReceiver<Completion>,
+    commands: mpsc::UnboundedReceiver<Command>,
+}
+
+impl Inputs {
+    /// What happens next, or `None` when the node is to stop.
+    async fn next(&mut self, timeout: Option<Instant>) -> Option<Input> {
+        let sleep = async {
+            match timeout {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            command = self.commands.recv() => command.map(Input::Command),
+            // The transport lives as long as the driver, and so do its events.
+            Some(event) = self.events.recv() => Some(Input::Event(event)),
+            Some(completion) = self.completions.recv() => Some(Input::Completion(completion)),
+            () = sleep => Some(Input::Timeout),
+        }
+    }
+
+    /// What has happened already.
+    fn try_next(&mut self) -> Option<Input> {
+        None.or_else(|| self.completions.try_recv().ok().map(Input::Completion))
+            .or_else(|| self.events.try_recv().ok().map(Input::Event))
+            .or_else(|| self.commands.try_recv().ok().map(Input::Command))
+    }
+}
+
+struct Task<E> {
+    engine: Engine,
+    executor: E,
+    transport: Transport,
+    observer: Observer,
+    roster: SharedRoster,
+    epoch: Instant,
+    dials: Dials,
+    tickets: HashMap<RequestId, TicketSender>,
+}
+
+impl<E: Executor> Task<E> {
+    fn now(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        let earliest = self.engine.poll_timeout().into_iter().chain(self.dials.next()).min();
+        earliest.map(|at| self.epoch + at)
+    }
+
+    fn handle(&mut self, input: Input) {
+        let now = self.now();
+        match input {
+            Input::Event(event) => self.handle_event(now, event),
+            Input::Completion(Completion { job, position, outcome }) => {
+                self.engine.handle_computed(now, job, position, outcome);
+            }
+            Input::Command(command) => self.handle_command(now, command),
+            Input::Timeout => {}
+        }
+    }
+
+    fn handle_event(&mut self, now: Duration, event: Event) {
+        let event = match event {
+            Event::Message { from, message } => {
+                return self.engine.handle_message(now, from, message);
+            }
+            other => other,
+        };
+        (self.observer)(&event);
+        match event {
+            Event::Connected { peer, addr, dialled } => {
+                if dialled {
+                    self.dials.connected(addr);
+                }
+                let id = peer.node;
+                self.roster.connected(peer, addr);
+                self.engine.handle_connected(now, id);
+            }
+            Event::Lost { peer, addr, reason } => {
+                self.dials.lost(now, addr, &reason);
+                self.roster.lost(peer);
+                self.engine.handle_lost(now, peer);
+            }
+            Event::DialFailed { addr, error } => self.dials.failed(now, addr, &error),
+            Event::TurnedAway { .. } | Event::Message { .. } => {}
+        }
+    }
+
+    fn handle_command(&mut self, now: Duration, command: Command) {
+        match command {
+            Command::Dial(addr) => self.dials.add(now, addr),
+            Command::Forget(addr) => self.dials.remove(addr),
+            Command::Disconnect { peer, why } => self.transport.disconnect(peer, why),
+            Command::Cancel(request) => self.engine.cancel(now, request),
+            Command::Submit { request, ticket } => {
+                let id = request.id;
+                match self.engine.submit(now, request) {
+                    Ok(()) => {
+                        self.tickets.insert(id, ticket);
+                    }
+                    Err(error) => ticket.finish(Err(error.into())),
+                }
+            }
+        }
+    }
+
+    /// Does all that the engine and the clock want done by now.
+    fn carry_out(&mut self) {
+        let now = self.now();
+        if self.engine.poll_timeout().is_some_and(|at| at <= now) {
+            self.engine.handle_timeout(now);
+        }
+        for addr in self.dials.take_due(now) {
+            self.transport.dial(addr);
+        }
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Send { to, message } => self.transport.send(to, &message),
+                Output::Compute { job, spec, manifest, position } => {
+                    self.executor.start(job, spec, &manifest, position);
+                }
+                Output::Abandon { job } => self.executor.abandon(job),
+                Output::Progress { request, entries_done, entries, bytes_done, bytes } => {
+                    let progress = Progress { entries_done, entries, bytes_done, bytes };
+                    if let Some(ticket) = self.tickets.get(&request) {
+                        ticket.progress(progress);
+                    }
+                }
+                Output::Finished { request, result } => {
+                    if let Some(ticket) = self.tickets.remove(&request) {
+                        ticket.finish(result.map_err(RequestError::from));
+                    }
+                }
+            }
+        }
+    }
+}

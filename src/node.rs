@@ -1,0 +1,206 @@
+//! One process of a cluster: its name, its processors and its connections.
+//!
+//! [`Node`] is what every process runs, whether it was started by hand, by a
+//! service manager or by [`cluster::LocalCluster`]; [`supervised`] is the
+//! process that the last one starts.
+
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+
+use rand::TryRng;
+use rand::rngs::SysRng;
+use tokio::sync::mpsc;
+
+use crate::backend::DeviceInfo;
+use crate::driver::{
+    Command, Completions, Driver, Executor, Observer, PeerInfo, SharedRoster, Ticket, completions,
+    ticket,
+};
+use crate::engine::{self, Engine, JobRequest, RequestId};
+use crate::placement::NodeId;
+use crate::transport::socket::BufferClamped;
+use crate::transport::{self, Secret, Transport, TransportError};
+use crate::wire::{Hello, PROTOCOL_VERSION};
+
+pub mod cluster;
+mod pipe;
+pub mod supervised;
+
+/// What a node is told before it starts.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Its name for programs, of no other node: see [`random_node_id`].
+    pub id: NodeId,
+    /// Its name for people.
+    pub name: String,
+    /// What the nodes of its cluster know and nobody else.
+    pub secret: Secret,
+    /// Addresses, times and limits of its connections.
+    pub transport: transport::Config,
+    /// Its policy as a worker and as a collector.
+    pub engine: engine::Config,
+}
+
+/// The processors of a node.
+#[derive(Clone, Debug)]
+pub struct Equipment<E> {
+    /// What reduces entries.
+    pub executor: E,
+    /// How many entries it reduces at the same time; zero for a node that only
+    /// asks.
+    pub workers: usize,
+    /// The devices that it uses, by the numbers in which it reports their
+    /// [`Usage`](crate::engine::Usage).
+    pub devices: Vec<DeviceInfo>,
+}
+
+/// A node that runs, on threads of its own, until it is dropped.
+#[derive(Debug)]
+pub struct Node {
+    id: NodeId,
+    addr: SocketAddr,
+    warnings: Vec<BufferClamped>,
+    roster: SharedRoster,
+    /// `None` only while it is being dropped.
+    commands: Option<mpsc::UnboundedSender<Command>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Node {
+    /// Starts a node whose processors `equip` makes. `observer` sees what
+    /// happens to connections.
+    ///
+    /// # Errors
+    /// `equip`'s own, or the address cannot be used.
+    pub fn start<E: Executor, F: From<TransportError>>(
+        config: NodeConfig,
+        equip: impl FnOnce(Completions) -> Result<Equipment<E>, F>,
+        observer: Observer,
+    ) -> Result<Node, F> {
+        let (completions, completion_receiver) = completions();
+        let equipment = equip(completions)?;
+        let hello = Hello {
+            version: PROTOCOL_VERSION,
+            node: config.id,
+            name: config.name,
+            devices: equipment.devices,
+            workers: u32::try_from(equipment.workers).unwrap_or(u32::MAX),
+        };
+        let (transport, events) = Transport::start(config.transport, &config.secret, hello)?;
+        let (addr, warnings) = (transport.local_addr(), transport.warnings().to_vec());
+        let (commands, command_receiver) = mpsc::unbounded_channel();
+        let roster = SharedRoster::default();
+        let driver = Driver {
+            engine: Engine::new(config.id, config.engine, equipment.workers),
+            executor: equipment.executor,
+            transport,
+            events,
+            completions: completion_receiver,
+            commands: command_receiver,
+            observer,
+            roster: roster.clone(),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(TransportError::Thread)?;
+        let thread = std::thread::Builder::new()
+            .name("adsum-driver".to_owned())
+            .spawn(move || runtime.block_on(driver.run()))
+            .map_err(TransportError::Thread)?;
+        Ok(Node {
+            id: config.id,
+            addr,
+            warnings,
+            roster,
+            commands: Some(commands),
+            thread: Some(thread),
+        })
+    }
+
+    /// Its name for programs.
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// The address that it listens on, with the port that the system chose.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// What the operating system did not grant; for people to read.
+    pub fn warnings(&self) -> &[BufferClamped] {
+        &self.warnings
+    }
+
+    /// The peers that it has met, in the order of their ids.
+    pub fn peers(&self) -> Vec<PeerInfo> {
+        self.roster.peers()
+    }
+
+    /// Connects to the node at `addr`, and again whenever that is lost. Returns
+    /// at once; the observer sees what comes of it.
+    pub fn dial(&self, addr: SocketAddr) {
+        self.command(Command::Dial(addr));
+    }
+
+    /// Does not dial `addr` any more. A connection stays.
+    pub fn forget(&self, addr: SocketAddr) {
+        self.command(Command::Forget(addr));
+    }
+
+    /// Ends the connection with a peer, if there is one, for the reason `why`.
+    pub fn disconnect(&self, peer: NodeId, why: impl Into<String>) {
+        self.command(Command::Disconnect { peer, why: why.into() });
+    }
+
+    /// Asks for a result. The ticket tells what comes of it, also that the
+    /// request was not taken.
+    pub fn submit(&self, request: JobRequest) -> Ticket {
+        let (sender, ticket) = ticket(request.id, self.commands());
+        self.command(Command::Submit { request, ticket: sender });
+        ticket
+    }
+
+    fn command(&self, command: Command) {
+        // The driver ends before this only by a panic, which was reported; a
+        // ticket in the command then says that the node stopped.
+        let _gone = self.commands().send(command);
+    }
+
+    fn commands(&self) -> &mpsc::UnboundedSender<Command> {
+        self.commands.as_ref().expect("only dropping takes the channel")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.commands = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there was reported when it happened.
+            let _panicked = thread.join();
+        }
+    }
+}
+
+/// A name for a node that no other has.
+///
+/// # Panics
+/// If the operating system gives no random numbers.
+pub fn random_node_id() -> NodeId {
+    NodeId(random_bytes())
+}
+
+/// A name for a request that no other has.
+///
+/// # Panics
+/// If the operating system gives no random numbers.
+pub fn random_request_id() -> RequestId {
+    RequestId(u128::from_le_bytes(random_bytes()))
+}
+
+fn random_bytes() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    SysRng.try_fill_bytes(&mut bytes).expect("the operating system has random numbers");
+    bytes
+}

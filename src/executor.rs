@@ -58,6 +58,37 @@ pub enum ExecutorError {
     Threads(#[source] io::Error),
 }
 
+/// Says whether such settings can be started with, as far as can be told
+/// without starting anything.
+///
+/// # Errors
+/// A device that this machine does not have, or too little memory.
+pub fn check(settings: &Settings) -> Result<(), ExecutorError> {
+    plan(settings).map(drop)
+}
+
+/// What the settings come to on this machine.
+struct Plan {
+    selection: Selection,
+    threads: usize,
+    tile_bytes: usize,
+    budget: Budget,
+}
+
+fn plan(settings: &Settings) -> Result<Plan, ExecutorError> {
+    let selection = device::select(&settings.devices, settings.input_bytes)?;
+    let threads = if selection.cpu { settings.threads } else { 0 };
+    let tile_bytes = settings.tile_bytes.map_or(cpu::TILE_BYTES, |bytes| bytes as usize);
+    let wish = Wish {
+        memory_bytes: settings.memory_bytes,
+        threads,
+        adapters: selection.adapter_count(),
+        tile_bytes,
+    };
+    let budget = wish.budget()?;
+    Ok(Plan { selection, threads, tile_bytes, budget })
+}
+
 /// Processors, memory and files of one node.
 pub struct Executor {
     compute: Compute,
@@ -80,16 +111,7 @@ impl Executor {
         settings: &Settings,
         notify: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Result<Executor, ExecutorError> {
-        let selection = device::select(&settings.devices, settings.input_bytes)?;
-        let threads = if selection.cpu { settings.threads } else { 0 };
-        let tile_bytes = settings.tile_bytes.map_or(cpu::TILE_BYTES, |bytes| bytes as usize);
-        let budget = Wish {
-            memory_bytes: settings.memory_bytes,
-            threads,
-            adapters: selection.adapter_count(),
-            tile_bytes,
-        }
-        .budget()?;
+        let Plan { selection, threads, tile_bytes, budget } = plan(settings)?;
         let mut backends: Vec<Box<dyn Backend>> = Vec::new();
         for _ in 0..threads {
             backends.push(Box::new(CpuBackend::new(tile_bytes)));

@@ -20,19 +20,19 @@ pub mod shard;
 pub mod value;
 pub mod wire;
 
-// Edges: files, processors, network. They meet in `executor` and `node` only.
+// Edges: files, processors, network. Processors and network never meet here.
 pub mod compute;
 pub mod device;
+#[cfg(feature = "net")]
+pub mod driver;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+#[cfg(feature = "net")]
+pub mod node;
 #[cfg(feature = "files")]
 mod os;
 #[cfg(feature = "files")]
 pub mod source;
-#[cfg(feature = "net")]
-pub mod driver;
-#[cfg(feature = "net")]
-pub mod node;
 #[cfg(feature = "net")]
 pub mod transport;
 

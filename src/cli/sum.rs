@@ -20,15 +20,15 @@ use crate::source::{self, RawFormat, SourceError, Stream};
 use crate::wire::Usage;
 
 /// What the reduction gave, wherever it ran.
-struct Answer {
-    spec: Spec,
-    total: Partial,
-    files: Vec<FileReport>,
-    shards: ShardsReport,
-    devices: Vec<DeviceReport>,
-    nodes: Vec<NodeReport>,
-    bytes: u64,
-    elapsed: Duration,
+pub struct Answer {
+    pub spec: Spec,
+    pub total: Partial,
+    pub files: Vec<FileReport>,
+    pub shards: ShardsReport,
+    pub devices: Vec<DeviceReport>,
+    pub nodes: Vec<NodeReport>,
+    pub bytes: u64,
+    pub elapsed: Duration,
 }
 
 /// Reduces, and prints the answer.
@@ -54,8 +54,7 @@ fn data_set(args: &SumArgs, talk: &mut Talk) -> Result<Answer, Failure> {
         None => alone(args, &manifest, spec, &settings, talk, start),
         #[cfg(feature = "net")]
         Some(nodes) => {
-            let _ = nodes;
-            todo!()
+            super::cluster::reduce(nodes as usize, args, &manifest, spec, &settings, talk, start)
         }
         #[cfg(not(feature = "net"))]
         Some(_) => Err(Failure::new(
@@ -76,7 +75,13 @@ fn alone(
 ) -> Result<Answer, Failure> {
     let node = LocalNode::start(settings)?;
     node.warnings().iter().for_each(|warning| talk.warning(warning));
-    let outcome = node.reduce(Arc::clone(manifest), spec, args.run.deadline, talk)?;
+    let outcome =
+        node.reduce(Arc::clone(manifest), spec, time_left(args, start), talk).map_err(|error| {
+            match error {
+                LocalError::Job(error) => job_failure(error, args),
+                error => Failure::from(error),
+            }
+        })?;
     outcome.warnings.iter().for_each(|warning| talk.warning(&warning.to_string()));
     let usage: Vec<Usage> = outcome.usage.into_values().collect();
     Ok(Answer {
@@ -221,7 +226,24 @@ fn settings(run: &RunArgs, input_bytes: Option<u64>) -> Result<Settings, Failure
     })
 }
 
-fn file_reports(manifest: &Manifest) -> Vec<FileReport> {
+/// What is left of the deadline, if there is one.
+pub fn time_left(args: &SumArgs, start: Instant) -> Option<Duration> {
+    args.run.deadline.map(|deadline| deadline.saturating_sub(start.elapsed()))
+}
+
+/// The failure of a job that had what was left of the deadline: it names the
+/// whole of it, as the user gave it.
+pub fn job_failure(error: JobError, args: &SumArgs) -> Failure {
+    match (error, args.run.deadline) {
+        (JobError::Deadline { unfinished, .. }, Some(limit)) => {
+            Failure::from(JobError::Deadline { limit, unfinished })
+        }
+        (error, _) => Failure::from(error),
+    }
+}
+
+/// One report for each file of the data set.
+pub fn file_reports(manifest: &Manifest) -> Vec<FileReport> {
     let size = manifest.dtype().size_bytes() as u64;
     let report = |file: &crate::manifest::File| FileReport {
         path: file.name(),
@@ -230,7 +252,8 @@ fn file_reports(manifest: &Manifest) -> Vec<FileReport> {
     manifest.files().iter().map(report).collect()
 }
 
-fn shards_report(manifest: &Manifest, done: usize, recomputed: u64) -> ShardsReport {
+/// How many of the entries are in the answer.
+pub fn shards_report(manifest: &Manifest, done: usize, recomputed: u64) -> ShardsReport {
     ShardsReport { total: manifest.entries().len() as u64, done: done as u64, recomputed }
 }
 

@@ -52,11 +52,9 @@ impl Job {
         }
     }
 
-    /// Offers the job to all who may work on it, if there is anything to do.
+    /// Offers the job to all who may work on it.
     pub(super) fn offer(&self, outbox: &mut Outbox) {
-        if !self.is_complete() {
-            self.schedule.members().for_each(|node| self.offer_to(node, outbox));
-        }
+        self.schedule.members().for_each(|node| self.offer_to(node, outbox));
     }
 
     /// Takes in what another request knows about who has what.
@@ -97,7 +95,8 @@ impl Job {
     }
 
     /// A node says how many entries it takes at once. One that refused the job
-    /// before takes part from now on.
+    /// before takes part from now on; one that has no file of it pulls because
+    /// of an offer that came late, and is to drop the job.
     pub(super) fn handle_pull(
         &mut self,
         now: Now,
@@ -106,8 +105,11 @@ impl Job {
         outbox: &mut Outbox,
     ) -> Step {
         self.schedule.add_member(node).map_err(|e| self.exhausted(e))?;
-        self.tally.node(node);
-        self.schedule.set_want(node, want as usize);
+        if self.schedule.set_want(node, want as usize) {
+            self.tally.node(node);
+        } else {
+            outbox.send(node, Message::Cancel { job: self.id });
+        }
         self.serve(now, outbox);
         Ok(())
     }
@@ -156,8 +158,14 @@ impl Job {
     ) -> Step {
         self.schedule.remove_member(now, node).map_err(|e| self.exhausted(e))?;
         match refusal {
-            Refusal::NoWorkers => {}
-            Refusal::Busy => self.tally.warn(Warning::Refused { node, refusal }),
+            // A late refusal is of another run of the job, and the node works
+            // on this one. Told to drop it, it answers that it does not know
+            // it, and is offered it again.
+            Refusal::NoWorkers => outbox.send(node, Message::Cancel { job: self.id }),
+            Refusal::Busy => {
+                self.tally.warn(Warning::Refused { node, refusal });
+                outbox.send(node, Message::Cancel { job: self.id });
+            }
             // A late message made it drop the job. Every such message makes
             // one such offer, so this ends.
             Refusal::Unknown => self.handle_connected(now, node, outbox)?,
@@ -212,6 +220,7 @@ impl Job {
             nodes: self.tally.nodes.into_values().collect(),
             usage: self.tally.usage,
             recomputed: self.schedule.reassigned(),
+            speculated: self.schedule.speculated(),
             duplicates: self.tally.duplicates,
             warnings: self.tally.warnings,
             warnings_omitted: self.tally.warnings_omitted,

@@ -33,6 +33,8 @@ pub struct Outcome {
     pub usage: BTreeMap<(NodeId, u16), Usage>,
     /// How often an entry was asked of another node after the first.
     pub recomputed: u64,
+    /// How many of these were because the first node was late.
+    pub speculated: u64,
     /// Answers for entries that were in the total already.
     pub duplicates: u64,
     /// What went wrong on the way, the first [`WARNINGS_MAX`].

@@ -59,6 +59,7 @@ pub(super) struct Schedule {
     rate: Rate,
     assigned_once: FixedBitSet,
     reassigned: u64,
+    speculated: u64,
 }
 
 /// The nodes that failed an entry, and what the last of them said.
@@ -89,7 +90,8 @@ impl Schedule {
         let keys: Vec<EntryKey> =
             entries.iter().map(|entry| EntryKey::new(manifest.file(entry), entry)).collect();
         let groups = Groups::new(holders);
-        let nodes = nodes.filter(|&node| groups.holds_any(node));
+        // With nothing to do, nobody is needed.
+        let nodes = nodes.filter(|&node| !keys.is_empty() && groups.holds_any(node));
         let mut schedule = Schedule {
             members: nodes.map(|node| (node, Member::new(node))).collect(),
             groups,
@@ -103,6 +105,7 @@ impl Schedule {
             rate: Rate::default(),
             assigned_once: FixedBitSet::with_capacity(keys.len()),
             reassigned: 0,
+            speculated: 0,
             keys,
             manifest,
         };
@@ -140,6 +143,11 @@ impl Schedule {
     /// How often an entry was assigned after the first time.
     pub(super) fn reassigned(&self) -> u64 {
         self.reassigned
+    }
+
+    /// How often it was because the entry was late.
+    pub(super) fn speculated(&self) -> u64 {
+        self.speculated
     }
 
     /// Takes in what another request knows about who has what.
@@ -194,12 +202,14 @@ impl Schedule {
         Ok(taken_over)
     }
 
-    /// A member says how many entries it takes at once.
-    pub(super) fn set_want(&mut self, node: NodeId, want: usize) {
-        if let Some(member) = self.members.get_mut(&node) {
-            member.set_want(want.min(POSITIONS_MAX));
-        }
+    /// A member says how many entries it takes at once. One that takes none
+    /// refuses; one that pulls none would hold up the entries that only it has.
+    /// Returns whether the node is a member.
+    pub(super) fn set_want(&mut self, node: NodeId, want: usize) -> bool {
+        let Some(member) = self.members.get_mut(&node) else { return false };
+        member.set_want(want.clamp(1, POSITIONS_MAX));
         self.feed(node);
+        true
     }
 
     /// A member may have room.
@@ -282,6 +292,7 @@ impl Schedule {
             let best = fit.max_by_key(|node| (self.members[node].key.weight(key), **node));
             if let Some(&node) = best {
                 self.assign(now, node, position);
+                self.speculated += 1;
                 assignments.entry(node).or_default().push(position);
             }
         }

@@ -138,8 +138,8 @@ pub(crate) struct Driver<E> {
 }
 
 impl<E: Executor> Driver<E> {
-    /// Runs until the owner of the commands is gone. Requests that are not
-    /// finished then end with [`RequestError::Stopped`].
+    /// Runs until the owner of the commands is gone, or the network thread.
+    /// Requests that are not finished then end with [`RequestError::Stopped`].
     pub(crate) async fn run(self) {
         let Driver { events, completions, commands, .. } = self;
         let mut inputs = Inputs { events, completions: completions.receiver, commands };
@@ -190,8 +190,8 @@ impl Inputs {
         };
         tokio::select! {
             command = self.commands.recv() => command.map(Input::Command),
-            // The transport lives as long as the driver, and so do its events.
-            Some(event) = self.events.recv() => Some(Input::Event(event)),
+            // Without a network thread, which ends only by a panic, there is no node.
+            event = self.events.recv() => event.map(Input::Event),
             Some(completion) = self.completions.recv() => Some(Input::Completion(completion)),
             () = sleep => Some(Input::Timeout),
         }
@@ -247,10 +247,8 @@ impl<E: Executor> Task<E> {
         };
         (self.observer)(&event);
         match event {
-            Event::Connected { peer, addr, dialled } => {
-                if dialled {
-                    self.dials.connected(addr);
-                }
+            Event::Connected { peer, addr, dialled: _ } => {
+                self.dials.connected(addr);
                 let id = peer.node;
                 self.roster.connected(peer, addr);
                 self.engine.handle_connected(now, id);

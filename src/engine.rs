@@ -64,7 +64,10 @@ mod worker;
 pub use crate::wire::Usage;
 pub use config::Config;
 pub use holders::Holders;
-pub use outcome::{JobError, Missing, NodeReport, Outcome, Unfinished, Warning};
+pub use outcome::{
+    JobError, LAST_HOLDERS_MAX, MISSING_NAMED_MAX, Missing, NodeReport, Outcome, Unfinished,
+    WARNINGS_MAX, Warning,
+};
 
 use collector::Collector;
 use worker::Worker;

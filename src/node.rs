@@ -162,6 +162,14 @@ impl Node {
         ticket
     }
 
+    /// Waits for the node to stop by itself, which is a defect and was reported
+    /// on standard error.
+    pub fn wait(mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
+    }
+
     fn command(&self, command: Command) {
         // The driver ends before this only by a panic, which was reported; a
         // ticket in the command then says that the node stopped.

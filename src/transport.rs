@@ -96,11 +96,11 @@ impl Config {
 
     /// For processes on one machine, whose parent sees them die without the
     /// network's help. So silence may last long: what it would find sooner is
-    /// mostly a machine that is busy.
+    /// mostly a machine that is busy, or a person who pressed Ctrl-Z.
     pub fn loopback() -> Config {
         Config {
-            idle_timeout: Duration::from_secs(5),
-            keep_alive: Duration::from_secs(1),
+            idle_timeout: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(5),
             ..Config::lan((Ipv4Addr::LOCALHOST, 0).into())
         }
     }

@@ -21,9 +21,10 @@ use imaginary::{check, equipment, request};
 /// Long enough for a machine under load; a test that waits this long failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const TESTS: [(&str, fn()); 10] = [
+const TESTS: [(&str, fn()); 11] = [
     ("a_cluster_makes_one_exact_sum", a_cluster_makes_one_exact_sum),
     ("a_killed_node_changes_nothing", a_killed_node_changes_nothing),
+    ("a_node_that_hangs_changes_nothing_and_is_killed", a_hanging_node),
     ("a_cluster_whose_nodes_are_all_killed_fails_at_once", all_killed),
     ("a_cancelled_request_ends_and_the_cluster_stays", a_cancelled_request_ends),
     ("nodes_end_with_their_cluster", nodes_end_with_their_cluster),
@@ -107,7 +108,11 @@ fn reduce(cluster: &LocalCluster, entries: u64) -> Result<adsum::engine::Outcome
 }
 
 fn kill(pid: u32) {
-    let status = Command::new("kill").args(["-9", &pid.to_string()]).status();
+    signal(pid, "-9");
+}
+
+fn signal(pid: u32, signal: &str) {
+    let status = Command::new("kill").args([signal, &pid.to_string()]).status();
     assert!(status.expect("there is a kill command").success());
 }
 
@@ -167,6 +172,23 @@ fn a_killed_node_changes_nothing() {
     kill(survivor);
     let noticed = eventually("the death is noticed", || cluster.nodes()[0].lost);
     say(&format!("a killed process was noticed after {noticed:?}"));
+}
+
+fn a_hanging_node() {
+    let cluster = start(&["5", "5"]);
+    let victim = cluster.nodes()[0].pid;
+    let mut stopped = false;
+    let on_progress = |progress: adsum::driver::Progress| {
+        if progress.entries_done > 10 && !stopped {
+            signal(victim, "-STOP");
+            stopped = true;
+        }
+    };
+    let outcome = cluster.reduce(request(100), on_progress, &AtomicBool::new(false));
+    check(&outcome.expect("the other one takes over"), 100);
+    assert!(stopped, "it was stopped in the middle");
+    drop(cluster);
+    assert!(!exists(victim), "it did not hear that it should end");
 }
 
 fn all_killed() {

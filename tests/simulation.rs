@@ -34,7 +34,7 @@ use fault::Fault;
 use stats::Stats;
 use world::{Event, Flaw, Place, Weather, World};
 
-const SEEDS: u64 = 10_000;
+const SEEDS: u64 = 20_000;
 
 /// Faults strike before this.
 const FAULTS_END: Duration = Duration::from_secs(3);
@@ -125,6 +125,7 @@ fn scenario(seed: u64) -> World {
             add_flaws(&mut world, &mut chance, index);
         }
     }
+    let mut asked = Vec::new();
     for _ in 0..chance.number(1..=4) {
         let data = chance.index(world.data.len());
         let files = world.data[data].manifest.files().len();
@@ -138,6 +139,7 @@ fn scenario(seed: u64) -> World {
         let deadline = chance.per_mille(120).then(|| chance.millis(1..=3000));
         let when = chance.millis(0..=1000);
         let ask = world.ask(when, chance.index(nodes), data, holders, deadline);
+        asked.push(when);
         if chance.per_mille(80) {
             let when = when + chance.millis(0..=500);
             world.schedule(when, Event::Fault(Fault::Cancel { ask }));
@@ -145,7 +147,11 @@ fn scenario(seed: u64) -> World {
     }
     if rough {
         for _ in 0..chance.number(0..=12) {
-            let when = chance.micros(0..=FAULTS_END.as_micros() as u64);
+            // Jobs take some ten milliseconds, so most faults strike near one.
+            let when = match chance.index(3) {
+                0 => chance.micros(0..=FAULTS_END.as_micros() as u64),
+                _ => chance.pick(&asked) + chance.millis(0..=50),
+            };
             let fault = random_fault(&world, &mut chance, when);
             world.schedule(when, Event::Fault(fault));
         }

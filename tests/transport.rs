@@ -413,6 +413,30 @@ async fn two_nodes_that_dial_each_other_at_once_keep_one_link() {
     }
 }
 
+/// A peer that is not on this machine has to prove its address first, by
+/// QUIC's Retry. The machine's own address on its network stands in for one.
+#[tokio::test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+async fn peers_of_other_machines_prove_their_address() {
+    // Connecting a UDP socket sends nothing; it asks for a route.
+    let route = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
+        socket.connect(("192.0.2.1", 9))?;
+        socket.local_addr()
+    });
+    let Ok(addr) = route else {
+        eprintln!("skipped: this machine has no address but loopback");
+        return;
+    };
+    let start = |byte| {
+        let config = Config::lan((addr.ip(), 0).into());
+        Node::with(byte, config, [1; 32], PROTOCOL_VERSION)
+    };
+    let (mut one, mut other) = (start(1), start(2));
+    connect(&mut one, &mut other).await;
+    one.transport.send(other.id(), &cancel(1));
+    assert_eq!(other.message().await, cancel(1));
+}
+
 #[test]
 fn the_secret_is_in_no_text() {
     let secret = Secret::from_bytes([0xc5; 32]);

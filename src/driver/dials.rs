@@ -1,6 +1,6 @@
 //! The addresses that a node wants to be connected with, and when to dial them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ const DELAY_MAX: Duration = Duration::from_secs(4);
 #[derive(Debug, Default)]
 pub(super) struct Dials {
     targets: BTreeMap<SocketAddr, Target>,
+    /// Where peers are connected, whoever dialled: nodes dial from the address
+    /// that they listen on, so two that know each other need only one link.
+    connected: BTreeSet<SocketAddr>,
 }
 
 #[derive(Debug)]
@@ -30,7 +33,8 @@ struct Target {
 impl Dials {
     /// Wants a connection with `addr`, at once.
     pub(super) fn add(&mut self, now: Duration, addr: SocketAddr) {
-        self.targets.entry(addr).or_insert(Target { due: Some(now), delay: DELAY_MIN });
+        let due = (!self.connected.contains(&addr)).then_some(now);
+        self.targets.entry(addr).or_insert(Target { due, delay: DELAY_MIN });
     }
 
     /// Does not want it any more.
@@ -38,7 +42,9 @@ impl Dials {
         self.targets.remove(&addr);
     }
 
+    /// A connection is up, whoever dialled.
     pub(super) fn connected(&mut self, addr: SocketAddr) {
+        self.connected.insert(addr);
         if let Some(target) = self.targets.get_mut(&addr) {
             *target = Target { due: None, delay: DELAY_MIN };
         }
@@ -46,15 +52,18 @@ impl Dials {
 
     /// A connection is gone, whoever had dialled.
     pub(super) fn lost(&mut self, now: Duration, addr: SocketAddr, reason: &LinkError) {
+        self.connected.remove(&addr);
         self.failed(now, addr, reason);
     }
 
     /// A dial came to nothing. What will fail again, however often it is
-    /// tried, is not tried again.
+    /// tried, is not tried again; nor what the peer's own dial made needless.
     pub(super) fn failed(&mut self, now: Duration, addr: SocketAddr, error: &LinkError) {
         if is_final(error) {
             self.remove(addr);
-        } else if let Some(target) = self.targets.get_mut(&addr) {
+        } else if let Some(target) = self.targets.get_mut(&addr)
+            && !self.connected.contains(&addr)
+        {
             target.due = Some(now + target.delay);
             target.delay = (2 * target.delay).min(DELAY_MAX);
         }
@@ -140,6 +149,18 @@ mod tests {
         dials.connected(addr(1));
         dials.lost(now, addr(1), &LinkError::Left);
         assert_eq!(dials.next(), Some(now + DELAY_MIN));
+    }
+
+    #[test]
+    fn a_peer_that_dialled_first_need_not_be_dialled() {
+        let mut dials = Dials::default();
+        dials.connected(addr(1));
+        dials.add(SECOND, addr(1));
+        assert_eq!(dials.next(), None);
+        dials.failed(SECOND, addr(1), &LinkError::Superseded);
+        assert_eq!(dials.next(), None);
+        dials.lost(SECOND, addr(1), &LinkError::Left);
+        assert_eq!(dials.next(), Some(SECOND + DELAY_MIN));
     }
 
     #[test]

@@ -12,8 +12,8 @@ pub struct Config {
     /// An entry is never late sooner than this: 500 ms, far above the jitter
     /// of a LAN and of a process that is busy elsewhere.
     pub straggler_min: Duration,
-    /// An entry is late when it takes this many times as long as its node
-    /// lately took for as many bytes: 3.
+    /// An entry is late when it takes this many times as long as its node, by
+    /// its lately measured rate, takes for all entries that it has at once: 3.
     pub straggler_factor: u32,
     /// The rate of a node as long as nothing was measured in a job, in bytes
     /// per second: 10^8, a hard disk.

@@ -52,11 +52,9 @@ impl Job {
         }
     }
 
-    /// Offers the job to all who may work on it, if there is anything to do.
+    /// Offers the job to all who may work on it.
     pub(super) fn offer(&self, outbox: &mut Outbox) {
-        if !self.is_complete() {
-            self.schedule.members().for_each(|node| self.offer_to(node, outbox));
-        }
+        self.schedule.members().for_each(|node| self.offer_to(node, outbox));
     }
 
     /// Takes in what another request knows about who has what.

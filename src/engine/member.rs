@@ -15,6 +15,8 @@ pub(super) struct Member {
     want: usize,
     assigned: BTreeMap<u32, Assigned>,
     assigned_bytes: u64,
+    /// The most bytes that it had to reduce at once since it last had nothing.
+    peak_bytes: u64,
     /// Since when it works without an answer.
     busy_since: Now,
     rate: Rate,
@@ -24,8 +26,6 @@ pub(super) struct Member {
 struct Assigned {
     at: Now,
     bytes: u64,
-    /// Bytes that the node had to reduce until this entry was done, itself included.
-    bytes_until: u64,
 }
 
 impl Member {
@@ -35,6 +35,7 @@ impl Member {
             want: 0,
             assigned: BTreeMap::new(),
             assigned_bytes: 0,
+            peak_bytes: 0,
             busy_since: Duration::ZERO,
             rate: Rate::default(),
         }
@@ -57,10 +58,11 @@ impl Member {
     pub(super) fn assign(&mut self, now: Now, position: u32, bytes: u64) {
         if self.assigned.is_empty() {
             self.busy_since = now;
+            self.peak_bytes = 0;
         }
+        self.assigned.insert(position, Assigned { at: now, bytes });
         self.assigned_bytes += bytes;
-        let bytes_until = self.assigned_bytes;
-        self.assigned.insert(position, Assigned { at: now, bytes, bytes_until });
+        self.peak_bytes = self.peak_bytes.max(self.assigned_bytes);
     }
 
     /// Takes an answer for an entry; says how long the node worked for how many
@@ -74,8 +76,9 @@ impl Member {
         Some((bytes, busy))
     }
 
-    /// How long the node has had an entry, and how long it should take by its
-    /// own rate, else by that of `others`.
+    /// How long the node has had an entry, and how long it should take for all
+    /// that it had beside it, by its own rate or else by that of `others`. Which
+    /// of its entries it takes first, and how many at once, is its own affair.
     pub(super) fn delay(
         &self,
         now: Now,
@@ -84,7 +87,7 @@ impl Member {
     ) -> Option<(Duration, Duration)> {
         let assigned = self.assigned.get(&position)?;
         let rate = if self.rate.is_measured() { &self.rate } else { others };
-        Some((now.saturating_sub(assigned.at), rate.time_for(assigned.bytes_until)))
+        Some((now.saturating_sub(assigned.at), rate.time_for(self.peak_bytes)))
     }
 }
 

@@ -90,7 +90,8 @@ impl Schedule {
         let keys: Vec<EntryKey> =
             entries.iter().map(|entry| EntryKey::new(manifest.file(entry), entry)).collect();
         let groups = Groups::new(holders);
-        let nodes = nodes.filter(|&node| groups.holds_any(node));
+        // With nothing to do, nobody is needed.
+        let nodes = nodes.filter(|&node| !keys.is_empty() && groups.holds_any(node));
         let mut schedule = Schedule {
             members: nodes.map(|node| (node, Member::new(node))).collect(),
             groups,

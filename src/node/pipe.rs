@@ -100,7 +100,8 @@ impl Started {
             Started::Ready(addr) => format!("ready {addr}\n"),
             Started::Failed(message) => {
                 let mut line = format!("failed {}", message.replace(['\n', '\r'], " "));
-                line.truncate(line.floor_char_boundary(LINE_BYTES_MAX as usize - 1));
+                let fits = |&end: &usize| line.is_char_boundary(end);
+                line.truncate((0..LINE_BYTES_MAX as usize).rev().find(fits).unwrap_or(0));
                 line + "\n"
             }
         }

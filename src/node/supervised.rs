@@ -11,8 +11,8 @@ use crate::transport::{self, TransportError};
 
 pub use crate::node::pipe::Assignment;
 
-/// Why a supervised node did not start. Its parent knows already, unless it is
-/// gone; the process should end with a failure and without a word.
+/// Why a supervised node did not start, or stopped. Its parent knows already,
+/// unless it is gone; the process should end with a failure and without a word.
 #[derive(Debug, thiserror::Error)]
 pub enum SupervisedError {
     /// Nobody is there, or not the program that should be.
@@ -29,6 +29,9 @@ pub enum SupervisedError {
     /// No network.
     #[error(transparent)]
     Transport(#[from] TransportError),
+    /// The node stopped by itself, a defect that was reported when it happened.
+    #[error("the node stopped")]
+    Stopped,
 }
 
 /// Is a node of a [`LocalCluster`](crate::node::cluster::LocalCluster) until
@@ -40,7 +43,7 @@ pub enum SupervisedError {
 /// standard error, which is the parent's own.
 ///
 /// # Errors
-/// The node did not start.
+/// The node did not start, or stopped by a defect.
 pub fn run<E: Executor>(
     equip: impl FnOnce(&Assignment, Completions) -> Result<Equipment<E>, String>,
 ) -> Result<Infallible, SupervisedError> {
@@ -62,9 +65,8 @@ pub fn run<E: Executor>(
         let _unread = report(&Started::Failed(error.to_string()));
     })?;
     report(&Started::Ready(node.addr())).map_err(SupervisedError::Parent)?;
-    loop {
-        std::thread::park();
-    }
+    node.wait();
+    Err(SupervisedError::Stopped)
 }
 
 fn report(started: &Started) -> io::Result<()> {

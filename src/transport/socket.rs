@@ -19,6 +19,10 @@ pub(super) struct Bound {
 /// a retransmission timeout: measured 50 times slower.
 pub(super) fn bind(addr: SocketAddr, buffer_bytes: usize) -> io::Result<Bound> {
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+    if addr.is_ipv6() {
+        // Some systems cannot; then IPv4 peers cannot be reached, which dialling them will tell.
+        let _refused = socket.set_only_v6(false);
+    }
     let mut warnings = Vec::new();
     for buffer in [Buffer::Receive, Buffer::Send] {
         // A refusal (as macOS gives) leaves the default; what counts is what

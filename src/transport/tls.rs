@@ -35,7 +35,7 @@ use crate::transport::token::Secret;
 pub const SERVER_NAME: &str = "adsum.node";
 
 /// The application protocol of TLS. It changes only if the handshake of
-/// [`link`](crate::transport::quic) itself does; versions of the messages are
+/// `link` itself does; versions of the messages are
 /// compared there, where both can be named.
 pub const ALPN: &[u8] = b"adsum/1";
 

@@ -1,1 +1,366 @@
+use std::sync::Arc;
 
+use proptest::prelude::*;
+
+use super::*;
+use crate::backend::{DeviceInfo, DeviceKind};
+use crate::dtype::{ByteOrder, DType};
+use crate::manifest::{AXES_MAX, File, Manifest, PATH_BYTES_MAX, imaginary_file};
+use crate::partial::{ENCODED_BYTES_MAX, Partial};
+use crate::placement::NodeId;
+use crate::backend::reference;
+use crate::shard::{ShardError, ShardErrorKind};
+
+const JOB: JobId = JobId([7; 32]);
+
+fn device(name: &str) -> DeviceInfo {
+    DeviceInfo {
+        id: "gpu:0".into(),
+        name: name.into(),
+        kind: DeviceKind::DiscreteGpu,
+        backend: "vulkan".into(),
+        driver: "1.2".into(),
+    }
+}
+
+fn hello(devices: usize) -> Hello {
+    Hello {
+        version: PROTOCOL_VERSION,
+        node: NodeId([3; 16]),
+        name: "salt".into(),
+        devices: vec![device("A GPU"); devices],
+        workers: 12,
+    }
+}
+
+fn offer(files: Vec<File>) -> Message {
+    let manifest = Manifest::with_entry_bytes(files, 100).expect("valid files");
+    let spec = Spec::sum(manifest.dtype());
+    Message::Offer { job: manifest.job_id(spec), spec, manifest: Arc::new(manifest) }
+}
+
+fn result(partial: Partial, devices: usize) -> EntryResult {
+    let usage = (0..devices as u16).map(|device| Usage { device, ..Usage::default() }).collect();
+    EntryResult { position: 5, partial, usage }
+}
+
+fn results(count: usize) -> Message {
+    let partial = Partial::identity(Spec::sum(DType::F64));
+    Message::Results { job: JOB, results: vec![result(partial, 1); count], want: 3 }
+}
+
+#[track_caller]
+fn assert_returns(message: Message) {
+    assert_eq!(decode(&encode(&message)).as_ref(), Ok(&message));
+}
+
+/// The bytes of a message whose list of one item, the first byte `1` after
+/// `before` bytes, claims to have `count` items.
+fn claim(message: &Message, before: usize, count: u64) -> Vec<u8> {
+    let bytes = encode(message);
+    assert_eq!(bytes[before], 1, "the length of the list");
+    let count = postcard::to_stdvec(&count).expect("to memory");
+    [&bytes[..before], &count, &bytes[before + 1..]].concat()
+}
+
+/// Tag and job.
+const HEAD_BYTES: usize = 1 + 32;
+
+fn any_partial() -> impl Strategy<Value = Partial> {
+    (prop::sample::select(DType::ALL.to_vec()), prop::collection::vec(any::<u8>(), 0..64)).prop_map(
+        |(dtype, bytes)| {
+            let whole = bytes.len() / dtype.size_bytes() * dtype.size_bytes();
+            reference::reduce(Spec::sum(dtype), ByteOrder::Little, &bytes[..whole])
+        },
+    )
+}
+
+fn any_usage() -> impl Strategy<Value = Usage> {
+    (0..DEVICES_MAX as u16, any::<u32>(), any::<u64>(), any::<u64>())
+        .prop_map(|(device, tiles, bytes, busy_ns)| Usage { device, tiles, bytes, busy_ns })
+}
+
+fn any_result() -> impl Strategy<Value = EntryResult> {
+    (any::<u32>(), any_partial(), prop::collection::vec(any_usage(), 0..3))
+        .prop_map(|(position, partial, usage)| EntryResult { position, partial, usage })
+}
+
+fn any_hello() -> impl Strategy<Value = Hello> {
+    (any::<[u8; 16]>(), ".{0,20}", prop::collection::vec(".{0,20}", 0..3), any::<u32>()).prop_map(
+        |(node, name, devices, workers)| Hello {
+            version: PROTOCOL_VERSION,
+            node: NodeId(node),
+            name,
+            devices: devices.iter().map(|name| device(name)).collect(),
+            workers,
+        },
+    )
+}
+
+fn any_offer() -> impl Strategy<Value = Message> {
+    let file = ("[a-z/]{0,20}", 0_u64..500).prop_map(|(name, elements)| (name, elements));
+    (prop::sample::select(DType::ALL.to_vec()), prop::collection::vec(file, 1..4)).prop_map(
+        |(dtype, files)| {
+            offer(files.iter().map(|(name, count)| imaginary_file(name, dtype, *count)).collect())
+        },
+    )
+}
+
+fn any_message() -> impl Strategy<Value = Message> {
+    let job = || any::<[u8; 32]>().prop_map(JobId);
+    let kinds = vec![
+        ShardErrorKind::Unreadable,
+        ShardErrorKind::Changed,
+        ShardErrorKind::NoBackend,
+        ShardErrorKind::Internal,
+    ];
+    let refusals = vec![Refusal::NoWorkers, Refusal::Busy, Refusal::Unknown];
+    prop_oneof![
+        any_hello().prop_map(Message::Hello),
+        any_hello().prop_map(Message::Welcome),
+        any_offer(),
+        (job(), any::<u32>()).prop_map(|(job, want)| Message::Pull { job, want }),
+        (job(), prop::collection::vec(any::<u32>(), 0..9))
+            .prop_map(|(job, positions)| Message::Assign { job, positions }),
+        (job(), prop::collection::vec(any_result(), 0..4), any::<u32>())
+            .prop_map(|(job, results, want)| Message::Results { job, results, want }),
+        (job(), any::<u32>(), prop::sample::select(kinds), ".{0,40}").prop_map(
+            |(job, position, kind, message)| Message::Failed {
+                job,
+                position,
+                error: ShardError { kind, message }
+            }
+        ),
+        (job(), prop::sample::select(refusals))
+            .prop_map(|(job, refusal)| Message::Refused { job, refusal }),
+        job().prop_map(|job| Message::Cancel { job }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_message_returns(message in any_message()) {
+        prop_assert_eq!(decode(&encode(&message)), Ok(message));
+    }
+
+    #[test]
+    fn a_message_cut_short_is_an_error(message in any_message(), cut in any::<prop::sample::Index>()) {
+        let bytes = encode(&message);
+        prop_assert!(decode(&bytes[..cut.index(bytes.len())]).is_err());
+    }
+
+    #[test]
+    fn a_message_with_more_bytes_is_an_error(message in any_message(), more in 1_usize..9) {
+        let mut bytes = encode(&message);
+        bytes.extend(vec![0; more]);
+        prop_assert_eq!(decode(&bytes), Err(WireError::Trailing { bytes: more }));
+    }
+
+    #[test]
+    fn changed_bytes_never_panic(
+        message in any_message(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut bytes = encode(&message);
+        for (index, byte) in changes {
+            let index = index.index(bytes.len());
+            bytes[index] = byte;
+        }
+        // What decodes is well formed, and so encodes.
+        if let Ok(message) = decode(&bytes) {
+            prop_assert_eq!(decode(&encode(&message)), Ok(message));
+        }
+    }
+
+    #[test]
+    fn random_bytes_never_panic(tag in 0_u8..8, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = decode(&bytes);
+        let _ = decode(&[&[tag], &bytes[..]].concat());
+        let _ = decode(&[&MAGIC[..], &[0], &PROTOCOL_VERSION.to_le_bytes(), &bytes].concat());
+    }
+}
+
+#[test]
+fn another_version_is_named_with_ours_whatever_follows() {
+    let mut bytes = encode(&Message::Hello(hello(1)));
+    bytes[6..10].copy_from_slice(&77_u32.to_le_bytes());
+    let error = WireError::Version { ours: PROTOCOL_VERSION, theirs: 77 };
+    assert_eq!(decode(&bytes), Err(error.clone()));
+    // The rest of the message, and its kind, are the other version's own.
+    assert_eq!(decode(&bytes[..10]), Err(error.clone()));
+    bytes[5] = 200;
+    assert_eq!(decode(&bytes), Err(error.clone()));
+    assert!(error.to_string().contains("version 77") && error.to_string().contains("speaks 1"));
+}
+
+#[test]
+fn the_first_bytes_of_a_handshake_never_change() {
+    let bytes = encode(&Message::Welcome(hello(0)));
+    assert_eq!(bytes[..10], [b'a', b'd', b's', b'u', b'm', 1, 1, 0, 0, 0]);
+}
+
+#[test]
+fn lists_are_read_up_to_their_limits() {
+    assert_returns(Message::Hello(hello(DEVICES_MAX)));
+    assert_returns(Message::Assign { job: JOB, positions: vec![u32::MAX; POSITIONS_MAX] });
+    assert_returns(results(RESULTS_MAX));
+    let partial = Partial::identity(Spec::sum(DType::F64));
+    let results = vec![result(partial, DEVICES_MAX)];
+    assert_returns(Message::Results { job: JOB, results, want: 0 });
+}
+
+#[test]
+fn longer_lists_are_refused_before_they_are_read() {
+    let limit = |what, max: usize| Err(WireError::Limit { what, max, got: max as u64 + 1 });
+    let assign = Message::Assign { job: JOB, positions: vec![0] };
+    let too_many = claim(&assign, HEAD_BYTES, POSITIONS_MAX as u64 + 1);
+    assert_eq!(decode(&too_many), limit("positions", POSITIONS_MAX));
+
+    let too_many = claim(&results(1), HEAD_BYTES + 1, RESULTS_MAX as u64 + 1);
+    assert_eq!(decode(&too_many), limit("results", RESULTS_MAX));
+
+    let partial_bytes = Partial::identity(Spec::sum(DType::F64)).to_bytes().len();
+    assert_eq!(partial_bytes, ENCODED_BYTES_MAX);
+    let usage_at = HEAD_BYTES + 1 + 1 + 1 + 2 + partial_bytes;
+    let too_many = claim(&results(1), usage_at, DEVICES_MAX as u64 + 1);
+    assert_eq!(decode(&too_many), limit("devices", DEVICES_MAX));
+
+    let devices_at = 10 + 16 + 1 + 1 + "salt".len();
+    let too_many = claim(&Message::Hello(hello(1)), devices_at, DEVICES_MAX as u64 + 1);
+    assert_eq!(decode(&too_many), limit("devices", DEVICES_MAX));
+
+    let files_at = HEAD_BYTES + 2 + 1;
+    let one = offer(vec![imaginary_file("a", DType::U8, 3)]);
+    let too_many = claim(&one, files_at, FILES_MAX as u64 + 1);
+    assert_eq!(decode(&too_many), limit("files", FILES_MAX));
+    // As many as there may be are not refused for that, but they are not there.
+    let claimed = claim(&one, files_at, FILES_MAX as u64);
+    assert!(matches!(decode(&claimed), Err(WireError::Malformed { what: "file", .. })));
+}
+
+#[test]
+fn a_longer_partial_is_refused_before_it_is_read() {
+    let mut bytes = encode(&results(1));
+    let length_at = HEAD_BYTES + 1 + 1 + 1;
+    let long = postcard::to_stdvec(&(ENCODED_BYTES_MAX as u64 + 1)).expect("to memory");
+    bytes[length_at..length_at + 2].copy_from_slice(&long);
+    let (what, max) = ("bytes of a partial", ENCODED_BYTES_MAX);
+    assert_eq!(decode(&bytes), Err(WireError::Limit { what, max, got: max as u64 + 1 }));
+}
+
+#[test]
+fn texts_are_clipped_when_sent_and_limited_when_read() {
+    let failed = |message: String| Message::Failed {
+        job: JOB,
+        position: 0,
+        error: ShardError::unreadable(message),
+    };
+    assert_returns(failed("x".repeat(TEXT_BYTES_MAX)));
+    // Two bytes per letter, and one letter straddles the limit.
+    let long = format!("x{}", "é".repeat(TEXT_BYTES_MAX));
+    let clipped = format!("x{}", "é".repeat((TEXT_BYTES_MAX - 1) / 2));
+    assert_eq!(decode(&encode(&failed(long))), Ok(failed(clipped)));
+
+    let mut bytes = encode(&failed("x".repeat(TEXT_BYTES_MAX)));
+    let length_at = HEAD_BYTES + 1 + 1;
+    let long = postcard::to_stdvec(&(TEXT_BYTES_MAX as u64 + 1)).expect("to memory");
+    bytes[length_at..length_at + 2].copy_from_slice(&long);
+    let (max, got) = (TEXT_BYTES_MAX, TEXT_BYTES_MAX as u64 + 1);
+    assert_eq!(decode(&bytes), Err(WireError::Limit { what: "error", max, got }));
+
+    let last = bytes.len() - 1;
+    let mut bytes = encode(&failed("x".repeat(TEXT_BYTES_MAX)));
+    bytes[last] = 0xff;
+    assert_eq!(decode(&bytes), Err(WireError::Text { what: "error" }));
+}
+
+#[test]
+fn more_devices_than_a_node_has_are_left_out() {
+    let told = decode(&encode(&Message::Hello(hello(DEVICES_MAX + 1))));
+    assert_eq!(told, Ok(Message::Hello(hello(DEVICES_MAX))));
+}
+
+#[test]
+fn a_device_number_has_a_limit() {
+    let max = DEVICES_MAX as u16 - 1;
+    let message = |device| {
+        let partial = Partial::identity(Spec::sum(DType::U8));
+        let usage = vec![Usage { device, ..Usage::default() }];
+        let results = vec![EntryResult { position: 0, partial, usage }];
+        Message::Results { job: JOB, results, want: 1 }
+    };
+    assert_returns(message(max));
+    let error = WireError::Device { max, got: max + 1 };
+    assert_eq!(decode(&encode(&message(max + 1))), Err(error));
+}
+
+#[test]
+#[should_panic(expected = "a list of 4097 items, the most is 4096")]
+fn a_node_makes_no_longer_list() {
+    encode(&Message::Assign { job: JOB, positions: vec![0; POSITIONS_MAX + 1] });
+}
+
+#[test]
+fn a_partial_must_mean_something() {
+    let mut bytes = encode(&results(1));
+    let elements_at = HEAD_BYTES + 1 + 1 + 1 + 2 + 8;
+    // One limb set in the sum of no elements.
+    bytes[elements_at + 32] = 1;
+    assert!(matches!(decode(&bytes), Err(WireError::Partial(DecodeError::Sum(_)))));
+}
+
+#[test]
+fn a_manifest_must_mean_something() {
+    let mut file = imaginary_file("a", DType::U8, 100);
+    file.identity.size_bytes = 99;
+    assert!(matches!(
+        decode(&offer_bytes(Spec::sum(DType::U8), &[file])),
+        Err(WireError::Manifest(ManifestError::Extent { .. }))
+    ));
+    assert_eq!(
+        decode(&offer_bytes(Spec::sum(DType::U8), &[])),
+        Err(WireError::Manifest(ManifestError::Empty))
+    );
+    let files = [imaginary_file("a", DType::U8, 100)];
+    let error = WireError::Spec { spec: Spec::sum(DType::I8), manifest: DType::U8 };
+    assert_eq!(decode(&offer_bytes(Spec::sum(DType::I8), &files)), Err(error));
+    assert!(matches!(
+        decode(&offer_bytes(Spec::sum(DType::U8), &files)),
+        Err(WireError::Job { got: JOB, .. })
+    ));
+    // Two files of 2^63 bytes: more than 64 bits count, and few entries.
+    let huge = imaginary_file("a", DType::U8, 1 << 63);
+    let offer = (0_u8, JOB, Spec::sum(DType::U8), u64::MAX, vec![&huge, &huge]);
+    let bytes = postcard::to_stdvec(&offer).expect("to memory");
+    assert_eq!(decode(&bytes), Err(WireError::Manifest(ManifestError::TooLarge)));
+}
+
+/// An offer of `files` in entries of one byte, under the wrong name.
+fn offer_bytes(spec: Spec, files: &[File]) -> Vec<u8> {
+    postcard::to_stdvec(&(0_u8, JOB, spec, 1_u64, files)).expect("to memory")
+}
+
+#[test]
+fn a_file_has_limits() {
+    let mut file = imaginary_file("a", DType::U8, 1);
+    file.path = vec![b'a'; PATH_BYTES_MAX];
+    file.shape = vec![1; AXES_MAX];
+    assert_returns(offer(vec![file.clone()]));
+    let limit = |file: File| {
+        let decoded = decode(&offer_bytes(Spec::sum(DType::U8), &[file]));
+        assert!(matches!(decoded, Err(WireError::Manifest(ManifestError::Limit { .. }))));
+    };
+    limit(File { path: vec![b'a'; PATH_BYTES_MAX + 1], ..file.clone() });
+    limit(File { shape: vec![1; AXES_MAX + 1], ..file });
+}
+
+#[test]
+fn an_offer_has_as_many_entries_as_a_job() {
+    let file = |elements| [imaginary_file("a", DType::U8, elements)];
+    let most = decode(&offer_bytes(Spec::sum(DType::U8), &file(ENTRIES_MAX as u64)));
+    assert!(matches!(most, Err(WireError::Job { .. })), "only its name is wrong");
+    assert_eq!(
+        decode(&offer_bytes(Spec::sum(DType::U8), &file(ENTRIES_MAX as u64 + 1))),
+        Err(WireError::Manifest(ManifestError::Entries { max: ENTRIES_MAX }))
+    );
+}

@@ -116,25 +116,29 @@ fn oracle(dtype: DType, bytes: &[u8]) -> Expected {
     let elements = (bytes.len() / dtype.size_bytes()) as u64;
     let bits = match dtype {
         DType::F64 => {
-            let values = bytes.chunks_exact(8).map(|b| f64::from_ne_bytes(b.try_into().unwrap()));
-            let sum = float_sum(values).unwrap_or_else(|decimal| decimal.parse().unwrap());
+            let values = bytes.as_chunks().0.iter().map(|value| f64::from_ne_bytes(*value));
+            let sum = match float_sum(values) {
+                FloatSum::NaN => f64::from_bits(0x7ff8_0000_0000_0000),
+                FloatSum::Infinite(infinity) => infinity,
+                FloatSum::Digits(digits) => digits.parse().expect("decimal digits"),
+            };
             format!("{:#018x}", sum.to_bits())
         }
         DType::F32 => {
-            let values = bytes.chunks_exact(4).map(|b| f32::from_ne_bytes(b.try_into().unwrap()));
+            let values = bytes.as_chunks().0.iter().map(|value| f32::from_ne_bytes(*value));
             let sum = match float_sum(values.map(f64::from)) {
-                Ok(special) if special.is_nan() => f32::from_bits(0x7fc0_0000),
-                Ok(infinity) => infinity as f32,
-                Err(decimal) => decimal.parse::<f32>().unwrap(),
+                FloatSum::NaN => f32::from_bits(0x7fc0_0000),
+                FloatSum::Infinite(infinity) => infinity as f32,
+                FloatSum::Digits(digits) => digits.parse().expect("decimal digits"),
             };
             format!("{:#010x}", sum.to_bits())
         }
         DType::I64 => {
-            let values = bytes.chunks_exact(8).map(|b| i64::from_ne_bytes(b.try_into().unwrap()));
-            let sum: i128 = values.map(i128::from).sum();
-            match i64::try_from(sum) {
+            let values = bytes.as_chunks().0.iter().map(|value| i64::from_ne_bytes(*value));
+            let sum: BigInt = values.map(BigInt::from).sum();
+            match i64::try_from(&sum) {
                 Ok(sum) => format!("{sum:#018x}"),
-                Err(_) => format!("{sum:#034x}"),
+                Err(_) => format!("{:#034x}", i128::try_from(&sum).expect("few elements")),
             }
         }
         DType::U8 => format!("{:#018x}", bytes.iter().map(|&byte| u64::from(byte)).sum::<u64>()),
@@ -143,8 +147,15 @@ fn oracle(dtype: DType, bytes: &[u8]) -> Expected {
     Expected { elements, bits }
 }
 
-/// The sum if it is no finite number, else its exact decimal digits.
-fn float_sum(values: impl Iterator<Item = f64>) -> Result<f64, String> {
+/// An exact sum of floats.
+enum FloatSum {
+    NaN,
+    Infinite(f64),
+    /// All decimal digits of a finite sum.
+    Digits(String),
+}
+
+fn float_sum(values: impl Iterator<Item = f64>) -> FloatSum {
     // In units of 2^-1074: an f64 is an integer there.
     let mut sum = BigInt::from(0);
     let (mut nan, mut infinite) = (false, Vec::new());
@@ -161,11 +172,11 @@ fn float_sum(values: impl Iterator<Item = f64>) -> Result<f64, String> {
         }
     }
     if nan || infinite.windows(2).any(|pair| pair[0] != pair[1]) {
-        return Ok(f64::from_bits(0x7ff8_0000_0000_0000));
+        FloatSum::NaN
+    } else if let Some(&infinity) = infinite.first() {
+        FloatSum::Infinite(infinity)
+    } else {
+        // n / 2^1074 = n * 5^1074 / 10^1074, and zero has no sign here.
+        FloatSum::Digits(format!("{}e-1074", sum * BigInt::from(5).pow(1074)))
     }
-    if let Some(&infinity) = infinite.first() {
-        return Ok(infinity);
-    }
-    // n / 2^1074 = n * 5^1074 / 10^1074. Zero has no sign here.
-    Err(format!("{}e-1074", sum * BigInt::from(5).pow(1074)))
 }

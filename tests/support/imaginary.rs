@@ -14,7 +14,7 @@ use adsum::engine::{Computed, Holders, JobRequest, Outcome, Usage};
 use adsum::manifest::{JobId, Manifest, imaginary_file};
 use adsum::node::{Equipment, random_request_id};
 use adsum::op::Spec;
-use adsum::reduction::reference;
+use adsum::backend::reference;
 use adsum::shard::ShardError;
 
 pub const ENTRY_ELEMENTS: u64 = 100;

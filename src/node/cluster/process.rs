@@ -51,9 +51,7 @@ impl Process {
     ) -> io::Result<Process> {
         let mut command = Command::new(program);
         command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-        // Ctrl-C is for the parent.
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        keep_from_terminal(&mut command);
         let mut child = command.spawn()?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let mut process =
@@ -127,6 +125,17 @@ impl Drop for Process {
             let _gone = self.child.kill();
             let _gone = self.child.wait();
         }
+    }
+}
+
+/// Ctrl-C is for the parent, which then ends its nodes in good order.
+fn keep_from_terminal(command: &mut Command) {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    #[cfg(windows)]
+    {
+        const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
+        std::os::windows::process::CommandExt::creation_flags(command, CREATE_NEW_PROCESS_GROUP);
     }
 }
 

@@ -96,13 +96,22 @@ fn two_adapters_divide_the_data() {
 }
 
 #[test]
-fn a_device_that_is_lost_on_the_way_changes_nothing() {
-    let cpu = || Box::new(CpuBackend::new(TILE_BYTES)) as Box<dyn Backend>;
-    // The adapters are alike, so each gets its fourth tile; a CPU thread may
-    // leave an adapter no more than its first.
-    for backends in [vec![gpu(Some(3)), gpu(None)], vec![gpu(Some(0)), gpu(None), cpu()]] {
-        let (_, warnings) = reduce(backends);
-        assert_eq!(warnings.len(), 1, "{warnings:?}");
-        assert!(warnings[0].contains("gpu:0"), "{warnings:?}");
+fn an_adapter_takes_over_from_a_lost_one() {
+    // The adapters are alike, so each gets a fourth tile.
+    let (_, warnings) = reduce(vec![gpu(Some(3)), gpu(None)]);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("gpu:0"), "{warnings:?}");
+}
+
+#[test]
+fn a_thread_takes_over_from_a_lost_adapter() {
+    // The thread is so fast that it may leave the adapter no tile at all.
+    for _ in 0..100 {
+        let (_, warnings) = reduce(vec![gpu(Some(0)), Box::new(CpuBackend::new(TILE_BYTES))]);
+        if !warnings.is_empty() {
+            assert!(warnings[0].contains("gpu:0"), "{warnings:?}");
+            return;
+        }
     }
+    panic!("the adapter never got a tile");
 }

@@ -6,6 +6,8 @@
 //! Every answer is checked before it is timed: against big integers, and the
 //! naive sum against the exact one.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
+
 use std::hint::black_box;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
@@ -273,17 +275,8 @@ fn run(
     group.bench_function("naive", |bencher| bencher.iter(|| black_box((case.naive)())));
     group.finish();
 
-    let time = |work: &dyn Fn()| {
-        let start = Instant::now();
-        work();
-        start.elapsed().as_secs_f64()
-    };
-    let mut rounds: Vec<(f64, f64)> = (0..ROUNDS)
-        .map(|_| {
-            let exact = time(&|| drop(black_box(exact.sum(case))));
-            (exact, time(&|| drop(black_box((case.naive)()))))
-        })
-        .collect();
+    let mut rounds: Vec<(f64, f64)> =
+        (0..ROUNDS).map(|_| (seconds(|| exact.sum(case)), seconds(&case.naive))).collect();
     let ratio = median(rounds.iter().map(|(exact, naive)| exact / naive).collect());
     let rate = |seconds: f64| case.bytes as f64 / seconds / 1e9;
     let exact = rate(median(rounds.iter().map(|round| round.0).collect()));
@@ -293,6 +286,12 @@ fn run(
         "| {} | {mebibytes} | {device} | {exact:.2} | {naive:.2} | {ratio:.2} |",
         case.name
     ));
+}
+
+fn seconds<T>(work: impl Fn() -> T) -> f64 {
+    let start = Instant::now();
+    black_box(work());
+    start.elapsed().as_secs_f64()
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

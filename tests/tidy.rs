@@ -42,7 +42,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("compute", &["backend", "manifest", "op", "partial", "reduction", "shard", "wire"]),
     ("device", &["backend", "gpu"]),
     ("transport", &["backend", "placement", "wire"]),
-    ("driver", &["engine", "manifest", "op", "placement", "shard", "transport", "wire"]),
+    ("driver", &["backend", "engine", "manifest", "op", "placement", "shard", "transport", "wire"]),
     ("node", &["backend", "driver", "engine", "manifest", "op", "placement", "transport", "wire"]),
     // What puts the edges together. The network is not among them: it sees
     // processors through a trait of its own.
@@ -103,8 +103,8 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
     (&["thread::sleep", "time::sleep("], &["driver", "node"], "nothing sleeps for correctness"),
     (
         &["println!", "print!(", "eprint!(", "io::stdout", "io::stderr"],
-        &["cli"],
-        "only the command line talks",
+        &["cli", "node/supervised"],
+        "only the command line talks, and a node to its parent",
     ),
     (&[".unwrap()"], &[], "say what must hold with expect, or return the error"),
     (

@@ -3,8 +3,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::dtype::{ByteOrder, DType};
 use crate::backend::reference;
+use crate::dtype::{ByteOrder, DType};
 use crate::value::Value;
 
 const SPEC: Spec = Spec { op: crate::Op::Sum, dtype: DType::U8 };

@@ -3,12 +3,12 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::backend::reference;
 use crate::backend::{DeviceInfo, DeviceKind};
 use crate::dtype::{ByteOrder, DType};
 use crate::manifest::{AXES_MAX, File, Manifest, PATH_BYTES_MAX, imaginary_file};
 use crate::partial::{ENCODED_BYTES_MAX, Partial};
 use crate::placement::NodeId;
-use crate::backend::reference;
 use crate::shard::{ShardError, ShardErrorKind};
 
 const JOB: JobId = JobId([7; 32]);

@@ -111,7 +111,7 @@ fn what_is_not_npy_needs_a_dtype_and_what_is_takes_none() {
     let directory = Directory::new();
     let text = directory.write("a.csv", b"1,2\n3,4\n");
     let error = open(&[&text]).unwrap_err();
-    assert!(error.is_usage());
+    assert!(!error.is_usage());
     let words = "a.csv' is not a .npy file (starts with \"1,2\\n3,\"); for raw binary say --dtype";
     assert!(error.to_string().ends_with(words), "{error}");
     let empty = directory.write("empty.npy", b"");

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use adsum::backend::reference;
 use adsum::backend::{DeviceInfo, DeviceKind};
 use adsum::driver::{Completions, Executor};
 use adsum::dtype::{ByteOrder, DType};
@@ -14,7 +15,6 @@ use adsum::engine::{Computed, Holders, JobRequest, Outcome, Usage};
 use adsum::manifest::{JobId, Manifest, imaginary_file};
 use adsum::node::{Equipment, random_request_id};
 use adsum::op::Spec;
-use adsum::backend::reference;
 use adsum::shard::ShardError;
 
 pub const ENTRY_ELEMENTS: u64 = 100;

@@ -49,10 +49,16 @@ fn reduce(backends: Vec<Box<dyn Backend>>) -> (Vec<Completion>, Vec<String>) {
         let _ = sender.send(notice);
     })
     .expect("threads start");
-    for position in 0..SHARDS {
-        let key = TaskKey { job: JobId([7; 32]), position };
-        let shard = MemoryShard::new(Layout::little(DType::F64), shard_bytes(position));
-        compute.submit(Task { key, spec, shard: Arc::new(shard) }).expect("the queue has room");
+    // All at once, or the first device to wake reduces each before the next.
+    let tasks: Vec<Task> = (0..SHARDS)
+        .map(|position| {
+            let shard = MemoryShard::new(Layout::little(DType::F64), shard_bytes(position));
+            let key = TaskKey { job: JobId([7; 32]), position };
+            Task { key, spec, shard: Arc::new(shard) }
+        })
+        .collect();
+    for task in tasks {
+        compute.submit(task).expect("the queue has room");
     }
     let (mut completions, mut warnings) = (Vec::new(), Vec::new());
     while completions.len() < SHARDS as usize {

@@ -8,6 +8,7 @@ use serde_json::json;
 /// Whose fault a failure is, as the exit code tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
+#[cfg_attr(not(feature = "net"), expect(dead_code, reason = "the network has blame of its own"))]
 pub enum Blame {
     /// A defect of this program, or its output cannot be written.
     Internal = 1,

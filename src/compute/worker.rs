@@ -24,11 +24,12 @@ pub fn run(shared: &Shared, backend: Box<dyn Backend>, device: u16) {
         // another task: nobody else can complete what it holds.
         let next = tile.as_ref().map(|tile| &tile.task);
         let flushed = if worker.holds_other_than(next) { worker.flush() } else { Ok(()) };
-        let added = flushed.and_then(|()| match tile {
-            Some(tile) => worker.add(tile, &mut block),
-            None => Ok(()),
-        });
-        if let Err(error) = added {
+        if let Err(error) = flushed {
+            return worker.report(&error);
+        }
+        if let Some(tile) = tile
+            && let Err(error) = worker.add(tile, &mut block)
+        {
             return worker.report(&error);
         }
         if worker.held.is_none() && !shared.wait() {
@@ -62,7 +63,9 @@ impl<'a> Worker<'a> {
     }
 
     /// Reads a tile and hands it to the backend. A tile that cannot be read
-    /// ends its task, not the worker.
+    /// ends its task, not the worker. One that the backend fails on stays held
+    /// until the failure is reported, so that the report comes before the
+    /// result.
     fn add(&mut self, tile: Tile<'a>, block: &mut Vec<u8>) -> Result<(), BackendError> {
         let start = Instant::now();
         let task = Arc::clone(&tile.task);
@@ -74,8 +77,6 @@ impl<'a> Worker<'a> {
                 return Ok(());
             }
         };
-        self.backend.add(task.spec, task.shard.layout(), bytes)?;
-        self.shared.bytes_added.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let held = self.held.get_or_insert_with(|| Held {
             task: Arc::clone(&task),
             tiles: Vec::new(),
@@ -83,6 +84,8 @@ impl<'a> Worker<'a> {
             busy: Duration::ZERO,
         });
         held.tiles.push(tile);
+        self.backend.add(task.spec, task.shard.layout(), bytes)?;
+        self.shared.bytes_added.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         held.bytes += bytes.len() as u64;
         held.busy += start.elapsed();
         Ok(())

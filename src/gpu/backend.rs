@@ -34,8 +34,8 @@ pub struct Options {
     /// The size of a workgroup's block.
     #[doc(hidden)]
     pub block: Block,
-    /// For tests: destroys the device just before the tile of this number is
-    /// sent, so that the loss takes the path of a real one.
+    /// For tests: destroys the device just before the tile of this number,
+    /// counted from 1, is sent, so that the loss takes the path of a real one.
     #[doc(hidden)]
     pub destroy_at_tile: Option<u64>,
 }

@@ -115,9 +115,10 @@ pub enum Output {
         /// The message.
         message: Message,
     },
-    /// Reduce an entry and report by [`Engine::handle_computed`]. At most
-    /// [`Config::outstanding_per_worker`] for each worker are under way, unless
-    /// a peer breaks the rules.
+    /// Reduce an entry and report by [`Engine::handle_computed`]. For one
+    /// collector there are at most [`Config::outstanding_per_worker`] for each
+    /// worker under way. Several share them, each with at least one; a new one
+    /// gets its share while the others' entries are still under way.
     Compute {
         /// The job.
         job: JobId,

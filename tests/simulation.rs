@@ -19,6 +19,8 @@ use adsum::engine::{Config, Holders};
 
 #[path = "simulation/chance.rs"]
 mod chance;
+#[path = "simulation/check.rs"]
+mod check;
 #[path = "simulation/data.rs"]
 mod data;
 #[path = "simulation/fault.rs"]
@@ -226,6 +228,35 @@ fn a_thousand_nodes_reduce_twenty_thousand_entries() {
     // An entry costs at most a pull's worth of messages, besides offer and end.
     let messages = world.stats.messages;
     assert!(messages < 2 * 20_000 + 6 * nodes as u64, "{messages} messages");
+}
+
+/// The costly way: entries wait while nodes come, every file has holders of
+/// its own, and every tenth node dies at its work.
+#[test]
+fn a_thousand_nodes_come_late_and_some_die() {
+    let (nodes, files, entries_per_file) = (1001, 1000, 20);
+    let workers: Vec<usize> = (0..nodes).map(|place| usize::from(place > 0) * 2).collect();
+    let mut world = World::new(Chance::new(1), Config::default(), &workers);
+    world.weather = Weather { bytes: false, ..Weather::CALM };
+    let holders = (0..files).map(|file| {
+        let places = [file, file + 1, file + 7].map(|place| place % files + 1);
+        places.into_iter().map(|place| world.nodes[place].id).collect()
+    });
+    let holders = Holders::PerFile(holders.collect());
+    let data = world.add_data(Data::counting(files, entries_per_file));
+    let ask = world.ask(Duration::ZERO, 0, data, holders, None);
+    for place in 1..nodes {
+        let connect = Event::Fault(Fault::Dial { a: 0, b: place });
+        world.schedule(Duration::from_micros(place as u64), connect);
+    }
+    for place in (1..nodes).step_by(10) {
+        let crash = Event::Fault(Fault::Crash { place, start_after: None });
+        world.schedule(Duration::from_millis(4), crash);
+    }
+    world.run_until(Duration::from_secs(60));
+    let Some(Ok(outcome)) = &world.asks[ask].result else { panic!("no result") };
+    assert!(outcome.nodes.iter().filter(|node| node.lost).count() > 50);
+    assert!(outcome.recomputed > 100);
 }
 
 fn variable(name: &str) -> Option<u64> {

@@ -21,9 +21,13 @@ use adsum::shard::ShardError;
 use adsum::wire::{self, Message};
 
 use crate::chance::Chance;
+use crate::check;
 use crate::data::Data;
 use crate::fault::Fault;
 use crate::stats::Stats;
+
+/// More events than any world has that gets on.
+const EVENTS_MAX: u64 = 1_000_000;
 
 /// Number of a node in its world.
 pub type Place = usize;
@@ -227,6 +231,7 @@ impl World {
             }
             self.now = self.now.max(next);
             self.stats.events += 1;
+            assert!(self.stats.events < EVENTS_MAX, "events without end");
             if event == Some(next) {
                 let (_, event) = self.events.pop_first().expect("it is there");
                 self.happen(event);
@@ -238,6 +243,12 @@ impl World {
     }
 
     // Nodes.
+
+    /// Whether the process at `place` knows of a connection with `peer`.
+    pub fn knows(&self, place: Place, peer: Place) -> bool {
+        let process = self.nodes[place].process.as_ref();
+        process.is_some_and(|process| process.connections.contains_key(&peer))
+    }
 
     pub fn is_up(&self, place: Place) -> bool {
         self.nodes[place].process.is_some()
@@ -534,62 +545,14 @@ impl World {
         }
     }
 
-    /// The safety of the whole: a result is the oracle's, and an error has a reason.
     fn finish(&mut self, index: usize, result: Result<Outcome, JobError>) {
         self.tell(|| match &result {
             Ok(_) => format!("{index} has a result"),
             Err(error) => format!("{index} has no result: {error}"),
         });
-        let Ask { result: None, data, deadline, .. } = self.asks[index] else {
-            panic!("request {index} ended twice");
-        };
-        let data = Arc::clone(&self.data[data]);
         match &result {
-            Ok(outcome) => {
-                let entries = data.manifest.entries().len();
-                assert_eq!(outcome.coverage.entries(), entries, "not all entries");
-                assert_eq!(outcome.total.counts().elements, data.expected.elements, "elements");
-                let bits = outcome.total.finish(None).expect("a sum has its own type").bits();
-                assert_eq!(bits, data.expected.bits, "the sum is wrong");
-                let counted: u64 = outcome.nodes.iter().map(|node| node.entries).sum();
-                assert_eq!(counted, entries as u64, "entries counted by node");
-                let bytes: u64 = outcome.usage.values().map(|usage| usage.bytes).sum();
-                assert!(
-                    bytes == data.manifest.bytes() || self.weather.rogues,
-                    "bytes counted by device"
-                );
-                self.stats.results += 1;
-                self.stats.results_after_a_loss +=
-                    u64::from(outcome.nodes.iter().any(|node| node.lost));
-                self.stats.entries_recomputed += outcome.recomputed;
-                self.stats.entries_speculated += outcome.speculated;
-                self.stats.entries_twice += outcome.duplicates;
-                self.stats.results_with_warnings += u64::from(!outcome.warnings.is_empty());
-            }
-            Err(error) => match error {
-                JobError::Incomplete { unfinished } => {
-                    assert!(unfinished.missing_count > 0);
-                    assert!(!unfinished.missing.is_empty());
-                    self.stats.incomplete += 1;
-                }
-                JobError::Deadline { limit, .. } => {
-                    assert_eq!(Some(*limit), deadline, "a deadline that nobody set");
-                    self.stats.deadlines += 1;
-                }
-                JobError::Shard { position, node, .. } => {
-                    let flaw = (self.asks[index].data, *position);
-                    let place = self.place_of(*node);
-                    assert!(
-                        self.nodes[place].flaws.contains_key(&flaw) || self.weather.rogues,
-                        "a healthy node failed"
-                    );
-                    self.stats.shard_errors += 1;
-                }
-                JobError::Cancelled => {
-                    assert!(self.asks[index].cancelled, "nobody cancelled");
-                    self.stats.cancelled += 1;
-                }
-            },
+            Ok(outcome) => check::result(self, index, outcome),
+            Err(error) => check::error(self, index, error),
         }
         self.asks[index].result = Some(result);
     }

@@ -56,6 +56,16 @@ fn a_late_entry_is_asked_of_one_more_node() {
 }
 
 #[test]
+fn a_late_node_is_not_asked_for_the_same_again() {
+    let mut cluster = Cluster::new(&[0, 2], Config::default());
+    cluster.behave(1, Behaviour::Stuck);
+    cluster.submit(0, request(1, &manifest(1, 1), Holders::Everyone));
+    cluster.advance(ms(5_000));
+    cluster.release(1);
+    assert_eq!(cluster.result(1).recomputed, 0);
+}
+
+#[test]
 fn a_node_is_late_by_its_own_rate() {
     let config = Config { straggler_min: ms(10), ..Config::default() };
     let mut cluster = Cluster::new(&[0, 1, 1], config);

@@ -83,6 +83,20 @@ fn a_second_connection_means_that_the_first_is_lost() {
     assert!(cluster.result(4).nodes[0].lost);
 }
 
+/// A failure of an earlier run of the job says nothing about this one.
+#[test]
+fn what_was_not_asked_cannot_fail() {
+    let mut cluster = Cluster::new(&[0, 1], Config::default());
+    cluster.behave(1, Behaviour::Stuck);
+    let manifest = manifest(1, 4);
+    cluster.submit(0, request(1, &manifest, Holders::Everyone));
+    let (job, error) = (manifest.job_id(SPEC), ShardError::changed("long ago"));
+    cluster.deliver(1, 0, Message::Failed { job, position: 3, error });
+    cluster.release(1);
+    cluster.release(1);
+    assert_eq!(cluster.result(4).warnings, []);
+}
+
 /// Answers can come twice and for jobs that are no more.
 #[test]
 fn late_and_repeated_messages_are_harmless() {

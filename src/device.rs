@@ -108,7 +108,8 @@ fn list(devices: &[DeviceInfo]) -> String {
     names.join(", ")
 }
 
-/// Picks the devices for an input of `input_bytes`, or of unknown size.
+/// Picks the devices for an input of `input_bytes`, or of unknown size, which
+/// is a pipe: too slow for a GPU to pay.
 ///
 /// Without a choice it is [`DeviceChoice::Auto`]. Adapters are looked for only
 /// where one may be used, because that takes time.
@@ -121,7 +122,7 @@ pub fn select(
 ) -> Result<Selection, DeviceError> {
     let choices = if choices.is_empty() { &[DeviceChoice::Auto] } else { choices };
     let mut selection = Selection::default();
-    let worth_a_gpu = input_bytes.is_none_or(|bytes| bytes >= AUTO_GPU_BYTES_MIN);
+    let worth_a_gpu = input_bytes.is_some_and(|bytes| bytes >= AUTO_GPU_BYTES_MIN);
     let mut machine = Machine::default();
     for choice in choices {
         match choice {

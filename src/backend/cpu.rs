@@ -1,6 +1,6 @@
 //! The CPU backend: one worker per thread, portable to every processor.
 //!
-//! Floats go to exponent bins ([`bins_f32`], [`bins_f64`]), which cost the same
+//! Floats go to exponent bins (`bins_f32`, `bins_f64`), which cost the same
 //! whatever the data; integers to wide counters. Both leave what they gathered
 //! in a [`Sum`] when they spill. A faster path for one processor family stands
 //! beside the bins as a file of its own and falls back on them.

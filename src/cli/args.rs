@@ -131,7 +131,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "DEVICE", env = "ADSUM_DEVICE", value_delimiter = ',')]
     pub device: Vec<DeviceChoice>,
 
-    /// CPU threads of this machine, divided among its nodes [default: all cores]
+    /// CPU threads of this machine, divided among its nodes, at least one each
+    /// [default: all cores]
     #[arg(long, value_name = "N", env = "ADSUM_THREADS", value_parser = count(THREADS_MAX))]
     pub threads: Option<u64>,
 

@@ -144,8 +144,8 @@ fn tell(args: &SumArgs, answer: Answer, mut talk: Talk) -> Result<(), Failure> {
             return Err(Failure::new(
                 Blame::Numeric,
                 format!(
-                    "the data holds {} NaN and {infinities} infinities among {} elements; leave '--strict' out to sum them as IEEE 754 does",
-                    counts.nan, counts.elements
+                    "of {} elements {} are NaN and {infinities} infinite; leave '--strict' out to sum them as IEEE 754 does",
+                    counts.elements, counts.nan
                 ),
             ));
         }

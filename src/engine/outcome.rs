@@ -110,15 +110,11 @@ pub struct Missing {
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Missing { position, name, range, last_holders } = self;
-        write!(f, "{name}[{}..{}] (entry {position}, ", range.start, range.end)?;
-        match last_holders.split_first() {
-            None => f.write_str("held by no known node)"),
-            Some((first, rest)) => {
-                write!(f, "last held by {first}")?;
-                rest.iter().try_for_each(|node| write!(f, " {node}"))?;
-                f.write_str(")")
-            }
+        write!(f, "{name}[{}..{}] (entry {position}", range.start, range.end)?;
+        for (index, node) in last_holders.iter().enumerate() {
+            write!(f, "{}{node}", if index == 0 { ", last held by " } else { " " })?;
         }
+        f.write_str(")")
     }
 }
 

@@ -55,7 +55,7 @@ fn the_rounded_result_is_the_correctly_rounded_one() {
 #[test]
 fn every_length_around_an_edge_is_right() {
     // Quads and blocks of the bins, and blocks of the integer counters.
-    let edges = [0_usize, 1, 4, 8, 1 << 16, 2 << 16, 1 << 20];
+    let edges = [0_usize, 1, 4, 8, 1 << 13, 15 << 13, 1 << 16, 2 << 16, 1 << 20];
     for dtype in DType::ALL {
         let kind = if dtype.is_float() { "SpecialNearMax" } else { "random" };
         let mut data = all_kinds(dtype, (1 << 20) + 2, 3);

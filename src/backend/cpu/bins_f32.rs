@@ -1,36 +1,38 @@
 //! Exponent bins for float32.
 //!
 //! Every element is added to the bin of its sign and exponent (the top nine
-//! bits), with one integer addition and no branch:
+//! bits), all of its bits as one integer, with one addition and no branch:
 //!
 //! ```text
-//!   63        40 39                     0
+//!   63        48 47                     0
 //!  +-----------+------------------------+
-//!  |   count   |   sum of fractions     |     bins[sign, exponent][replica]
+//!  |   count   |      sum of bits       |     bins[sign, exponent][replica]
 //!  +-----------+------------------------+
 //! ```
 //!
-//! The count brings the implicit leading ones when the bin is spilled. Four
-//! replicas, taken in turn, keep equal exponents from waiting for one another.
+//! Sign and exponent are the same for a whole bin, so the count tells when the
+//! bin is spilled how much of the sum they are; what is left is the sum of
+//! fractions. The count also brings the implicit leading ones. Four replicas,
+//! taken in turn, keep equal exponents from waiting for one another.
 //!
-//! Bounds: a fraction is below 2^23, so 2^17 additions keep the sum of
-//! fractions below 2^40 and the count below 2^24.
+//! Bounds: bits are below 2^32, so 2^15 additions keep their sum below 2^47 and
+//! the count below 2^16.
 
 use super::{count, prefetch};
 use crate::dtype::ByteOrder;
 use crate::reduction::sum::{Counts, Sum};
 
 const FRACTION_BITS: u32 = 23;
-const COUNT_SHIFT: u32 = 40;
+const COUNT_SHIFT: u32 = 48;
 const REPLICAS: usize = 4;
 /// Additions per replica between two spills.
-const ADDITIONS_MAX: usize = 1 << 17;
+const ADDITIONS_MAX: usize = 1 << 15;
 /// Elements of one block. Special values are looked for after each.
-const BLOCK_ELEMENTS: usize = 1 << 16;
+const BLOCK_ELEMENTS: usize = 1 << 13;
 /// Additions per replica that one block makes at most, its ragged end included.
 const BLOCK_ADDITIONS: usize = BLOCK_ELEMENTS / REPLICAS + REPLICAS;
 
-const _: () = assert!(ADDITIONS_MAX << FRACTION_BITS <= 1 << COUNT_SHIFT);
+const _: () = assert!(ADDITIONS_MAX as u64 <= 1 << (COUNT_SHIFT - u32::BITS));
 const _: () = assert!(ADDITIONS_MAX < 1 << (64 - COUNT_SHIFT));
 const _: () = assert!(BLOCK_ADDITIONS <= ADDITIONS_MAX);
 
@@ -86,8 +88,8 @@ impl BinsF32 {
 
     #[inline(always)]
     fn add_one<const REPLICA: usize>(&mut self, bits: u32) {
-        let fraction = u64::from(bits & ((1 << FRACTION_BITS) - 1));
-        self.bins[(bits >> FRACTION_BITS) as usize][REPLICA] += fraction + (1 << COUNT_SHIFT);
+        let addend = u64::from(bits) + (1 << COUNT_SHIFT);
+        self.bins[(bits >> FRACTION_BITS) as usize][REPLICA] += addend;
     }
 
     fn holds_special(&self) -> bool {
@@ -121,6 +123,8 @@ impl BinsF32 {
             for replica in std::mem::take(bin) {
                 let elements = i128::from(replica >> COUNT_SHIFT);
                 value += i128::from(replica & ((1 << COUNT_SHIFT) - 1));
+                // Sign and exponent, which every one of the elements has added.
+                value -= elements * ((index as i128) << FRACTION_BITS);
                 // Subnormals have no implicit leading one.
                 if exponent > 0 {
                     value += elements << FRACTION_BITS;

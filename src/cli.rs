@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 mod args;
+mod blame;
 #[cfg(feature = "net")]
 mod cluster;
 mod devices;
@@ -16,6 +17,7 @@ mod node;
 mod progress;
 mod report;
 mod sum;
+mod talk;
 
 use args::{Cli, Command};
 use exit::{Blame, Failure};

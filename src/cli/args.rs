@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -155,6 +155,14 @@ pub struct RunArgs {
     /// Give up with exit code 6 after this time, as 500ms, 30s, 2m
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub deadline: Option<Duration>,
+}
+
+impl RunArgs {
+    /// What is left of the deadline of a run that began at `start`, if it has
+    /// one.
+    pub fn time_left(&self, start: Instant) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_sub(start.elapsed()))
+    }
 }
 
 /// How the answer is told.

@@ -6,10 +6,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use super::args::SumArgs;
+use super::blame::job_failure;
 use super::exit::{Blame, Failure};
 use super::node::{ARGUMENTS, NodeSettings};
-use super::report::{DeviceReport, NodeReport};
-use super::sum::{self, Answer, Talk};
+use super::report::{self, Answer, DeviceReport, NodeReport};
+use super::talk::Talk;
 use crate::driver::RequestError;
 use crate::engine::{Holders, JobRequest};
 use crate::executor::{self, Settings};
@@ -19,7 +20,6 @@ use crate::node::cluster::{ClusterConfig, ClusterError, LocalCluster, LocalNode}
 use crate::node::random_request_id;
 use crate::op::Spec;
 use crate::placement::NodeId;
-use crate::transport::LinkError;
 use crate::wire::Usage;
 
 /// Starts the nodes, asks them, and ends them.
@@ -40,17 +40,18 @@ pub fn reduce(
     let threads = divide(settings.threads, nodes);
     let encoded = threads.iter().map(|&threads| {
         let executor = Settings { threads, ..settings.clone() };
-        postcard::to_stdvec(&NodeSettings { executor, quiet: args.output.quiet })
-            .map_err(|error| Failure::new(Blame::Internal, error))
+        postcard::to_stdvec(&NodeSettings {
+            executor,
+            quiet: args.output.quiet || args.output.json,
+        })
+        .map_err(|error| Failure::new(Blame::Internal, error))
     });
     let encoded = encoded.collect::<Result<Vec<_>, Failure>>()?;
     let mut config = ClusterConfig::new(ARGUMENTS.map(Into::into), encoded);
-    let left = sum::time_left(args, start);
+    let left = args.run.time_left(start);
     config.start_timeout = left.unwrap_or(config.start_timeout).min(config.start_timeout);
     let cluster = LocalCluster::start(config).map_err(|error| match error {
-        ClusterError::Timeout { .. }
-            if sum::time_left(args, start).is_some_and(|t| t.is_zero()) =>
-        {
+        ClusterError::Timeout { .. } if args.run.time_left(start).is_some_and(|t| t.is_zero()) => {
             Failure::new(Blame::Deadline, format!("{error}; the deadline passed meanwhile"))
         }
         error => Failure::from(error),
@@ -60,13 +61,13 @@ pub fn reduce(
         manifest: Arc::clone(manifest),
         spec,
         holders: Holders::Everyone,
-        deadline: sum::time_left(args, start),
+        deadline: args.run.time_left(start),
     };
     let never = AtomicBool::new(false);
     let outcome = cluster
         .reduce(request, |progress| talk.progress(progress.bytes_done), &never)
         .map_err(|error| match error {
-            RequestError::Job(error) => sum::job_failure(error, args),
+            RequestError::Job(error) => job_failure(error, args.run.deadline),
             error => Failure::from(error),
         })?;
     outcome.warnings.iter().for_each(|warning| talk.warning(&warning.to_string()));
@@ -75,8 +76,8 @@ pub fn reduce(
     Ok(Answer {
         spec,
         total: outcome.total,
-        files: sum::file_reports(manifest),
-        shards: sum::shards_report(manifest, outcome.coverage.entries(), outcome.recomputed),
+        files: report::file_reports(manifest),
+        shards: report::shards_report(manifest, outcome.coverage.entries(), outcome.recomputed),
         devices: device_reports(&members, &outcome.usage, &threads),
         nodes: members.iter().map(|member| node_report(member, &outcome.nodes)).collect(),
         bytes: manifest.bytes(),
@@ -98,7 +99,7 @@ fn device_reports(
     let of_member = |(member, &threads): (&LocalNode, &usize)| {
         let devices = (member.id, 0)..=(member.id, u16::MAX);
         let usage: Vec<Usage> = usage.range(devices).map(|(_, usage)| *usage).collect();
-        sum::device_reports(&member.devices, &usage, Some(&member.name), threads)
+        report::device_reports(&member.devices, &usage, Some(&member.name), threads)
     };
     members.iter().zip(threads).flat_map(of_member).collect()
 }
@@ -111,32 +112,6 @@ fn node_report(member: &LocalNode, reports: &[crate::engine::NodeReport]) -> Nod
         addr: member.addr.to_string(),
         shards: part.map_or(0, |part| part.entries),
         lost: member.lost || part.is_some_and(|part| part.lost),
-    }
-}
-
-impl From<ClusterError> for Failure {
-    fn from(error: ClusterError) -> Failure {
-        let blame = match &error {
-            ClusterError::Connect { error: LinkError::Identity, .. } => Blame::Identity,
-            ClusterError::Connect { .. }
-            | ClusterError::Start { .. }
-            | ClusterError::Timeout { .. } => Blame::Cluster,
-            ClusterError::Program(_)
-            | ClusterError::Spawn { .. }
-            | ClusterError::Transport(_)
-            | ClusterError::Secret(_) => Blame::Internal,
-        };
-        Failure::new(blame, error)
-    }
-}
-
-impl From<RequestError> for Failure {
-    fn from(error: RequestError) -> Failure {
-        match error {
-            RequestError::Submit(_) => Failure::new(Blame::Usage, error),
-            RequestError::Job(error) => Failure::from(error),
-            RequestError::Stopped => Failure::new(Blame::Internal, error),
-        }
     }
 }
 

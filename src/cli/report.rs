@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use crate::backend::DeviceInfo;
+use crate::backend::{DeviceInfo, DeviceKind};
+use crate::manifest::{File, Manifest};
 use crate::op::Spec;
-use crate::reduction::sum::Counts;
+use crate::partial::Partial;
 use crate::value::Value;
 use crate::wire::Usage;
 
@@ -19,11 +20,10 @@ pub const SCHEMA: u32 = 1;
 /// Integers up to this magnitude are the same in every JSON reader.
 const JSON_INTEGER_MAX: u64 = 1 << 53;
 
-/// All there is to tell about a reduction that gave an answer.
-pub struct Report {
+/// What the reduction gave, wherever it ran.
+pub struct Answer {
     pub spec: Spec,
-    pub value: Value,
-    pub counts: Counts,
+    pub total: Partial,
     pub files: Vec<FileReport>,
     pub shards: ShardsReport,
     pub devices: Vec<DeviceReport>,
@@ -31,6 +31,12 @@ pub struct Report {
     /// Bytes of elements that were reduced.
     pub bytes: u64,
     pub elapsed: Duration,
+}
+
+/// All there is to tell about a reduction that gave an answer.
+pub struct Report {
+    pub answer: Answer,
+    pub value: Value,
     pub warnings: Vec<String>,
 }
 
@@ -68,37 +74,38 @@ pub struct NodeReport {
 impl Report {
     /// The JSON object that `--json` prints.
     pub fn to_json(&self) -> Json {
+        let counts = self.answer.total.counts();
         json!({
             "schema": SCHEMA,
             "version": env!("CARGO_PKG_VERSION"),
-            "op": self.spec.op.name(),
-            "dtype": self.spec.dtype.name(),
+            "op": self.answer.spec.op.name(),
+            "dtype": self.answer.spec.dtype.name(),
             "dtype_out": self.value.dtype_name(),
             "value": value_to_json(&self.value),
             "bits": self.value.bits(),
-            "elements": self.counts.elements,
-            "nan": self.counts.nan,
-            "positive_infinity": self.counts.positive_infinity,
-            "negative_infinity": self.counts.negative_infinity,
-            "bytes": self.bytes,
-            "elapsed_s": self.elapsed.as_secs_f64(),
-            "files": self.files.iter().map(FileReport::to_json).collect::<Vec<_>>(),
+            "elements": counts.elements,
+            "nan": counts.nan,
+            "positive_infinity": counts.positive_infinity,
+            "negative_infinity": counts.negative_infinity,
+            "bytes": self.answer.bytes,
+            "elapsed_s": self.answer.elapsed.as_secs_f64(),
+            "files": self.answer.files.iter().map(FileReport::to_json).collect::<Vec<_>>(),
             "shards": {
-                "total": self.shards.total,
-                "done": self.shards.done,
-                "recomputed": self.shards.recomputed,
+                "total": self.answer.shards.total,
+                "done": self.answer.shards.done,
+                "recomputed": self.answer.shards.recomputed,
             },
-            "devices": self.devices.iter().map(DeviceReport::to_json).collect::<Vec<_>>(),
-            "nodes": self.nodes.iter().map(NodeReport::to_json).collect::<Vec<_>>(),
+            "devices": self.answer.devices.iter().map(DeviceReport::to_json).collect::<Vec<_>>(),
+            "nodes": self.answer.nodes.iter().map(NodeReport::to_json).collect::<Vec<_>>(),
             "warnings": self.warnings,
         })
     }
 
     /// The line for people: how much, how fast, and who did which share.
     pub fn summary(&self) -> String {
-        let seconds = self.elapsed.as_secs_f64();
-        let rate = if seconds > 0.0 { self.bytes as f64 / seconds / 1e9 } else { 0.0 };
-        let mut line = decimal_bytes(self.bytes);
+        let seconds = self.answer.elapsed.as_secs_f64();
+        let rate = if seconds > 0.0 { self.answer.bytes as f64 / seconds / 1e9 } else { 0.0 };
+        let mut line = decimal_bytes(self.answer.bytes);
         // Writing to a string cannot fail.
         let _ = match seconds {
             0.1.. => write!(line, " in {seconds:.2} s, "),
@@ -111,7 +118,7 @@ impl Report {
         // One share per kind of device: the same device on several nodes is
         // one device of this machine.
         let mut shares: BTreeMap<&str, (&DeviceReport, u64, u64)> = BTreeMap::new();
-        for device in self.devices.iter().filter(|device| device.usage.bytes > 0) {
+        for device in self.answer.devices.iter().filter(|device| device.usage.bytes > 0) {
             let share = shares.entry(&device.info.id).or_insert((device, 0, 0));
             share.1 += device.workers;
             share.2 += device.usage.bytes;
@@ -126,15 +133,15 @@ impl Report {
                 _ => write!(line, "{id} {} {percent} %", device.info.name),
             };
         }
-        let lost = self.nodes.iter().filter(|node| node.lost).count();
-        match (self.nodes.len(), lost) {
+        let lost = self.answer.nodes.iter().filter(|node| node.lost).count();
+        match (self.answer.nodes.len(), lost) {
             (0, _) => {}
             (1, 0) => line.push_str("; 1 node"),
             (nodes, 0) => {
                 let _ = write!(line, "; {nodes} nodes");
             }
             (nodes, lost) => {
-                let recomputed = self.shards.recomputed;
+                let recomputed = self.answer.shards.recomputed;
                 let _ =
                     write!(line, "; {nodes} nodes, {lost} lost, {recomputed} shards asked again");
             }
@@ -175,6 +182,39 @@ impl NodeReport {
             "lost": self.lost,
         })
     }
+}
+
+/// One report for each file of the data set.
+pub fn file_reports(manifest: &Manifest) -> Vec<FileReport> {
+    let size = manifest.dtype().size_bytes() as u64;
+    let report =
+        |file: &File| FileReport { path: file.name(), bytes: file.elements().unwrap_or(0) * size };
+    manifest.files().iter().map(report).collect()
+}
+
+/// How many of the entries are in the answer.
+pub fn shards_report(manifest: &Manifest, done: usize, recomputed: u64) -> ShardsReport {
+    ShardsReport { total: manifest.entries().len() as u64, done: done as u64, recomputed }
+}
+
+/// One report per device of a node, also of those that had nothing to do.
+pub fn device_reports(
+    devices: &[DeviceInfo],
+    usage: &[Usage],
+    node: Option<&str>,
+    threads: usize,
+) -> Vec<DeviceReport> {
+    let report = |(index, info): (usize, &DeviceInfo)| DeviceReport {
+        info: info.clone(),
+        node: node.map(str::to_owned),
+        workers: if info.kind == DeviceKind::Cpu { threads as u64 } else { 1 },
+        usage: usage
+            .iter()
+            .find(|usage| usize::from(usage.device) == index)
+            .copied()
+            .unwrap_or_default(),
+    };
+    devices.iter().enumerate().map(report).collect()
 }
 
 /// A JSON number where every reader gets the same one, else a string.
@@ -265,10 +305,10 @@ mod tests {
             shards: 1,
             lost,
         };
-        let report = Report {
-            spec: Spec::sum(DType::F32),
-            value: Value::F64(1.0),
-            counts: Counts::default(),
+        let spec = Spec::sum(DType::F32);
+        let answer = Answer {
+            spec,
+            total: Partial::identity(spec),
             files: vec![],
             shards: ShardsReport { total: 2, done: 2, recomputed: 1 },
             devices: vec![
@@ -279,8 +319,8 @@ mod tests {
             nodes: vec![node(true), node(false)],
             bytes: 1_070_000_000,
             elapsed: Duration::from_millis(310),
-            warnings: vec![],
         };
+        let report = Report { answer, value: Value::F64(1.0), warnings: vec![] };
         assert_eq!(
             report.summary(),
             "1.07 GB in 0.31 s, 3.5 GB/s: cpu 8 threads 38 %, gpu:0 NAME 62 %; \

@@ -1,35 +1,21 @@
 //! `adsum sum`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::args::{OutputArgs, RunArgs, SourceArgs, SumArgs};
+use super::blame::job_failure;
 use super::exit::{self, Blame, Failure};
-use super::progress::Progress;
-use super::report::{DeviceReport, FileReport, NodeReport, Report, ShardsReport};
-use crate::backend::{DeviceInfo, DeviceKind};
+use super::report::{self, Answer, FileReport, Report, ShardsReport};
+use super::talk::Talk;
 use crate::dtype::{ByteOrder, DType};
-use crate::engine::JobError;
-use crate::executor::{ExecutorError, Settings};
+use crate::executor::Settings;
 use crate::local::{LocalError, LocalNode, Observer};
 use crate::manifest::Manifest;
 use crate::op::Spec;
 use crate::partial::Partial;
-use crate::shard::{ShardError, ShardErrorKind};
-use crate::source::{self, RawFormat, SourceError, Stream};
+use crate::source::{self, RawFormat, Stream};
 use crate::wire::Usage;
-
-/// What the reduction gave, wherever it ran.
-pub struct Answer {
-    pub spec: Spec,
-    pub total: Partial,
-    pub files: Vec<FileReport>,
-    pub shards: ShardsReport,
-    pub devices: Vec<DeviceReport>,
-    pub nodes: Vec<NodeReport>,
-    pub bytes: u64,
-    pub elapsed: Duration,
-}
 
 /// Reduces, and prints the answer.
 pub fn run(args: &SumArgs) -> Result<(), Failure> {
@@ -75,21 +61,20 @@ fn alone(
 ) -> Result<Answer, Failure> {
     let node = LocalNode::start(settings)?;
     node.warnings().iter().for_each(|warning| talk.warning(warning));
-    let outcome =
-        node.reduce(Arc::clone(manifest), spec, time_left(args, start), talk).map_err(|error| {
-            match error {
-                LocalError::Job(error) => job_failure(error, args),
-                error => Failure::from(error),
-            }
+    let outcome = node
+        .reduce(Arc::clone(manifest), spec, args.run.time_left(start), talk)
+        .map_err(|error| match error {
+            LocalError::Job(error) => job_failure(error, args.run.deadline),
+            error => Failure::from(error),
         })?;
     outcome.warnings.iter().for_each(|warning| talk.warning(&warning.to_string()));
     let usage: Vec<Usage> = outcome.usage.into_values().collect();
     Ok(Answer {
         spec,
         total: outcome.total,
-        files: file_reports(manifest),
-        shards: shards_report(manifest, outcome.coverage.entries(), outcome.recomputed),
-        devices: device_reports(node.devices(), &usage, None, settings.threads),
+        files: report::file_reports(manifest),
+        shards: report::shards_report(manifest, outcome.coverage.entries(), outcome.recomputed),
+        devices: report::device_reports(node.devices(), &usage, None, settings.threads),
         nodes: Vec::new(),
         bytes: manifest.bytes(),
         elapsed: start.elapsed(),
@@ -125,7 +110,7 @@ fn stream(args: &SumArgs, talk: &mut Talk) -> Result<Answer, Failure> {
         total: outcome.total,
         files: vec![FileReport { path: "-".to_owned(), bytes: outcome.bytes }],
         shards: ShardsReport { total: entries, done: entries, recomputed: 0 },
-        devices: device_reports(node.devices(), &outcome.usage, None, settings.threads),
+        devices: report::device_reports(node.devices(), &outcome.usage, None, settings.threads),
         nodes: Vec::new(),
         bytes: outcome.bytes,
         elapsed: start.elapsed(),
@@ -161,18 +146,7 @@ fn tell(args: &SumArgs, answer: Answer, mut talk: Talk) -> Result<(), Failure> {
     if value.exceeds_64_bits() {
         talk.note("the sum does not fit into 64 bits; it is printed in full");
     }
-    let report = Report {
-        spec: answer.spec,
-        value,
-        counts,
-        files: answer.files,
-        shards: answer.shards,
-        devices: answer.devices,
-        nodes: answer.nodes,
-        bytes: answer.bytes,
-        elapsed: answer.elapsed,
-        warnings: std::mem::take(&mut talk.warnings),
-    };
+    let report = Report { answer, value, warnings: talk.take_warnings() };
     talk.end();
     exit::answer(&if args.output.json { report.to_json().to_string() } else { value.to_string() })?;
     if !args.output.quiet {
@@ -224,156 +198,4 @@ fn settings(run: &RunArgs, input_bytes: Option<u64>) -> Result<Settings, Failure
         map_files: !run.no_mmap,
         input_bytes,
     })
-}
-
-/// What is left of the deadline, if there is one.
-pub fn time_left(args: &SumArgs, start: Instant) -> Option<Duration> {
-    args.run.deadline.map(|deadline| deadline.saturating_sub(start.elapsed()))
-}
-
-/// The failure of a job that had what was left of the deadline: it names the
-/// whole of it, as the user gave it.
-pub fn job_failure(error: JobError, args: &SumArgs) -> Failure {
-    match (error, args.run.deadline) {
-        (JobError::Deadline { unfinished, .. }, Some(limit)) => {
-            Failure::from(JobError::Deadline { limit, unfinished })
-        }
-        (error, _) => Failure::from(error),
-    }
-}
-
-/// One report for each file of the data set.
-pub fn file_reports(manifest: &Manifest) -> Vec<FileReport> {
-    let size = manifest.dtype().size_bytes() as u64;
-    let report = |file: &crate::manifest::File| FileReport {
-        path: file.name(),
-        bytes: file.elements().unwrap_or(0) * size,
-    };
-    manifest.files().iter().map(report).collect()
-}
-
-/// How many of the entries are in the answer.
-pub fn shards_report(manifest: &Manifest, done: usize, recomputed: u64) -> ShardsReport {
-    ShardsReport { total: manifest.entries().len() as u64, done: done as u64, recomputed }
-}
-
-/// One report per device of a node, also of those that had nothing to do.
-pub fn device_reports(
-    devices: &[DeviceInfo],
-    usage: &[Usage],
-    node: Option<&str>,
-    threads: usize,
-) -> Vec<DeviceReport> {
-    let report = |(index, info): (usize, &DeviceInfo)| DeviceReport {
-        info: info.clone(),
-        node: node.map(str::to_owned),
-        workers: if info.kind == DeviceKind::Cpu { threads as u64 } else { 1 },
-        usage: usage
-            .iter()
-            .find(|usage| usize::from(usage.device) == index)
-            .copied()
-            .unwrap_or_default(),
-    };
-    devices.iter().enumerate().map(report).collect()
-}
-
-/// What is said on stderr while the reduction runs.
-pub struct Talk {
-    quiet: bool,
-    json: bool,
-    progress: Option<Progress>,
-    warnings: Vec<String>,
-}
-
-impl Talk {
-    fn new(quiet: bool, json: bool) -> Talk {
-        Talk { quiet, json, progress: None, warnings: Vec::new() }
-    }
-
-    /// The work begins, over so many bytes.
-    fn start(&mut self, bytes: Option<u64>) {
-        self.progress = Some(Progress::new(bytes, !self.quiet));
-    }
-
-    fn end(&mut self) {
-        self.progress = None;
-    }
-
-    fn note(&mut self, text: &str) {
-        self.line(&format!("adsum: note: {text}"));
-    }
-
-    fn line(&self, line: &str) {
-        match &self.progress {
-            _ if self.quiet => {}
-            Some(progress) => progress.say(line),
-            None => exit::say(line),
-        }
-    }
-}
-
-impl Observer for Talk {
-    fn progress(&mut self, bytes_done: u64) {
-        if let Some(progress) = &self.progress {
-            progress.set(bytes_done);
-        }
-    }
-
-    fn warning(&mut self, text: &str) {
-        self.line(&format!("adsum: warning: {text}"));
-        if self.json {
-            self.warnings.push(text.to_owned());
-        }
-    }
-}
-
-impl From<SourceError> for Failure {
-    fn from(error: SourceError) -> Failure {
-        let blame = if error.is_usage() { Blame::Usage } else { Blame::Input };
-        Failure::new(blame, error)
-    }
-}
-
-impl From<ExecutorError> for Failure {
-    fn from(error: ExecutorError) -> Failure {
-        let blame = match &error {
-            ExecutorError::Device(_) | ExecutorError::NoneWorks { .. } => Blame::Device,
-            ExecutorError::Memory(_) => Blame::Usage,
-            ExecutorError::Threads(_) => Blame::Internal,
-        };
-        Failure::new(blame, error)
-    }
-}
-
-impl From<LocalError> for Failure {
-    fn from(error: LocalError) -> Failure {
-        match error {
-            LocalError::Job(error) => Failure::from(error),
-            LocalError::Stream(error) => Failure::from(error),
-            LocalError::Shard(error) => Failure::new(blame_of_shard(&error), error),
-            LocalError::StreamDeadline { .. } => Failure::new(Blame::Deadline, error),
-            LocalError::Submit(_) => Failure::new(Blame::Usage, error),
-            LocalError::Internal(_) => Failure::new(Blame::Internal, error),
-        }
-    }
-}
-
-impl From<JobError> for Failure {
-    fn from(error: JobError) -> Failure {
-        let blame = match &error {
-            JobError::Incomplete { .. } => Blame::Incomplete,
-            JobError::Deadline { .. } => Blame::Deadline,
-            JobError::Shard { error, .. } => blame_of_shard(error),
-            JobError::Cancelled => Blame::Interrupted,
-        };
-        Failure::new(blame, error)
-    }
-}
-
-fn blame_of_shard(error: &ShardError) -> Blame {
-    match error.kind {
-        ShardErrorKind::Unreadable | ShardErrorKind::Changed => Blame::Input,
-        ShardErrorKind::NoBackend => Blame::Device,
-        ShardErrorKind::Internal => Blame::Internal,
-    }
 }

@@ -1,0 +1,66 @@
+//! What is said on stderr while a reduction runs.
+
+use super::exit;
+use super::progress::Progress;
+use crate::local::Observer;
+
+/// Warnings, notes and the progress bar, as far as the user wants them.
+pub struct Talk {
+    quiet: bool,
+    json: bool,
+    progress: Option<Progress>,
+    warnings: Vec<String>,
+}
+
+impl Talk {
+    /// Talk that is `quiet`, or keeps its warnings for a JSON object.
+    pub fn new(quiet: bool, json: bool) -> Talk {
+        Talk { quiet, json, progress: None, warnings: Vec::new() }
+    }
+
+    /// The work begins, over so many bytes.
+    pub fn start(&mut self, bytes: Option<u64>) {
+        self.progress = Some(Progress::new(bytes, !self.quiet));
+    }
+
+    /// The work is done: the bar goes.
+    pub fn end(&mut self) {
+        self.progress = None;
+    }
+
+    /// Something about the answer that is no warning.
+    pub fn note(&mut self, text: &str) {
+        self.line(&format!("adsum: note: {text}"));
+    }
+
+    /// The warnings so far, if the answer is to hold them.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    fn line(&self, line: &str) {
+        match &self.progress {
+            _ if self.quiet => {}
+            Some(progress) => progress.say(line),
+            None => exit::say(line),
+        }
+    }
+}
+
+impl Observer for Talk {
+    fn progress(&mut self, bytes_done: u64) {
+        if let Some(progress) = &self.progress {
+            progress.set(bytes_done);
+        }
+    }
+
+    /// On stderr for people; in the answer's object for programs, whose stderr
+    /// holds an error object or nothing that they need.
+    fn warning(&mut self, text: &str) {
+        if self.json {
+            self.warnings.push(text.to_owned());
+        } else {
+            self.line(&format!("adsum: warning: {text}"));
+        }
+    }
+}

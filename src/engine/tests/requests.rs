@@ -63,7 +63,7 @@ fn a_deadline_ends_its_request_alone() {
         matches!(&error, JobError::Deadline { unfinished, .. } if unfinished.missing_count == 3)
     );
     assert!(error.to_string().starts_with(
-        "the deadline of 100ms passed, 3 of 3 entries are missing: 0.npy[0..1] (entry 0, "
+        "the deadline of 100ms passed, 3 of 3 entries are missing: 0.npy[0..1] (entry 0)"
     ));
     cluster.release(1);
     cluster.release(1);

@@ -295,18 +295,22 @@ fn a_file_that_shrinks_or_changes_while_it_is_read_is_an_error() {
     }
 }
 
-/// Waits until the process has the file open.
+/// Waits until the process reads elements of the file: it has mapped a part of
+/// it, or has read more than any header. That it has the file open is not
+/// enough: the state that it must find unchanged may not be noted yet.
 fn wait_until_it_reads(process: u32, path: &Path) {
+    let about = |what: &str| fs::read_to_string(format!("/proc/{process}/{what}"));
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(20) {
-        let Ok(links) = fs::read_dir(format!("/proc/{process}/fd")) else { return };
-        let opened = links.flatten().filter_map(|link| fs::read_link(link.path()).ok());
-        if opened.into_iter().any(|target| target == path) {
+        let maps = about("maps").expect("the program runs");
+        let io = about("io").expect("the program runs");
+        let read = io.lines().find_map(|line| line.strip_prefix("rchar: ")?.parse::<u64>().ok());
+        if maps.contains(path.to_str().unwrap()) || read.is_some_and(|bytes| bytes > 4 << 20) {
             return;
         }
         std::thread::yield_now();
     }
-    panic!("the program did not open {path:?}");
+    panic!("the program did not read {path:?}");
 }
 
 #[test]

@@ -136,6 +136,22 @@ fn any_number_of_nodes_gives_the_same_bits() {
     assert_eq!(end(set.start(&[])).bits(), set.bits);
 }
 
+/// Entries of equal bytes are two entries: their position is their identity.
+#[test]
+fn a_constant_array_of_several_shards_counts_each_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ones.bin");
+    let bytes = 3 * (64 << 20) + 5;
+    fs::write(&path, vec![1; bytes]).unwrap();
+    let path = path.to_str().unwrap();
+    for setting in [&[][..], &["--nodes", "1"], &["--nodes", "3"], &["--no-mmap"]] {
+        let arguments = [&["sum", "--json", "--dtype", "u8", path][..], setting].concat();
+        let answer = run(&arguments);
+        assert_eq!(answer.json()["value"], bytes, "{setting:?} {answer:?}");
+        assert_eq!(answer.json()["shards"]["total"], 4);
+    }
+}
+
 #[test]
 fn nodes_reduce_on_every_device_and_setting() {
     let path = data("flights_time.npy");

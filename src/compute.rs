@@ -138,7 +138,8 @@ pub struct QueueFull {
 impl Compute {
     /// Starts one thread per backend. Backends of one device have equal ids.
     ///
-    /// `notify` is called from the workers' threads. At most `capacity` tasks
+    /// `notify` is called from the workers' threads, and from that of
+    /// [`Compute::submit`] for a task that ends at once. At most `capacity` tasks
     /// are taken at once.
     ///
     /// # Errors
@@ -200,7 +201,13 @@ impl Compute {
     ///
     /// # Errors
     /// [`QueueFull`]; the task is not taken.
+    ///
+    /// # Panics
+    /// If the spec is of another type than the shard's elements: every sum of
+    /// them would be wrong.
     pub fn submit(&self, task: Task) -> Result<(), QueueFull> {
+        let held = task.shard.layout().dtype;
+        assert_eq!(task.spec.dtype, held, "a spec of one type for a shard of another");
         let task = Arc::new(ActiveTask::new(task));
         let mut queue = self.shared.lock();
         if queue.active.len() >= self.shared.capacity {

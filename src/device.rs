@@ -185,7 +185,9 @@ impl Machine {
             return Ok(());
         }
         let folded = wanted.to_lowercase();
-        let fits = |adapter: &&Adapter| adapter.info().name.to_lowercase().contains(&folded);
+        let fits = |adapter: &&Adapter| {
+            !folded.is_empty() && adapter.info().name.to_lowercase().contains(&folded)
+        };
         let matches: Vec<&Adapter> = adapters.iter().filter(fits).collect();
         let infos = |adapters: &[&Adapter]| -> Vec<DeviceInfo> {
             adapters.iter().map(|adapter| adapter.info().clone()).collect()

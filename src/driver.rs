@@ -223,7 +223,8 @@ impl<E: Executor> Task<E> {
 
     fn next_timeout(&self) -> Option<Instant> {
         let earliest = self.engine.poll_timeout().into_iter().chain(self.dials.next()).min();
-        earliest.map(|at| self.epoch + at)
+        // A time too far away to be told is never.
+        earliest.and_then(|at| self.epoch.checked_add(at))
     }
 
     fn handle(&mut self, input: Input) {

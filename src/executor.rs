@@ -58,6 +58,9 @@ pub enum ExecutorError {
     Threads(#[source] io::Error),
 }
 
+/// The most jobs whose entries are here at the same time.
+const JOBS_MAX: usize = 64;
+
 /// Says whether such settings can be started with, as far as can be told
 /// without starting anything.
 ///
@@ -125,7 +128,10 @@ impl Executor {
         warnings.extend(failures.into_iter().map(|failure| format!("{failure}; it is not used")));
         let notify: Arc<dyn Fn(Notice) + Send + Sync> = Arc::new(notify);
         let told = Arc::clone(&notify);
-        let compute = Compute::start(backends, budget.tasks, move |notice| told(notice))
+        // Files wait in the queue unread. Several jobs may have their share of
+        // entries here at once, so the bound on streams is not the queue's.
+        let capacity = budget.tasks * JOBS_MAX;
+        let compute = Compute::start(backends, capacity, move |notice| told(notice))
             .map_err(ExecutorError::Threads)?;
         let mapped = settings.map_files && budget.mapped;
         let access = if mapped { Access::Mapped } else { Access::Positional };
@@ -187,9 +193,9 @@ impl Executor {
         self.compute.submit(task)
     }
 
-    /// The most tasks that are taken at once.
-    pub fn capacity(&self) -> usize {
-        self.compute.capacity()
+    /// The most shards of a stream that stay within the memory at once.
+    pub fn stream_shards_max(&self) -> usize {
+        self.budget.tasks
     }
 
     /// Forgets every task of a job; no completion comes for them.

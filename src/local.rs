@@ -40,7 +40,8 @@ pub trait Observer {
     fn warning(&mut self, text: &str);
 }
 
-/// This process as a node of its own.
+/// This process as a node of its own, for one reduction: what is left of one
+/// that failed must not meet the next.
 pub struct LocalNode {
     executor: Executor,
     events: Receiver<Event>,
@@ -67,7 +68,7 @@ pub enum LocalError {
     /// The stream cannot be read, or is not what it says.
     #[error(transparent)]
     Stream(#[from] SourceError),
-    /// A shard of the stream gave no partial.
+    /// A shard gave no partial.
     #[error(transparent)]
     Shard(#[from] ShardError),
     /// The stream did not end in time.
@@ -128,7 +129,7 @@ impl LocalNode {
     /// # Errors
     /// An entry that cannot be read, or the deadline.
     pub fn reduce(
-        &self,
+        self,
         manifest: Arc<Manifest>,
         spec: Spec,
         deadline: Option<Duration>,
@@ -148,7 +149,13 @@ impl LocalNode {
                         self.executor.reduce(job, spec, &manifest, position);
                     }
                     Output::Abandon { job } => self.executor.abandon(job),
-                    Output::Finished { result, .. } => return Ok(result?),
+                    Output::Finished { result, .. } => {
+                        // There is no node to name but this process.
+                        return result.map_err(|error| match error {
+                            JobError::Shard { error, .. } => LocalError::Shard(error),
+                            error => LocalError::Job(error),
+                        });
+                    }
                     // Tiles tell of progress more often than entries do.
                     Output::Progress { .. } => {}
                     Output::Send { .. } => {
@@ -180,7 +187,7 @@ impl LocalNode {
     /// # Errors
     /// The stream cannot be read or ends too early, or the deadline.
     pub fn reduce_stream<R: Read + Send + 'static>(
-        &self,
+        self,
         mut stream: Stream<R>,
         spec: Spec,
         deadline: Option<Duration>,
@@ -193,7 +200,7 @@ impl LocalNode {
             // Fails only when the reader has ended, which needs no permit then.
             let _ = permits.send(());
         };
-        (0..self.executor.capacity()).for_each(|_| permit());
+        (0..self.executor.stream_shards_max()).for_each(|_| permit());
         std::thread::spawn(move || {
             while permitted.recv().is_ok() {
                 let (event, last) = match stream.next_shard(shard_bytes) {

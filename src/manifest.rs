@@ -125,6 +125,8 @@ impl fmt::Debug for JobId {
 pub struct Manifest {
     dtype: DType,
     files: Vec<File>,
+    /// Bytes of all elements.
+    bytes: u64,
     /// Bytes of a whole entry, a multiple of the element size.
     entry_bytes_max: u64,
     entries: Vec<Entry>,
@@ -208,6 +210,9 @@ impl Manifest {
         let step = (entry_bytes / dtype.size_bytes() as u64).max(1);
         let mut entries = Vec::new();
         let mut bytes = 0_u64;
+        if files.len() > ENTRIES_MAX {
+            return Err(ManifestError::Entries { max: ENTRIES_MAX });
+        }
         for (index, file) in files.iter().enumerate() {
             let length = check_file(file, dtype)?;
             bytes = length
@@ -221,13 +226,14 @@ impl Manifest {
             entries.extend((0..count).map(|part| part * step).map(|start| Entry {
                 position: 0,
                 file: index as u32,
-                elements: start..(start + step).min(length),
+                elements: start..start.saturating_add(step).min(length),
             }));
         }
         for (position, entry) in entries.iter_mut().enumerate() {
             entry.position = position as u32;
         }
-        Ok(Manifest { dtype, files, entry_bytes_max: step * dtype.size_bytes() as u64, entries })
+        let entry_bytes_max = step.saturating_mul(dtype.size_bytes() as u64);
+        Ok(Manifest { dtype, files, entry_bytes_max, bytes, entries })
     }
 
     /// Type of all elements.
@@ -268,12 +274,12 @@ impl Manifest {
 
     /// Number of all elements.
     pub fn elements(&self) -> u64 {
-        self.entries.iter().map(Entry::len).sum()
+        self.bytes / self.dtype.size_bytes() as u64
     }
 
     /// Bytes of all elements.
     pub fn bytes(&self) -> u64 {
-        self.elements() * self.dtype.size_bytes() as u64
+        self.bytes
     }
 
     /// The identity of the job that reduces this manifest by `spec`.

@@ -69,7 +69,7 @@ fn no_setting_changes_the_bits() {
         &["--tile", "8"],
         &["--tile", "1000"],
         &["--tile", "1GiB", "--memory", "4GiB"],
-        &["--memory", "40MiB"],
+        &["--threads", "2", "--memory", "40MiB"],
         &["--no-mmap"],
         &["--deadline", "10m"],
     ];
@@ -180,6 +180,20 @@ fn a_stream_that_never_ends_meets_the_deadline() {
     let ended = to_run(&child.wait_with_output().unwrap());
     drop(stdin);
     ended.refused(6, &["300ms", "standard input"]);
+}
+
+#[test]
+fn a_silent_stream_meets_the_deadline() {
+    let mut child = command(&["sum", "--dtype", "u8", "--deadline", "200ms", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let silent = child.stdin.take();
+    let ended = to_run(&child.wait_with_output().unwrap());
+    drop(silent);
+    ended.refused(6, &["200ms", "standard input"]);
 }
 
 #[test]
@@ -336,6 +350,7 @@ fn devices_that_do_not_exist_are_refused() {
     let path = data(REAL);
     run(&["sum", "--device", "gpu:99", &path]).refused(8, &["gpu:99", "cpu"]);
     run(&["sum", "--device", "abacus", &path]).refused(8, &["abacus", "cpu"]);
+    run(&["sum", "--device", "", &path]).refused(8, &["'--device '"]);
     // A Vulkan loader without drivers finds no adapter.
     let mut command = command(&["sum", "--device", "gpu", &path]);
     command.env("VK_DRIVER_FILES", "/dev/null").env("VK_ICD_FILENAMES", "/dev/null");

@@ -162,6 +162,8 @@ fn nodes_reduce_on_every_device_and_setting() {
         &["--no-mmap"],
         &["--memory", "64MiB"],
         &["--deadline", "5m"],
+        &["--deadline", "300000000000y"],
+        &["--threads", "32", "--memory", "128MiB"],
     ] {
         let arguments = [&["sum", "--json", "--nodes", "2", &path][..], setting].concat();
         assert_eq!(run(&arguments).bits(), alone, "{setting:?}");

@@ -98,7 +98,15 @@ impl Gathered {
         let bins = match dtype {
             DType::F32 => Bins::F32(BinsF32::new()),
             DType::F64 => Bins::F64(BinsF64::new()),
-            _ => Bins::None,
+            DType::Bool
+            | DType::I8
+            | DType::I16
+            | DType::I32
+            | DType::I64
+            | DType::U8
+            | DType::U16
+            | DType::U32
+            | DType::U64 => Bins::None,
         };
         Gathered { sum: Sum::identity(dtype), bins }
     }

@@ -36,8 +36,8 @@ pub fn reduce(
     start: Instant,
 ) -> Result<Answer, Failure> {
     // What no node could do is told once, by this process, with its own code.
-    executor::check(settings)?;
     let threads = divide(settings.threads, nodes);
+    executor::check(&Settings { threads: threads[0], ..settings.clone() })?;
     let encoded = threads.iter().map(|&threads| {
         let executor = Settings { threads, ..settings.clone() };
         postcard::to_stdvec(&NodeSettings {
@@ -51,7 +51,9 @@ pub fn reduce(
     let left = args.run.time_left(start);
     config.start_timeout = left.unwrap_or(config.start_timeout).min(config.start_timeout);
     let cluster = LocalCluster::start(config).map_err(|error| match error {
-        ClusterError::Timeout { .. } if args.run.time_left(start).is_some_and(|t| t.is_zero()) => {
+        ClusterError::Timeout { .. } | ClusterError::Connect { .. }
+            if args.run.time_left(start).is_some_and(|left| left.is_zero()) =>
+        {
             Failure::new(Blame::Deadline, format!("{error}; the deadline passed meanwhile"))
         }
         error => Failure::from(error),

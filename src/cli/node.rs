@@ -11,7 +11,7 @@ use crate::engine::Computed;
 use crate::executor::{Executor, Settings};
 use crate::manifest::{JobId, Manifest};
 use crate::node::Equipment;
-use crate::node::supervised::{self, Assignment};
+use crate::node::supervised::{self, Assignment, SupervisedError};
 use crate::op::Spec;
 
 /// What the asking process tells each of its nodes.
@@ -30,6 +30,10 @@ pub const ARGUMENTS: [&str; 2] = ["node", "--supervised"];
 pub fn run() -> Result<(), Failure> {
     match supervised::run(equip) {
         Ok(never) => match never {},
+        // The parent was told and tells the user.
+        Err(SupervisedError::Equipment { .. } | SupervisedError::Transport(_)) => {
+            std::process::exit(i32::from(Blame::Internal as u8))
+        }
         Err(error) => Err(Failure::new(Blame::Internal, error)),
     }
 }

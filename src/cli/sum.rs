@@ -1,7 +1,9 @@
 //! `adsum sum`.
 
+use std::io::Stdin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 use super::args::{OutputArgs, RunArgs, SourceArgs, SumArgs};
 use super::blame::job_failure;
@@ -61,6 +63,7 @@ fn alone(
 ) -> Result<Answer, Failure> {
     let node = LocalNode::start(settings)?;
     node.warnings().iter().for_each(|warning| talk.warning(warning));
+    let devices = node.devices().to_vec();
     let outcome = node
         .reduce(Arc::clone(manifest), spec, args.run.time_left(start), talk)
         .map_err(|error| match error {
@@ -74,7 +77,7 @@ fn alone(
         total: outcome.total,
         files: report::file_reports(manifest),
         shards: report::shards_report(manifest, outcome.coverage.entries(), outcome.recomputed),
-        devices: report::device_reports(node.devices(), &usage, None, settings.threads),
+        devices: report::device_reports(&devices, &usage, None, settings.threads),
         nodes: Vec::new(),
         bytes: manifest.bytes(),
         elapsed: start.elapsed(),
@@ -94,7 +97,7 @@ fn stream(args: &SumArgs, talk: &mut Talk) -> Result<Answer, Failure> {
     }
     let start = Instant::now();
     let options = source::Options { raw: raw_format(&args.source), entry_bytes: None };
-    let stream = Stream::open(std::io::stdin(), &options, "standard input")?;
+    let stream = open_standard_input(options, &args.run, start)?;
     let spec = Spec::sum(stream.layout().dtype);
     check_output(spec, &args.output)?;
     let size = spec.dtype.size_bytes() as u64;
@@ -103,18 +106,48 @@ fn stream(args: &SumArgs, talk: &mut Talk) -> Result<Answer, Failure> {
     talk.start(expected);
     let node = LocalNode::start(&settings)?;
     node.warnings().iter().for_each(|warning| talk.warning(warning));
-    let outcome = node.reduce_stream(stream, spec, args.run.deadline, talk)?;
+    let devices = node.devices().to_vec();
+    let outcome = node.reduce_stream(stream, spec, args.run.time_left(start), talk).map_err(
+        |error| match (error, args.run.deadline) {
+            (LocalError::StreamDeadline { bytes, .. }, Some(limit)) => {
+                Failure::from(LocalError::StreamDeadline { limit, bytes })
+            }
+            (error, _) => Failure::from(error),
+        },
+    )?;
     let entries = outcome.coverage.entries() as u64;
     Ok(Answer {
         spec,
         total: outcome.total,
         files: vec![FileReport { path: "-".to_owned(), bytes: outcome.bytes }],
         shards: ShardsReport { total: entries, done: entries, recomputed: 0 },
-        devices: report::device_reports(node.devices(), &outcome.usage, None, settings.threads),
+        devices: report::device_reports(&devices, &outcome.usage, None, settings.threads),
         nodes: Vec::new(),
         bytes: outcome.bytes,
         elapsed: start.elapsed(),
     })
+}
+
+/// Reads up to the first element. That may take for ever, so a thread does it
+/// and is not waited for past the deadline.
+fn open_standard_input(
+    options: source::Options,
+    run: &RunArgs,
+    start: Instant,
+) -> Result<Stream<Stdin>, Failure> {
+    let (sender, opened) = channel();
+    std::thread::spawn(move || {
+        // Past the deadline nobody listens any more.
+        let _ = sender.send(Stream::open(std::io::stdin(), &options, "standard input"));
+    });
+    let patience = run.time_left(start).unwrap_or(Duration::MAX);
+    match opened.recv_timeout(patience) {
+        Ok(stream) => Ok(stream?),
+        Err(_) => {
+            let limit = run.deadline.unwrap_or(patience);
+            Err(Failure::from(LocalError::StreamDeadline { limit, bytes: 0 }))
+        }
+    }
 }
 
 /// Rounds once and prints.

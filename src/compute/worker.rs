@@ -23,7 +23,11 @@ pub fn run(shared: &Shared, backend: Box<dyn Backend>, device: u16) {
         // Results leave before the worker waits, and before it turns to
         // another task: nobody else can complete what it holds.
         let next = tile.as_ref().map(|tile| &tile.task);
-        let flushed = if worker.holds_other_than(next) { worker.flush() } else { Ok(()) };
+        let flushed = if worker.holds_other_than(next) || worker.holds_many() {
+            worker.flush()
+        } else {
+            Ok(())
+        };
         if let Err(error) = flushed {
             return worker.report(&error);
         }
@@ -37,6 +41,9 @@ pub fn run(shared: &Shared, backend: Box<dyn Backend>, device: u16) {
         }
     }
 }
+
+/// The most tiles between two flushes.
+const TILES_HELD_MAX: usize = 4096;
 
 struct Worker<'a> {
     shared: &'a Shared,
@@ -54,6 +61,11 @@ struct Held<'a> {
 }
 
 impl<'a> Worker<'a> {
+    /// Tiny tiles must not pile up records of themselves.
+    fn holds_many(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.tiles.len() >= TILES_HELD_MAX)
+    }
+
     fn holds_other_than(&self, next: Option<&Arc<ActiveTask>>) -> bool {
         match (&self.held, next) {
             (None, _) => false,

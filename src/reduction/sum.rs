@@ -103,7 +103,15 @@ pub fn limb_count(dtype: DType) -> usize {
     match dtype {
         DType::F32 => 6,
         DType::F64 => 34,
-        _ => 2,
+        DType::Bool
+        | DType::I8
+        | DType::I16
+        | DType::I32
+        | DType::I64
+        | DType::U8
+        | DType::U16
+        | DType::U32
+        | DType::U64 => 2,
     }
 }
 
@@ -112,7 +120,15 @@ pub fn unit_exponent(dtype: DType) -> i32 {
     match dtype {
         DType::F32 => BINARY32.exponent_min,
         DType::F64 => BINARY64.exponent_min,
-        _ => 0,
+        DType::Bool
+        | DType::I8
+        | DType::I16
+        | DType::I32
+        | DType::I64
+        | DType::U8
+        | DType::U16
+        | DType::U32
+        | DType::U64 => 0,
     }
 }
 

@@ -8,6 +8,8 @@ use crate::dtype::Layout;
 use crate::op::Spec;
 use crate::partial::Partial;
 
+pub use crate::site::{Order, Place};
+
 pub mod cpu;
 pub mod reference;
 
@@ -57,10 +59,24 @@ pub struct DeviceInfo {
     pub driver: String,
 }
 
+/// A run of elements, as a backend takes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// Type and byte order of the elements.
+    pub layout: Layout,
+    /// Whole elements, of no particular alignment.
+    pub bytes: &'a [u8],
+    /// The elements at the same places of a second data set, as many and of the
+    /// same type, for specs that are paired.
+    pub second: Option<(Layout, &'a [u8])>,
+    /// Where the elements belong.
+    pub place: Place<'a>,
+}
+
 /// One worker of a node: a CPU thread, or an adapter with its host thread.
 ///
 /// A worker adds runs of elements and flushes now and then; between two
-/// flushes it holds the only copy of their sum, so its caller remembers what
+/// flushes it holds the only copy of their states, so its caller remembers what
 /// it added and gives those runs to another worker if this one fails.
 pub trait Backend: Send {
     /// The device as reports name it.
@@ -69,21 +85,22 @@ pub trait Backend: Send {
     /// The number of bytes it takes best in one [`Backend::add`].
     fn tile_bytes(&self) -> usize;
 
-    /// Adds a run of whole elements to what the next flush returns. The run
-    /// may still be on its way to the device when this returns; `bytes` are
-    /// not needed any more. All runs between two flushes have one spec.
+    /// Adds a run of whole elements to what the next flush returns, in which
+    /// there are `outputs` outputs. The run may still be on its way to the
+    /// device when this returns; its bytes are not needed any more. All runs
+    /// between two flushes have one spec and one number of outputs.
     ///
     /// # Errors
     /// The device failed: everything since the last flush is lost, and the
     /// backend must not be used again.
-    fn add(&mut self, spec: Spec, layout: Layout, bytes: &[u8]) -> Result<(), BackendError>;
+    fn add(&mut self, spec: &Spec, outputs: usize, run: &Run<'_>) -> Result<(), BackendError>;
 
     /// Waits for the device and returns the partial of everything added since
     /// the last flush.
     ///
     /// # Errors
     /// As [`Backend::add`].
-    fn flush(&mut self, spec: Spec) -> Result<Partial, BackendError>;
+    fn flush(&mut self, spec: &Spec, outputs: usize) -> Result<Partial, BackendError>;
 }
 
 /// A device that failed and must not be used again.

@@ -26,10 +26,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use crate::backend::{Backend, DeviceInfo};
-use crate::manifest::JobId;
+use crate::manifest::{Block, JobId};
 use crate::op::Spec;
 use crate::partial::Partial;
 use crate::shard::{Shard, ShardError, ShardErrorKind};
+use crate::site::Site;
 use crate::wire::Usage;
 
 pub mod budget;
@@ -55,6 +56,8 @@ pub struct Task {
     pub spec: Spec,
     /// The data.
     pub shard: Arc<dyn Shard>,
+    /// Where the data belongs.
+    pub site: Site,
 }
 
 /// A task that ended.
@@ -203,11 +206,15 @@ impl Compute {
     /// [`QueueFull`]; the task is not taken.
     ///
     /// # Panics
-    /// If the spec is of another type than the shard's elements: every sum of
-    /// them would be wrong.
+    /// If the spec or the site is of other elements than the shard's: every
+    /// result of them would be wrong.
     pub fn submit(&self, task: Task) -> Result<(), QueueFull> {
         let held = task.shard.layout().dtype;
         assert_eq!(task.spec.dtype, held, "a spec of one type for a shard of another");
+        let paired = task.shard.second().is_some();
+        assert_eq!(task.spec.is_paired(), paired, "a spec of two data sets, or a shard");
+        let Block { outer, reduced, inner, .. } = task.site.block;
+        assert_eq!(outer * reduced * inner, task.shard.elements(), "a site of other elements");
         let task = Arc::new(ActiveTask::new(task));
         let mut queue = self.shared.lock();
         if queue.active.len() >= self.shared.capacity {

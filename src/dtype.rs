@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The type of one element.
 ///
 /// The discriminant is the type's code in [`Partial`](crate::Partial) bytes
-/// and on the wire; it never changes. Codes 11 and 12 are kept for the 16-bit
-/// floats.
+/// and on the wire; it never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum DType {
@@ -35,11 +34,15 @@ pub enum DType {
     F32 = 9,
     /// IEEE 754 binary64.
     F64 = 10,
+    /// IEEE 754 binary16.
+    F16 = 11,
+    /// The upper half of a binary32.
+    BF16 = 12,
 }
 
 impl DType {
     /// Every element type, in the order of their codes.
-    pub const ALL: [DType; 11] = [
+    pub const ALL: [DType; 13] = [
         DType::Bool,
         DType::I8,
         DType::I16,
@@ -51,6 +54,8 @@ impl DType {
         DType::U64,
         DType::F32,
         DType::F64,
+        DType::F16,
+        DType::BF16,
     ];
 
     /// The code of this type in canonical bytes.
@@ -77,28 +82,31 @@ impl DType {
             DType::U64 => "uint64",
             DType::F32 => "float32",
             DType::F64 => "float64",
+            DType::F16 => "float16",
+            DType::BF16 => "bfloat16",
         }
     }
 
     /// Size of one element in bytes: 1, 2, 4 or 8.
-    pub fn size_bytes(self) -> usize {
+    pub const fn size_bytes(self) -> usize {
         match self {
             DType::Bool | DType::I8 | DType::U8 => 1,
-            DType::I16 | DType::U16 => 2,
+            DType::I16 | DType::U16 | DType::F16 | DType::BF16 => 2,
             DType::I32 | DType::U32 | DType::F32 => 4,
             DType::I64 | DType::U64 | DType::F64 => 8,
         }
     }
 
     /// Whether the type is a binary floating-point format.
-    pub fn is_float(self) -> bool {
-        matches!(self, DType::F32 | DType::F64)
+    pub const fn is_float(self) -> bool {
+        matches!(self, DType::F16 | DType::BF16 | DType::F32 | DType::F64)
     }
 
     /// Whether the type holds negative values.
-    pub fn is_signed(self) -> bool {
+    pub const fn is_signed(self) -> bool {
         match self {
-            DType::I8 | DType::I16 | DType::I32 | DType::I64 | DType::F32 | DType::F64 => true,
+            DType::I8 | DType::I16 | DType::I32 | DType::I64 => true,
+            DType::F16 | DType::BF16 | DType::F32 | DType::F64 => true,
             DType::Bool | DType::U8 | DType::U16 | DType::U32 | DType::U64 => false,
         }
     }
@@ -113,7 +121,7 @@ impl fmt::Display for DType {
 /// A name that is no element type of adsum.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown dtype '{name}'; use one of bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64 (or i8 .. u64, f32, f64)"
+    "unknown dtype '{name}'; use one of bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float16, bfloat16, float32, float64 (or i8 .. u64, f16, bf16, f32, f64)"
 )]
 pub struct UnknownDType {
     /// The name as it was given.
@@ -137,6 +145,8 @@ impl FromStr for DType {
             "uint64" | "u64" => DType::U64,
             "float32" | "f32" => DType::F32,
             "float64" | "f64" => DType::F64,
+            "float16" | "f16" => DType::F16,
+            "bfloat16" | "bf16" => DType::BF16,
             _ => return Err(UnknownDType { name: name.to_owned() }),
         };
         Ok(dtype)
@@ -194,7 +204,7 @@ mod tests {
             assert_eq!(dtype.name().parse(), Ok(dtype));
             assert_eq!(DType::from_code(dtype.code()), Some(dtype));
         }
-        assert_eq!(DType::from_code(11), None);
+        assert_eq!(DType::from_code(13), None);
         assert!("complex64".parse::<DType>().is_err());
     }
 }

@@ -18,6 +18,7 @@ use crate::gpu::{self, GpuBackend};
 use crate::manifest::{JobId, Manifest};
 use crate::op::Spec;
 use crate::shard::{ShardError, ShardErrorKind};
+use crate::site::Site;
 use crate::source::{Access, LocalFiles};
 
 /// What a node is to work with.
@@ -170,11 +171,14 @@ impl Executor {
     pub fn reduce(&self, job: JobId, spec: Spec, manifest: &Manifest, position: u32) {
         let key = TaskKey { job, position };
         let shard = match manifest.entry(position) {
-            Some(entry) => self.files.shard(manifest, entry),
+            Some(entry) => {
+                let site = Site::of(manifest, entry, &spec);
+                self.files.shard(manifest, entry).map(|shard| (shard, site))
+            }
             None => Err(internal(format!("the job has no entry {position}"))),
         };
-        let submitted = shard.and_then(|shard| {
-            self.submit(Task { key, spec, shard }).map_err(|full| internal(full.to_string()))
+        let submitted = shard.and_then(|(shard, site)| {
+            self.submit(Task { key, spec, shard, site }).map_err(|full| internal(full.to_string()))
         });
         if let Err(error) = submitted {
             (self.notify)(Notice::Completed(Completion {

@@ -2,9 +2,10 @@
 
 use fixedbitset::FixedBitSet;
 
+use crate::manifest::Entry;
 use crate::op::Spec;
 use crate::partial::Partial;
-use crate::reduction::sum::CombineError;
+use crate::reduction::CombineError;
 
 /// A job's running partial and the positions that are in it. Each position
 /// counts once: a second partial for it changes nothing.
@@ -45,6 +46,15 @@ pub enum RecordError {
         /// Elements of the partial.
         got: u64,
     },
+    /// The partial has more or fewer outputs than the entry, or they have not
+    /// the entry's elements each.
+    #[error("the partial for position {position} has other outputs than the entry's {expected}")]
+    Outputs {
+        /// The position.
+        position: u32,
+        /// Outputs of the entry.
+        expected: u64,
+    },
     /// The partial does not merge with this job's.
     #[error(transparent)]
     Combine(#[from] CombineError),
@@ -65,12 +75,12 @@ impl Coverage {
 }
 
 impl Ledger {
-    /// An empty ledger for a job of `entries` entries.
-    pub fn new(spec: Spec, entries: usize) -> Ledger {
+    /// An empty ledger for a job of `entries` entries and `outputs` outputs.
+    pub fn new(spec: &Spec, entries: usize, outputs: usize) -> Ledger {
         Ledger {
             covered: FixedBitSet::with_capacity(entries),
             covered_count: 0,
-            total: Partial::identity(spec),
+            total: Partial::identity(spec, outputs),
         }
     }
 
@@ -82,29 +92,27 @@ impl Ledger {
         u32::try_from(position).expect("a stream has fewer than 2^32 entries")
     }
 
-    /// Takes the partial of the entry at `position`, which has `elements`
-    /// elements.
+    /// Takes the partial of an entry.
     ///
     /// # Errors
-    /// The position does not exist, or the partial is not of this entry.
-    pub fn record(
-        &mut self,
-        position: u32,
-        elements: u64,
-        partial: &Partial,
-    ) -> Result<Recorded, RecordError> {
-        let index = position as usize;
+    /// The job has no such entry, or the partial is not of it.
+    pub fn record(&mut self, entry: &Entry, partial: &Partial) -> Result<Recorded, RecordError> {
+        let (position, index) = (entry.position, entry.position as usize);
         if index >= self.covered.len() {
             return Err(RecordError::Position { position, entries: self.covered.len() });
         }
-        let got = partial.counts().elements;
-        if got != elements {
-            return Err(RecordError::Elements { position, expected: elements, got });
+        let (expected, got) = (entry.len(), partial.elements());
+        if got != expected {
+            return Err(RecordError::Elements { position, expected, got });
+        }
+        let expected = entry.outputs();
+        if partial.outputs() as u64 != expected || !partial.holds_each(entry.block.reduced) {
+            return Err(RecordError::Outputs { position, expected });
         }
         if self.covered.contains(index) {
             return Ok(Recorded::Duplicate);
         }
-        self.total.merge(partial)?;
+        self.total.merge_at(entry.first_output as usize, partial)?;
         self.covered.insert(index);
         self.covered_count += 1;
         Ok(Recorded::First)

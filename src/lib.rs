@@ -10,6 +10,7 @@
 pub mod backend;
 pub mod dtype;
 pub mod engine;
+pub mod finish;
 pub mod ledger;
 pub mod manifest;
 pub mod op;
@@ -17,6 +18,7 @@ pub mod partial;
 pub mod placement;
 pub mod reduction;
 pub mod shard;
+pub mod site;
 pub mod value;
 pub mod wire;
 
@@ -45,6 +47,6 @@ pub mod executor;
 pub mod local;
 
 pub use dtype::{ByteOrder, DType, Layout, MemoryOrder};
-pub use op::{Op, Spec};
+pub use op::{Monoid, Op, Spec, Term};
 pub use partial::Partial;
 pub use value::Value;

@@ -18,11 +18,12 @@ use crate::engine::{
 };
 use crate::executor::{Executor, ExecutorError, Settings};
 use crate::ledger::{Coverage, Ledger};
-use crate::manifest::{JobId, Manifest};
+use crate::manifest::{Entry, JobId, Manifest};
 use crate::op::Spec;
 use crate::partial::Partial;
 use crate::placement::NodeId;
 use crate::shard::{MemoryShard, Shard, ShardError};
+use crate::site::{Fortran, Site};
 use crate::source::{SourceError, Stream};
 use crate::wire::Usage;
 
@@ -40,8 +41,8 @@ pub trait Observer {
     fn warning(&mut self, text: &str);
 }
 
-/// This process as a node of its own, for one reduction: what is left of one
-/// that failed must not meet the next.
+/// This process as a node of its own. After a reduction that failed it must not
+/// be used again: what is left of it would meet the next.
 pub struct LocalNode {
     executor: Executor,
     events: Receiver<Event>,
@@ -129,13 +130,14 @@ impl LocalNode {
     /// # Errors
     /// An entry that cannot be read, or the deadline.
     pub fn reduce(
-        self,
+        &mut self,
         manifest: Arc<Manifest>,
         spec: Spec,
         deadline: Option<Duration>,
         observer: &mut dyn Observer,
     ) -> Result<Outcome, LocalError> {
         let epoch = Instant::now();
+        let before = self.executor.bytes_added();
         // No other node will ever come with the data.
         let config = Config { holder_grace: Duration::ZERO, ..Config::default() };
         let mut engine = Engine::new(SELF, config, self.executor.workers());
@@ -166,7 +168,7 @@ impl LocalNode {
             }
             let due = engine.poll_timeout().map(|at| at.saturating_sub(epoch.elapsed()));
             let event = self.wait(due);
-            observer.progress(self.executor.bytes_added());
+            observer.progress(self.executor.bytes_added() - before);
             let now = epoch.elapsed();
             if let Some(Event::Notice(notice)) = event
                 && let Some((key, computed)) = sort(notice, observer)
@@ -215,8 +217,9 @@ impl LocalNode {
         });
 
         let job = JobId([0; 32]);
-        let mut ledger = Ledger::new(spec, 0);
-        let mut lengths = Vec::new();
+        let fortran = stream.fortran_shape();
+        let mut ledger = Ledger::new(&spec, 0, 1);
+        let mut entries = Vec::new();
         let mut usage: Vec<Usage> = Vec::new();
         let mut ended = false;
         while !ended || ledger.coverage().is_none() {
@@ -224,10 +227,16 @@ impl LocalNode {
             match self.wait(left) {
                 Some(Event::Shard(shard)) => {
                     let position = ledger.extend();
-                    lengths.push(shard.elements());
+                    let elements = shard.elements();
+                    let start = entries.last().map_or(0, |entry: &Entry| entry.elements.end);
+                    entries.push(Entry::line(position, start..start + elements));
                     let key = TaskKey { job, position };
+                    let site = Site {
+                        fortran: fortran.clone().map(|shape| Fortran { shape, start, offset: 0 }),
+                        ..Site::line(elements, start)
+                    };
                     self.executor
-                        .submit(Task { key, spec, shard: Arc::new(shard) })
+                        .submit(Task { key, spec: spec.clone(), shard: Arc::new(shard), site })
                         .map_err(|full| LocalError::Internal(full.to_string()))?;
                 }
                 Some(Event::StreamEnded) => ended = true,
@@ -235,9 +244,8 @@ impl LocalNode {
                 Some(Event::Notice(notice)) => {
                     if let Some((key, computed)) = sort(notice, observer) {
                         let computed = computed?;
-                        let elements = lengths[key.position as usize];
                         ledger
-                            .record(key.position, elements, &computed.partial)
+                            .record(&entries[key.position as usize], &computed.partial)
                             .map_err(|error| LocalError::Internal(error.to_string()))?;
                         computed.usage.iter().for_each(|part| add_usage(&mut usage, part));
                         permit();
@@ -245,14 +253,14 @@ impl LocalNode {
                 }
                 None => {
                     if let Some(limit) = deadline.filter(|limit| epoch.elapsed() >= *limit) {
-                        let bytes = bytes_of(&lengths, spec.dtype);
+                        let bytes = bytes_of(&entries, spec.dtype);
                         return Err(LocalError::StreamDeadline { limit, bytes });
                     }
                 }
             }
             observer.progress(self.executor.bytes_added());
         }
-        let bytes = bytes_of(&lengths, spec.dtype);
+        let bytes = bytes_of(&entries, spec.dtype);
         let (total, coverage) = ledger
             .into_total()
             .map_err(|_| LocalError::Internal("the ledger of a stream is not full".to_owned()))?;
@@ -284,13 +292,14 @@ fn sort(
     }
 }
 
-fn add_usage(usage: &mut Vec<Usage>, part: &Usage) {
+/// Adds what a device did to what all did.
+pub fn add_usage(usage: &mut Vec<Usage>, part: &Usage) {
     match usage.iter_mut().find(|known| known.device == part.device) {
         Some(known) => known.add(part),
         None => usage.push(*part),
     }
 }
 
-fn bytes_of(lengths: &[u64], dtype: DType) -> u64 {
-    lengths.iter().sum::<u64>() * dtype.size_bytes() as u64
+fn bytes_of(entries: &[Entry], dtype: DType) -> u64 {
+    entries.last().map_or(0, |entry| entry.elements.end) * dtype.size_bytes() as u64
 }

@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::dtype::{ByteOrder, DType, Layout, MemoryOrder};
 use crate::op::Spec;
-use crate::partial::FORMAT_VERSION;
+use crate::partial::{ENCODED_BYTES_MAX, FORMAT_VERSION, encoded_bytes_max};
+
+mod cut;
+
+pub use cut::{Block, Cut, axis_outputs};
 
 /// Bytes of elements in one entry of a large file: fixed, so that entries
 /// depend on the data alone and never on the number of nodes.
@@ -64,6 +68,13 @@ impl File {
     pub fn elements(&self) -> Option<u64> {
         element_count(&self.shape)
     }
+
+    /// Whether the elements lie otherwise than in C order. An array with at
+    /// most one axis longer than 1 lies in both orders.
+    pub fn is_fortran(&self) -> bool {
+        let long = self.shape.iter().filter(|&&length| length > 1).count();
+        self.memory_order == MemoryOrder::Fortran && long > 1
+    }
 }
 
 /// The number of elements of an array of this shape, or `None` past 64 bits.
@@ -75,27 +86,48 @@ pub fn element_count(shape: &[u64]) -> Option<u64> {
     shape.iter().try_fold(1_u64, |count, &length| count.checked_mul(length))
 }
 
-/// A run of elements of one file. Its position in the manifest is its
-/// identity: two entries with equal bytes are two entries.
+/// Elements of one file that are reduced together. Its position in the manifest
+/// is its identity: two entries with equal bytes are two entries.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// Position in the manifest.
     pub position: u32,
     /// Position of its file among the manifest's files.
     pub file: u32,
-    /// Elements of the file, counted from its first, in storage order.
+    /// From its first to its last element in the file, counted in storage order.
     pub elements: Range<u64>,
+    /// Which of these elements it has.
+    pub block: Block,
+    /// The job's output that its first element belongs to.
+    pub first_output: u64,
+    /// Place of its first element along the reduced axis, counted over all
+    /// files in storage order.
+    pub first_index: u64,
+    /// Where its partners lie, in a job of two data sets: a file, and an element
+    /// of it in storage order.
+    pub second: Option<(u32, u64)>,
 }
 
 impl Entry {
-    /// Number of elements.
-    pub fn len(&self) -> u64 {
-        self.elements.end - self.elements.start
+    /// A run of the only array of a stream.
+    pub fn line(position: u32, elements: Range<u64>) -> Entry {
+        let (block, first_index) = (Block::line(elements.end - elements.start), elements.start);
+        Entry { position, file: 0, elements, block, first_output: 0, first_index, second: None }
     }
 
-    /// Whether the entry has no element. [`Manifest::new`] makes no such entry.
+    /// Number of elements.
+    pub fn len(&self) -> u64 {
+        self.block.outer * self.block.reduced * self.block.inner
+    }
+
+    /// Whether the entry has no element. A manifest has no such entry.
     pub fn is_empty(&self) -> bool {
-        self.elements.is_empty()
+        self.len() == 0
+    }
+
+    /// Number of outputs that its elements belong to.
+    pub fn outputs(&self) -> u64 {
+        self.block.outer * self.block.inner
     }
 }
 
@@ -118,17 +150,16 @@ impl fmt::Debug for JobId {
 
 /// The ordered list of a job's entries over the files that hold them.
 ///
-/// Entries follow from the files and one number: each file in order, cut into
-/// runs of [`ENTRY_BYTES`]. So only these travel, and every node has the same
-/// entries.
+/// Entries follow from the files and the [`Cut`]. So only these travel, and
+/// every node has the same entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
     dtype: DType,
     files: Vec<File>,
-    /// Bytes of all elements.
+    cut: Cut,
+    /// Bytes of the elements of all entries.
     bytes: u64,
-    /// Bytes of a whole entry, a multiple of the element size.
-    entry_bytes_max: u64,
+    outputs: u64,
     entries: Vec<Entry>,
 }
 
@@ -173,6 +204,44 @@ pub enum ManifestError {
         /// The most there may be.
         max: usize,
     },
+    /// An axis that an array does not have.
+    #[error("axis {axis} does not exist: '{name}' has {axes} axes{}", axis_advice(*axes))]
+    Axis {
+        /// The file.
+        name: String,
+        /// The axis.
+        axis: usize,
+        /// Axes of the file.
+        axes: usize,
+    },
+    /// Arrays that cannot be joined along the first axis.
+    #[error(
+        "'{name}' has the shape {got:?}, the files before it {expected:?}; to reduce along an axis all but the first length must be equal"
+    )]
+    Shapes {
+        /// The file that differs.
+        name: String,
+        /// Shape of the files before it.
+        expected: Vec<u64>,
+        /// Its own shape.
+        got: Vec<u64>,
+    },
+    /// C order and Fortran order where they cannot be together.
+    #[error(
+        "'{name}' lies in another memory order than the data it is joined with; save it again with numpy.save(path, numpy.ascontiguousarray(array))"
+    )]
+    Orders {
+        /// The file that differs.
+        name: String,
+    },
+    /// Two data sets of different lengths or shapes.
+    #[error("the two data sets do not match: {first} and {second}; they must have equal shapes")]
+    Pair {
+        /// What the first one is.
+        first: String,
+        /// What the second one is.
+        second: String,
+    },
     /// More entries than a job takes.
     #[error("the data set has more than {max} entries of up to 64 MiB; reduce it in several runs")]
     Entries {
@@ -187,8 +256,16 @@ pub enum ManifestError {
     Empty,
 }
 
+fn axis_advice(axes: usize) -> String {
+    match axes {
+        0 => "; leave '--axis' out".to_owned(),
+        axes => format!("; use -{axes} to {}", axes - 1),
+    }
+}
+
 impl Manifest {
-    /// The manifest over `files`, in this order, all of one element type.
+    /// The manifest over `files`, in this order, all of one element type, for a
+    /// reduction to one number.
     ///
     /// # Errors
     /// No files, two element types, a shape that its file cannot hold, or a
@@ -198,42 +275,39 @@ impl Manifest {
     }
 
     /// As [`Manifest::new`] with entries of another size, at least one element
-    /// each. Tests use it to have many entries of little data, and a node to
-    /// have the entries of the node that made the manifest.
-    ///
-    /// Allocates [`ENTRIES_MAX`] entries at most, whatever the files say.
+    /// each. Tests use it to have many entries of little data.
     ///
     /// # Errors
     /// As [`Manifest::new`].
     pub fn with_entry_bytes(files: Vec<File>, entry_bytes: u64) -> Result<Manifest, ManifestError> {
+        Manifest::cut(files, Cut::Runs { entry_bytes })
+    }
+
+    /// The manifest over `files` with entries as `cut` says.
+    ///
+    /// Allocates [`ENTRIES_MAX`] entries at most, whatever the files say.
+    ///
+    /// # Errors
+    /// As [`Manifest::new`], and files that do not fit together in the way that
+    /// the cut needs.
+    pub fn cut(files: Vec<File>, cut: Cut) -> Result<Manifest, ManifestError> {
         let dtype = files.first().ok_or(ManifestError::Empty)?.layout.dtype;
-        let step = (entry_bytes / dtype.size_bytes() as u64).max(1);
-        let mut entries = Vec::new();
-        let mut bytes = 0_u64;
         if files.len() > ENTRIES_MAX {
             return Err(ManifestError::Entries { max: ENTRIES_MAX });
         }
-        for (index, file) in files.iter().enumerate() {
-            let length = check_file(file, dtype)?;
-            bytes = length
+        // Each file's elements are counted once, and so is each entry's.
+        let mut bytes = 0_u64;
+        for file in &files {
+            bytes = check_file(file, dtype)?
                 .checked_mul(dtype.size_bytes() as u64)
                 .and_then(|file_bytes| bytes.checked_add(file_bytes))
                 .ok_or(ManifestError::TooLarge)?;
-            let count = length.div_ceil(step);
-            if count > (ENTRIES_MAX - entries.len()) as u64 {
-                return Err(ManifestError::Entries { max: ENTRIES_MAX });
-            }
-            entries.extend((0..count).map(|part| part * step).map(|start| Entry {
-                position: 0,
-                file: index as u32,
-                elements: start..start.saturating_add(step).min(length),
-            }));
         }
-        for (position, entry) in entries.iter_mut().enumerate() {
-            entry.position = position as u32;
-        }
-        let entry_bytes_max = step.saturating_mul(dtype.size_bytes() as u64);
-        Ok(Manifest { dtype, files, entry_bytes_max, bytes, entries })
+        let (entries, outputs) = cut.entries(&files, dtype)?;
+        let lengths =
+            entries.iter().map(|entry| entry.len() * (1 + u64::from(entry.second.is_some())));
+        let bytes = lengths.sum::<u64>() * dtype.size_bytes() as u64;
+        Ok(Manifest { dtype, files, cut, bytes, outputs, entries })
     }
 
     /// Type of all elements.
@@ -246,10 +320,21 @@ impl Manifest {
         &self.files
     }
 
-    /// Bytes of elements in a whole entry. With the files, this is all that
+    /// How the files are cut into entries. With the files, this is all that
     /// another node needs to make the same manifest.
-    pub fn entry_bytes_max(&self) -> u64 {
-        self.entry_bytes_max
+    pub fn cut_by(&self) -> &Cut {
+        &self.cut
+    }
+
+    /// Whether the job reduces along an axis.
+    pub fn is_along_axis(&self) -> bool {
+        matches!(self.cut, Cut::Axis { .. })
+    }
+
+    /// Number of outputs of the job: 1, or those that its entries belong to
+    /// along an axis.
+    pub fn outputs(&self) -> u64 {
+        self.outputs
     }
 
     /// The entries, in order of their positions.
@@ -267,25 +352,37 @@ impl Manifest {
         &self.files[entry.file as usize]
     }
 
-    /// Bytes of the elements of an entry.
+    /// Bytes of the elements of an entry, its partners not counted.
     pub fn entry_bytes(&self, entry: &Entry) -> u64 {
         entry.len() * self.dtype.size_bytes() as u64
     }
 
-    /// Number of all elements.
+    /// Number of the elements of all entries, partners not counted.
     pub fn elements(&self) -> u64 {
-        self.bytes / self.dtype.size_bytes() as u64
+        self.entries.iter().map(Entry::len).sum()
     }
 
-    /// Bytes of all elements.
+    /// Bytes that the entries read, of both data sets if there are two.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
+    /// Whether `spec` can be carried out over this manifest: it takes these
+    /// elements, as many data sets as there are, and no entry's partial is too
+    /// large to travel.
+    pub fn suits(&self, spec: &Spec) -> bool {
+        let paired = matches!(self.cut, Cut::Pairs { .. });
+        let outputs = self.entries.iter().map(Entry::outputs).max().unwrap_or(1);
+        spec.is_valid()
+            && spec.dtype == self.dtype
+            && spec.is_paired() == paired
+            && encoded_bytes_max(spec, outputs) <= ENCODED_BYTES_MAX as u64
+    }
+
     /// The identity of the job that reduces this manifest by `spec`.
-    pub fn job_id(&self, spec: Spec) -> JobId {
+    pub fn job_id(&self, spec: &Spec) -> JobId {
         let mut hasher = blake3::Hasher::new_derive_key("adsum 2026 job id");
-        let description = (FORMAT_VERSION, spec, &self.files, self.entry_bytes_max);
+        let description = (FORMAT_VERSION, spec, &self.files, &self.cut);
         postcard::to_io(&description, &mut hasher).expect("hashing writes to memory only");
         JobId(*hasher.finalize().as_bytes())
     }

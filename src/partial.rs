@@ -1,162 +1,207 @@
-//! The mergeable state of a reduction, its canonical bytes and its portable
-//! form.
+//! The mergeable state of a reduction, and its canonical bytes.
 
-use crate::dtype::DType;
-use crate::op::{Op, Spec};
-use crate::reduction::sum::{self, CombineError, Counts, InvalidSum, OutputError, Sum};
-use crate::value::Value;
+use crate::op::{MONOIDS_MAX, Spec};
+use crate::reduction::codec::{Bytes, put_number};
+use crate::reduction::{CombineError, InvalidState, State};
 
 pub mod portable;
 
 /// Version of the canonical bytes. It is part of every job's identity, so
 /// nodes of different versions never mix their partials.
-pub const FORMAT_VERSION: u8 = 1;
+pub const FORMAT_VERSION: u8 = 2;
 
-/// Bytes before the limbs: version, op, dtype, five reserved zeros, and four
-/// counts of eight bytes each.
-pub const HEADER_BYTES: usize = 8 + 4 * 8;
-
-/// The most bytes that one encoded partial has.
-pub const ENCODED_BYTES_MAX: usize = HEADER_BYTES + 34 * 8;
+/// The most bytes that one encoded partial has. Entries are cut so that the
+/// states of one stay well below.
+pub const ENCODED_BYTES_MAX: usize = 4 << 20;
 
 /// What a reduction knows about the elements it has seen: the only thing about
 /// the data that leaves a node.
 ///
-/// `merge` is associative and commutative with `identity` as its neutral
-/// element, and `unmerge` inverts it. Equal partials have equal bytes.
+/// It has the states of its spec once for each output: once in all for a
+/// number, once per element of the result along an axis. `merge` is associative
+/// and commutative with `identity` as its neutral element. Equal partials have
+/// equal bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Partial {
-    state: State,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum State {
-    Sum(Sum),
-}
-
-impl From<Sum> for Partial {
-    fn from(sum: Sum) -> Partial {
-        Partial { state: State::Sum(sum) }
-    }
+    spec: Spec,
+    /// All states of the first output, then all of the second, and so on.
+    states: Vec<State>,
 }
 
 impl Partial {
-    /// The partial of no elements.
-    pub fn identity(spec: Spec) -> Partial {
-        match spec.op {
-            Op::Sum => Partial::from(Sum::identity(spec.dtype)),
-        }
+    /// The partial of no elements, for so many outputs.
+    pub fn identity(spec: &Spec, outputs: usize) -> Partial {
+        let identity = |monoid| State::identity(monoid, spec.dtype);
+        let all = std::iter::repeat_n(&spec.monoids, outputs).flatten();
+        Partial { spec: spec.clone(), states: all.map(identity).collect() }
+    }
+
+    /// A partial of the states of each output in turn.
+    ///
+    /// # Panics
+    /// If the states are not those of the spec, once per output.
+    pub fn from_states(spec: &Spec, states: Vec<State>) -> Partial {
+        assert!(states.len().is_multiple_of(spec.monoids.len()), "states of half an output");
+        Partial { spec: spec.clone(), states }
     }
 
     /// The reduction that this is a partial of.
-    pub fn spec(&self) -> Spec {
-        match &self.state {
-            State::Sum(sum) => Spec::sum(sum.dtype()),
-        }
+    pub fn spec(&self) -> &Spec {
+        &self.spec
     }
 
-    /// How many elements it holds, and how many are NaN or infinite.
-    pub fn counts(&self) -> Counts {
-        match &self.state {
-            State::Sum(sum) => sum.counts(),
-        }
+    /// Number of outputs.
+    pub fn outputs(&self) -> usize {
+        self.states.len() / self.spec.monoids.len().max(1)
     }
 
-    /// Adds another partial of the same spec.
+    /// The states of one output, in the order of the spec.
+    pub fn states(&self, output: usize) -> &[State] {
+        let count = self.spec.monoids.len();
+        &self.states[output * count..(output + 1) * count]
+    }
+
+    /// The states of one output, to be added to.
+    pub fn states_mut(&mut self, output: usize) -> &mut [State] {
+        let count = self.spec.monoids.len();
+        &mut self.states[output * count..(output + 1) * count]
+    }
+
+    /// Number of elements of all outputs together.
+    pub fn elements(&self) -> u64 {
+        let firsts = self.states.iter().step_by(self.spec.monoids.len().max(1));
+        firsts.map(State::elements).fold(0, u64::saturating_add)
+    }
+
+    /// Whether every state of every output holds so many elements.
+    pub fn holds_each(&self, elements: u64) -> bool {
+        self.states.iter().all(|state| state.elements() == elements)
+    }
+
+    /// Merges another partial of the same spec and number of outputs.
     ///
     /// # Errors
-    /// Different specs, or more than 2^64 - 1 elements; `self` is unchanged.
+    /// Different ones, or what the states say; `self` is unchanged.
     pub fn merge(&mut self, other: &Partial) -> Result<(), CombineError> {
-        match (&mut self.state, &other.state) {
-            (State::Sum(ours), State::Sum(theirs)) => ours.merge(theirs),
+        match self.outputs() == other.outputs() {
+            true => self.merge_at(0, other),
+            false => Err(CombineError::Kinds),
         }
+    }
+
+    /// Merges a partial of the same spec into the outputs from `first` on.
+    ///
+    /// # Errors
+    /// Another spec, more outputs than there are, or what the states say;
+    /// `self` is unchanged.
+    pub fn merge_at(&mut self, first: usize, other: &Partial) -> Result<(), CombineError> {
+        self.combine(first, other, State::merge)
     }
 
     /// Takes away a partial that was merged before, exactly.
     ///
     /// # Errors
-    /// Different specs, or a count that would fall below zero; `self` is
-    /// unchanged.
+    /// As [`Partial::merge`], or a state that has no inverse.
     pub fn unmerge(&mut self, other: &Partial) -> Result<(), CombineError> {
-        match (&mut self.state, &other.state) {
-            (State::Sum(ours), State::Sum(theirs)) => ours.unmerge(theirs),
+        match self.outputs() == other.outputs() {
+            true => self.combine(0, other, State::unmerge),
+            false => Err(CombineError::Kinds),
         }
     }
 
-    /// The result in `output`, or in the spec's natural output type. This is
-    /// the only place where a number is rounded.
-    ///
-    /// # Errors
-    /// An output type that the reduction does not have.
-    pub fn finish(&self, output: Option<DType>) -> Result<Value, OutputError> {
-        match &self.state {
-            State::Sum(sum) => sum.finish(output),
+    fn combine(
+        &mut self,
+        first: usize,
+        other: &Partial,
+        combine: fn(&mut State, &State) -> Result<(), CombineError>,
+    ) -> Result<(), CombineError> {
+        let start = first.saturating_mul(self.spec.monoids.len());
+        let end = start.saturating_add(other.states.len());
+        if self.spec != other.spec || end > self.states.len() {
+            return Err(CombineError::Kinds);
         }
+        let ours = &mut self.states[start..end];
+        if let ([ours], [theirs]) = (&mut *ours, &other.states[..]) {
+            return combine(ours, theirs);
+        }
+        // A failure half way must leave nothing half done.
+        let mut combined = ours.to_vec();
+        for (ours, theirs) in combined.iter_mut().zip(&other.states) {
+            combine(ours, theirs)?;
+        }
+        ours.clone_from_slice(&combined);
+        Ok(())
     }
 
-    /// The canonical bytes: [`HEADER_BYTES`] and eight bytes per limb, all
-    /// little endian. Equal partials have equal bytes.
+    /// An upper bound of the bytes of [`Partial::to_bytes`].
+    pub fn encoded_bytes_max(&self) -> u64 {
+        encoded_bytes_max(&self.spec, self.outputs() as u64)
+    }
+
+    /// The canonical bytes: the format's version, the spec, the number of
+    /// outputs, and the states in turn. Equal partials have equal bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let spec = self.spec();
-        let mut bytes = vec![FORMAT_VERSION, spec.op.code(), spec.dtype.code(), 0, 0, 0, 0, 0];
-        match &self.state {
-            State::Sum(sum) => {
-                let words = sum.counts().to_array().into_iter().chain(sum.limbs().iter().copied());
-                bytes.extend(words.flat_map(u64::to_le_bytes));
-            }
-        }
+        let mut bytes = vec![FORMAT_VERSION];
+        bytes.extend(postcard::to_stdvec(&self.spec).expect("writing to memory"));
+        put_number(&mut bytes, self.outputs() as u64);
+        self.states.iter().for_each(|state| state.encode(&mut bytes));
         bytes
     }
 
     /// Reads canonical bytes that came from outside, and checks what they say.
     ///
     /// # Errors
-    /// The first rule that the bytes break. Nothing larger than the bytes
-    /// themselves is allocated.
+    /// The first rule that the bytes break. Allocates at most a bounded
+    /// multiple of the bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Partial, DecodeError> {
-        let too_short = DecodeError::Length { expected: HEADER_BYTES, got: bytes.len() };
-        let (header, body) = bytes.split_at_checked(HEADER_BYTES).ok_or(too_short)?;
-        if header[0] != FORMAT_VERSION {
-            return Err(DecodeError::Version { expected: FORMAT_VERSION, got: header[0] });
+        let (&version, rest) = bytes.split_first().ok_or(InvalidState::Short)?;
+        if version != FORMAT_VERSION {
+            return Err(DecodeError::Version { expected: FORMAT_VERSION, got: version });
         }
-        let op = Op::from_code(header[1]).ok_or(DecodeError::Op { code: header[1] })?;
-        let dtype = DType::from_code(header[2]).ok_or(DecodeError::DType { code: header[2] })?;
-        if header[3..8] != [0; 5] {
-            return Err(DecodeError::Reserved);
+        let (spec, rest) =
+            postcard::take_from_bytes::<Spec>(rest).map_err(|_| DecodeError::Spec)?;
+        if !spec.is_valid()
+            || postcard::to_stdvec(&spec).ok().as_deref()
+                != Some(&bytes[1..bytes.len() - rest.len()])
+        {
+            return Err(DecodeError::Spec);
         }
-        match op {
-            Op::Sum => {
-                let expected = HEADER_BYTES + 8 * sum::limb_count(dtype);
-                if bytes.len() != expected {
-                    return Err(DecodeError::Length { expected, got: bytes.len() });
-                }
-                let mut counts = [0; 4];
-                for (count, word) in counts.iter_mut().zip(words(&header[8..])) {
-                    *count = word;
-                }
-                let limbs: Vec<u64> = words(body).collect();
-                let sum = Sum::from_parts(dtype, Counts::from_array(counts), &limbs)?;
-                Ok(Partial::from(sum))
+        let mut from = Bytes(rest);
+        let outputs = from.number()?;
+        // Every state has three bytes at least, and takes a few hundred.
+        let states_max = from.0.len() / 3;
+        if outputs > (states_max / spec.monoids.len()) as u64 {
+            return Err(InvalidState::Short.into());
+        }
+        let mut states = Vec::new();
+        for _ in 0..outputs {
+            for monoid in &spec.monoids {
+                states.push(State::decode(monoid, spec.dtype, &mut from)?);
             }
+        }
+        match from.0.len() {
+            0 => Ok(Partial { spec, states }),
+            bytes => Err(DecodeError::Trailing { bytes }),
         }
     }
 }
 
-fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
-    bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word))
+/// An upper bound of the bytes that a partial of `spec` with so many outputs
+/// encodes to.
+pub fn encoded_bytes_max(spec: &Spec, outputs: u64) -> u64 {
+    // Numbers take up to ten bytes where memory has eight.
+    let states: u64 = spec.monoids.iter().map(|monoid| monoid.state_bytes(spec.dtype)).sum();
+    let bins = |monoid: &crate::op::Monoid| match monoid {
+        crate::op::Monoid::Bins(bins) => bins.lower.len() as u64,
+        _ => 0,
+    };
+    let edges: u64 = spec.monoids.iter().map(bins).sum();
+    64 * MONOIDS_MAX as u64 + 10 * edges + outputs.saturating_mul(states / 8 * 10 + 16)
 }
 
 /// Why bytes from outside are no partial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// Too few or too many bytes.
-    #[error("the partial has {got} bytes, it needs {expected}")]
-    Length {
-        /// Bytes needed, as far as the bytes that came tell.
-        expected: usize,
-        /// Bytes that came.
-        got: usize,
-    },
     /// Written by another version.
     #[error("the partial has format version {got}, this program reads {expected}")]
     Version {
@@ -165,21 +210,23 @@ pub enum DecodeError {
         /// The version that came.
         got: u8,
     },
-    /// No such operation.
-    #[error("the partial names the unknown operation {code}")]
-    Op {
-        /// The code that came.
-        code: u8,
+    /// No such reduction.
+    #[error("the partial names no reduction that there is")]
+    Spec,
+    /// Bytes after the end of the partial.
+    #[error("{bytes} bytes after the end of the partial")]
+    Trailing {
+        /// How many.
+        bytes: usize,
     },
-    /// No such element type.
-    #[error("the partial names the unknown dtype {code}")]
-    DType {
-        /// The code that came.
-        code: u8,
+    /// A vector of the wrong length.
+    #[error("the partial has {got} words, it needs {expected}")]
+    Length {
+        /// Words that it needs.
+        expected: usize,
+        /// Words that came.
+        got: usize,
     },
-    /// Reserved bytes are not zero.
-    #[error("the partial's reserved bytes are not zero")]
-    Reserved,
     /// The vectors merged are none, or more than may be.
     #[error("the partial says that {got} vectors were merged, it may be 1 to {max}")]
     Vectors {
@@ -200,7 +247,7 @@ pub enum DecodeError {
     },
     /// The parts contradict one another.
     #[error(transparent)]
-    Sum(#[from] InvalidSum),
+    State(#[from] InvalidState),
 }
 
 #[cfg(test)]

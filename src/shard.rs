@@ -1,6 +1,7 @@
 //! The data of one entry, as backends read it.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,12 @@ pub trait Shard: Send + Sync {
         elements: Range<u64>,
         block: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], ShardError>;
+
+    /// The elements at the same places of a second data set, where two are
+    /// reduced together.
+    fn second(&self) -> Option<&dyn Shard> {
+        None
+    }
 
     /// Says whether everything read so far was what the manifest names.
     ///
@@ -70,6 +77,51 @@ impl ShardError {
     /// Data that changed, with its message.
     pub fn changed(message: impl Into<String>) -> ShardError {
         ShardError { kind: ShardErrorKind::Changed, message: message.into() }
+    }
+}
+
+/// Two shards of as many elements each, read side by side.
+pub struct PairedShard {
+    first: Arc<dyn Shard>,
+    second: Arc<dyn Shard>,
+}
+
+impl PairedShard {
+    /// The elements of `first`, each with that of `second` at the same place.
+    ///
+    /// # Panics
+    /// If the two are not as long, or not of the same type.
+    pub fn new(first: Arc<dyn Shard>, second: Arc<dyn Shard>) -> PairedShard {
+        assert_eq!(first.elements(), second.elements(), "shards of different lengths");
+        assert_eq!(first.layout().dtype, second.layout().dtype, "shards of different types");
+        PairedShard { first, second }
+    }
+}
+
+impl Shard for PairedShard {
+    fn layout(&self) -> Layout {
+        self.first.layout()
+    }
+
+    fn elements(&self) -> u64 {
+        self.first.elements()
+    }
+
+    fn read<'a>(
+        &'a self,
+        elements: Range<u64>,
+        block: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], ShardError> {
+        self.first.read(elements, block)
+    }
+
+    fn second(&self) -> Option<&dyn Shard> {
+        Some(&*self.second)
+    }
+
+    fn verify(&self) -> Result<(), ShardError> {
+        self.first.verify()?;
+        self.second.verify()
     }
 }
 

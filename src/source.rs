@@ -26,6 +26,7 @@ pub mod npy;
 pub mod positional;
 pub mod raw;
 pub mod stream;
+pub mod strided;
 
 pub use dataset::open;
 pub use error::SourceError;

@@ -16,7 +16,7 @@
 //! Bytes come from outside. Decoding never panics, checks every length against
 //! a named limit before it allocates, and checks what the bytes mean: partials
 //! by [`Partial::from_bytes`](crate::Partial::from_bytes), manifests by
-//! [`Manifest::with_entry_bytes`](crate::manifest::Manifest::with_entry_bytes),
+//! [`Manifest::cut`](crate::manifest::Manifest::cut),
 //! jobs by their hash. So a decoded [`Message`] can be trusted to be well
 //! formed, though not to be honest.
 
@@ -32,7 +32,7 @@ pub use message::{EntryResult, Hello, Message, Refusal, Usage};
 
 /// The version of messages and of what nodes do with them. Nodes of different
 /// versions refuse each other.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// The first bytes of a handshake message, in every version.
 pub const MAGIC: [u8; 5] = *b"adsum";
@@ -150,7 +150,7 @@ pub enum WireError {
     /// Files that make no manifest.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// A spec for other elements than the manifest's.
+    /// A spec that cannot be carried out, or not over this manifest.
     #[error("{spec:?} of a manifest of {manifest}")]
     Spec {
         /// The spec that came.

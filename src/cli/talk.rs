@@ -9,18 +9,25 @@ pub struct Talk {
     quiet: bool,
     json: bool,
     progress: Option<Progress>,
+    /// Bytes of the jobs before this one.
+    bytes_before: u64,
     warnings: Vec<String>,
 }
 
 impl Talk {
     /// Talk that is `quiet`, or keeps its warnings for a JSON object.
     pub fn new(quiet: bool, json: bool) -> Talk {
-        Talk { quiet, json, progress: None, warnings: Vec::new() }
+        Talk { quiet, json, progress: None, bytes_before: 0, warnings: Vec::new() }
     }
 
     /// The work begins, over so many bytes.
     pub fn start(&mut self, bytes: Option<u64>) {
         self.progress = Some(Progress::new(bytes, !self.quiet));
+    }
+
+    /// The next job begins, so many bytes having been reduced before it.
+    pub fn begin(&mut self, bytes_before: u64) {
+        self.bytes_before = bytes_before;
     }
 
     /// The work is done: the bar goes.
@@ -50,7 +57,7 @@ impl Talk {
 impl Observer for Talk {
     fn progress(&mut self, bytes_done: u64) {
         if let Some(progress) = &self.progress {
-            progress.set(bytes_done);
+            progress.set(self.bytes_before + bytes_done);
         }
     }
 

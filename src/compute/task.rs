@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::{Task, TaskKey};
 use crate::op::Spec;
 use crate::partial::Partial;
-use crate::reduction::sum::CombineError;
+use crate::reduction::CombineError;
 use crate::shard::Shard;
+use crate::site::Site;
 use crate::wire::Usage;
 
 /// A task with what is known of it so far.
@@ -18,6 +19,7 @@ pub struct ActiveTask {
     pub key: TaskKey,
     pub spec: Spec,
     pub shard: Arc<dyn Shard>,
+    pub site: Site,
     state: Mutex<State>,
 }
 
@@ -44,27 +46,29 @@ impl ActiveTask {
         let state = State {
             untaken: Vec::from_iter((elements > 0).then_some(0..elements)),
             merged_elements: 0,
-            partial: Partial::identity(task.spec),
+            partial: Partial::identity(&task.spec, task.site.outputs()),
             usage: Vec::new(),
             closed: false,
         };
-        ActiveTask { key: task.key, spec: task.spec, shard: task.shard, state: Mutex::new(state) }
+        let Task { key, spec, shard, site } = task;
+        ActiveTask { key, spec, shard, site, state: Mutex::new(state) }
     }
 
     pub fn elements(&self) -> u64 {
         self.shard.elements()
     }
 
-    /// A run of at most `bytes_max` bytes and at least one element, or `None`
+    /// A block of at most `bytes_max` bytes and at least one element, or `None`
     /// when workers hold all that is left.
     pub fn take(&self, bytes_max: usize) -> Option<Range<u64>> {
-        let size = self.shard.layout().dtype.size_bytes();
+        // Both data sets of a pair are read.
+        let sets = 1 + usize::from(self.shard.second().is_some());
+        let size = self.shard.layout().dtype.size_bytes() * sets;
         let count_max = (bytes_max / size).max(1) as u64;
         let mut state = self.lock();
         let run = state.untaken.last_mut()?;
-        let end = run.end.min(run.start + count_max);
-        let taken = run.start..end;
-        run.start = end;
+        let taken = run.start..run.start + self.site.block_at(run.clone(), count_max);
+        run.start = taken.end;
         if run.is_empty() {
             state.untaken.pop();
         }
@@ -88,7 +92,7 @@ impl ActiveTask {
             return Ok(Merged::Pending);
         }
         state.partial.merge(partial)?;
-        state.merged_elements += partial.counts().elements;
+        state.merged_elements += partial.elements();
         match state.usage.iter_mut().find(|known| known.device == usage.device) {
             Some(known) => known.add(&usage),
             None => state.usage.push(usage),

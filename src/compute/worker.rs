@@ -1,14 +1,16 @@
 //! One worker: a backend with its thread.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::task::{ActiveTask, Merged};
 use super::{Notice, Shared, Tile};
-use crate::backend::{Backend, BackendError};
+use crate::backend::{Backend, BackendError, Run};
 use crate::partial::Partial;
-use crate::shard::{ShardError, ShardErrorKind};
+use crate::shard::{Shard, ShardError, ShardErrorKind};
+use crate::site::Site;
 use crate::wire::Usage;
 
 /// Pulls tiles until the queue stops or the backend fails.
@@ -17,7 +19,7 @@ use crate::wire::Usage;
 /// settled go back to the queue when they are dropped.
 pub fn run(shared: &Shared, backend: Box<dyn Backend>, device: u16) {
     let mut worker = Worker { shared, backend, device, held: None };
-    let mut block = Vec::new();
+    let mut blocks = Blocks::default();
     loop {
         let tile = shared.try_take(worker.backend.tile_bytes());
         // Results leave before the worker waits, and before it turns to
@@ -32,7 +34,7 @@ pub fn run(shared: &Shared, backend: Box<dyn Backend>, device: u16) {
             return worker.report(&error);
         }
         if let Some(tile) = tile
-            && let Err(error) = worker.add(tile, &mut block)
+            && let Err(error) = worker.add(tile, &mut blocks)
         {
             return worker.report(&error);
         }
@@ -40,6 +42,13 @@ pub fn run(shared: &Shared, backend: Box<dyn Backend>, device: u16) {
             return;
         }
     }
+}
+
+/// What tiles are read into where they do not lie in memory.
+#[derive(Default)]
+struct Blocks {
+    first: Vec<u8>,
+    second: Vec<u8>,
 }
 
 /// The most tiles between two flushes.
@@ -60,6 +69,21 @@ struct Held<'a> {
     busy: Duration,
 }
 
+/// The elements of a tile, with their partners if there are any.
+fn read<'a>(
+    shard: &'a dyn Shard,
+    site: &'a Site,
+    elements: Range<u64>,
+    blocks: &'a mut Blocks,
+) -> Result<Run<'a>, ShardError> {
+    let second = match shard.second() {
+        Some(second) => Some((second.layout(), second.read(elements.clone(), &mut blocks.second)?)),
+        None => None,
+    };
+    let bytes = shard.read(elements.clone(), &mut blocks.first)?;
+    Ok(Run { layout: shard.layout(), bytes, second, place: site.place(elements) })
+}
+
 impl<'a> Worker<'a> {
     /// Tiny tiles must not pile up records of themselves.
     fn holds_many(&self) -> bool {
@@ -78,11 +102,13 @@ impl<'a> Worker<'a> {
     /// ends its task, not the worker. One that the backend fails on stays held
     /// until the failure is reported, so that the report comes before the
     /// result.
-    fn add(&mut self, tile: Tile<'a>, block: &mut Vec<u8>) -> Result<(), BackendError> {
+    fn add(&mut self, tile: Tile<'a>, blocks: &mut Blocks) -> Result<(), BackendError> {
         let start = Instant::now();
         let task = Arc::clone(&tile.task);
-        let bytes = match task.shard.read(tile.elements.clone(), block) {
-            Ok(bytes) => bytes,
+        let elements = tile.elements.clone();
+        let read = read(&*task.shard, &task.site, elements, blocks);
+        let run = match read {
+            Ok(run) => run,
             Err(error) => {
                 tile.settle();
                 self.shared.end(&task, Err(error));
@@ -96,9 +122,10 @@ impl<'a> Worker<'a> {
             busy: Duration::ZERO,
         });
         held.tiles.push(tile);
-        self.backend.add(task.spec, task.shard.layout(), bytes)?;
-        self.shared.bytes_added.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        held.bytes += bytes.len() as u64;
+        self.backend.add(&task.spec, task.site.outputs(), &run)?;
+        let bytes = (run.bytes.len() + run.second.map_or(0, |(_, bytes)| bytes.len())) as u64;
+        self.shared.bytes_added.fetch_add(bytes, Ordering::Relaxed);
+        held.bytes += bytes;
         held.busy += start.elapsed();
         Ok(())
     }
@@ -107,7 +134,7 @@ impl<'a> Worker<'a> {
     fn flush(&mut self) -> Result<(), BackendError> {
         let Some(held) = &self.held else { return Ok(()) };
         let start = Instant::now();
-        let partial = self.backend.flush(held.task.spec)?;
+        let partial = self.backend.flush(&held.task.spec, held.task.site.outputs())?;
         self.check(held, &partial)?;
         let busy = held.busy + start.elapsed();
         let usage = Usage {
@@ -135,7 +162,7 @@ impl<'a> Worker<'a> {
     fn check(&self, held: &Held<'_>, partial: &Partial) -> Result<(), BackendError> {
         let runs = held.tiles.iter().map(|tile| &tile.elements);
         let expected: u64 = runs.map(|run| run.end - run.start).sum();
-        let got = partial.counts().elements;
+        let got = partial.elements();
         if got == expected {
             return Ok(());
         }

@@ -54,7 +54,7 @@ impl Collector {
         nodes: impl Iterator<Item = NodeId>,
         outbox: &mut Outbox,
     ) -> Result<(), SubmitError> {
-        let job = request.manifest.job_id(request.spec);
+        let job = request.manifest.job_id(&request.spec);
         self.check(job, &request)?;
         let JobRequest { id, manifest, spec, holders, deadline } = request;
         let deadline = deadline.map(|limit| (limit, now.saturating_add(limit)));
@@ -196,7 +196,7 @@ impl Collector {
         if self.jobs.len() >= self.config.jobs_max {
             return Err(SubmitError::Busy { what: "jobs", max: self.config.jobs_max });
         }
-        let offer = Message::Offer { job, spec: *spec, manifest: Arc::clone(manifest) };
+        let offer = Message::Offer { job, spec: spec.clone(), manifest: Arc::clone(manifest) };
         let got = encode(&offer).len();
         if got > FRAME_BYTES_MAX {
             return Err(SubmitError::ManifestBytes { max: FRAME_BYTES_MAX, got });

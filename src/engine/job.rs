@@ -44,8 +44,8 @@ impl Job {
     ) -> Job {
         Job {
             id,
+            ledger: Ledger::new(&spec, manifest.entries().len(), manifest.outputs() as usize),
             spec,
-            ledger: Ledger::new(spec, manifest.entries().len()),
             schedule: Schedule::new(now, Arc::clone(&manifest), holders, nodes),
             tally: Tally::default(),
             manifest,
@@ -256,11 +256,15 @@ impl Job {
     fn take_result(&mut self, now: Now, node: NodeId, result: EntryResult) -> Step {
         let EntryResult { position, partial, usage } = result;
         let asked = self.schedule.answered(now, node, position);
-        let elements = self.manifest.entry(position).map_or(0, |entry| entry.len());
-        match self.ledger.record(position, elements, &partial) {
+        let Some(entry) = self.manifest.entry(position) else {
+            let message = format!("a result for entry {position}, which the job does not have");
+            self.tally.warn(Warning::Misbehaved { node, message });
+            return Ok(());
+        };
+        match self.ledger.record(entry, &partial) {
             Ok(Recorded::First) => {
                 self.schedule.complete(position);
-                let bytes = elements * self.manifest.dtype().size_bytes() as u64;
+                let bytes = self.manifest.entry_bytes(entry);
                 self.tally.entry(node, bytes, &usage);
             }
             Ok(Recorded::Duplicate) => self.tally.duplicates += 1,
@@ -294,7 +298,7 @@ impl Job {
 
     fn offer_to(&self, node: NodeId, outbox: &mut Outbox) {
         let manifest = Arc::clone(&self.manifest);
-        outbox.send(node, Message::Offer { job: self.id, spec: self.spec, manifest });
+        outbox.send(node, Message::Offer { job: self.id, spec: self.spec.clone(), manifest });
     }
 
     fn grace_end(&self, config: &Config) -> Option<Now> {

@@ -21,7 +21,12 @@ use crate::manifest::{JobId, Manifest};
 use crate::op::Spec;
 use crate::placement::NodeId;
 use crate::shard::{ShardError, ShardErrorKind};
-use crate::wire::{DEVICES_MAX, EntryResult, Message, POSITIONS_MAX, RESULTS_MAX, Refusal};
+use crate::wire::{
+    DEVICES_MAX, EntryResult, FRAME_BYTES_MAX, Message, POSITIONS_MAX, RESULTS_MAX, Refusal,
+};
+
+/// The most bytes of partials in one message, with room for the rest of it.
+const RESULTS_BYTES_MAX: u64 = FRAME_BYTES_MAX as u64 / 4;
 
 /// The jobs that this node works on.
 #[derive(Debug)]
@@ -105,7 +110,7 @@ impl Worker {
     ) {
         let job = self.jobs.get_mut(&id);
         let subscription = job.and_then(|job| {
-            Some((&job.manifest, &mut job.computing, job.spec, job.subscribers.get_mut(&from)?))
+            Some((&job.manifest, &mut job.computing, &job.spec, job.subscribers.get_mut(&from)?))
         });
         let Some((manifest, computing, spec, subscriber)) = subscription else {
             outbox.send(from, Message::Refused { job: id, refusal: Refusal::Unknown });
@@ -121,6 +126,7 @@ impl Worker {
             subscriber.owed.insert(position);
             if computing.insert(position) {
                 let manifest = Arc::clone(manifest);
+                let spec = spec.clone();
                 outbox.push(Output::Compute { job: id, spec, manifest, position });
             }
         }
@@ -190,7 +196,8 @@ impl Worker {
             for (&to, subscriber) in &mut state.subscribers {
                 let mut results = std::mem::take(&mut subscriber.results);
                 while !results.is_empty() {
-                    let rest = results.split_off(results.len().min(self.results_per_message));
+                    let count = fitting(&results, self.results_per_message);
+                    let rest = results.split_off(count);
                     outbox.send(to, Message::Results { job, results, want });
                     results = rest;
                 }
@@ -224,4 +231,15 @@ impl Worker {
         }
         known
     }
+}
+
+/// How many of the results go into one message: as many as may, as long as
+/// they surely fit.
+fn fitting(results: &[EntryResult], count_max: usize) -> usize {
+    let mut bytes = 0;
+    let fits = |result: &&EntryResult| {
+        bytes += result.partial.encoded_bytes_max();
+        bytes <= RESULTS_BYTES_MAX
+    };
+    results.iter().take(count_max).take_while(fits).count().max(1)
 }

@@ -1,4 +1,5 @@
-//! The exact sum.
+//! Exact sums: of elements, of their magnitudes, of their squares, and of the
+//! products of two data sets.
 //!
 //! A sum is a fixed-point integer, two's complement, wide enough for every
 //! term and every count, so adding never rounds and merging has no order
@@ -6,30 +7,37 @@
 //! register). Beside it stand the counts of elements, NaN and infinities. The
 //! whole is a commutative group: `merge` adds and `unmerge` subtracts.
 //!
-//! | elements | unit of bit 0 | limbs | terms of the largest magnitude before overflow |
-//! |---|---|---|---|
-//! | float32 | 2^-149 | 6 | 2^106 |
-//! | float64 | 2^-1074 | 34 | 2^77 |
-//! | integers, bool | 1 | 2 | 2^64 |
+//! | elements | unit of bit 0 | limbs | unit of squares, products | limbs |
+//! |---|---|---|---|---|
+//! | float16 | 2^-24 | 2 | 2^-48 | 3 |
+//! | bfloat16, float32 | 2^-149 | 6 | 2^-298 | 10 |
+//! | float64 | 2^-1074 | 34 | 2^-2148 | 67 |
+//! | integers, bool | 1 | 2 | 1 | 3 |
 //!
-//! The integer of an unsigned type is unsigned; all others are signed. Element
+//! Each holds more terms of the largest magnitude than 64 bits count. The
+//! integer of an unsigned type is unsigned; all others are signed. Element
 //! counts are `u64` and checked, so the integer itself never overflows.
 
-use super::limbs;
-use super::round::{self, BINARY32, BINARY64, FloatFormat};
+use std::ops::Range;
+
+use super::codec::{Bytes, put_number, put_word};
+use super::float::{BINARY32, Float, FloatFormat};
+use super::{CombineError, InvalidState, limbs, round};
 use crate::dtype::DType;
+use crate::op::Term;
 use crate::value::Value;
 
-/// How many elements a sum holds, and how many of them are no finite number.
+/// How many elements a sum holds, and how many of its terms are no finite
+/// number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Counts {
     /// All elements, the special ones included.
     pub elements: u64,
-    /// Elements that are NaN.
+    /// Terms that are NaN.
     pub nan: u64,
-    /// Elements that are +infinity.
+    /// Terms that are +infinity.
     pub positive_infinity: u64,
-    /// Elements that are -infinity.
+    /// Terms that are -infinity.
     pub negative_infinity: u64,
 }
 
@@ -59,50 +67,40 @@ impl Counts {
     }
 }
 
-/// Why two sums could not be combined. Neither of them has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CombineError {
-    /// The sums are of different element types.
-    #[error("a sum of {left} and a sum of {right} cannot be combined")]
-    DTypes {
-        /// Type of the sum that was to change.
-        left: DType,
-        /// Type of the other sum.
-        right: DType,
-    },
-    /// More than 2^64 - 1 elements together.
-    #[error("more than 2^64 - 1 elements in one sum")]
-    TooMany,
-    /// What is to be taken away was never merged: a count would fall below zero.
-    #[error("the sum to be taken away was not merged before: it counts more elements")]
-    NotContained,
-}
-
-/// An output type that a sum of these elements does not have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a sum of {input} has no {output} form; use {choices}")]
-pub struct OutputError {
-    /// Type of the elements.
-    pub input: DType,
-    /// The type that was asked for.
-    pub output: DType,
-    /// The types that a sum of these elements can have.
-    pub choices: &'static str,
-}
-
-/// The exact sum of any number of elements of one type.
+/// The exact sum over any number of elements of one type.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Sum {
     dtype: DType,
+    term: Term,
     counts: Counts,
     limbs: Box<[u64]>,
 }
 
 /// Number of limbs of the integer for elements of `dtype`.
-pub fn limb_count(dtype: DType) -> usize {
+pub const fn limb_count(dtype: DType, term: Term) -> usize {
+    let single = matches!(term, Term::Value | Term::Magnitude);
     match dtype {
-        DType::F32 => 6,
-        DType::F64 => 34,
+        DType::F16 => {
+            if single {
+                2
+            } else {
+                3
+            }
+        }
+        DType::BF16 | DType::F32 => {
+            if single {
+                6
+            } else {
+                10
+            }
+        }
+        DType::F64 => {
+            if single {
+                34
+            } else {
+                67
+            }
+        }
         DType::Bool
         | DType::I8
         | DType::I16
@@ -111,91 +109,148 @@ pub fn limb_count(dtype: DType) -> usize {
         | DType::U8
         | DType::U16
         | DType::U32
-        | DType::U64 => 2,
+        | DType::U64 => {
+            if single {
+                2
+            } else {
+                3
+            }
+        }
     }
 }
 
 /// Exponent of two that bit 0 of the integer weighs.
-pub fn unit_exponent(dtype: DType) -> i32 {
-    match dtype {
-        DType::F32 => BINARY32.exponent_min,
-        DType::F64 => BINARY64.exponent_min,
-        DType::Bool
-        | DType::I8
-        | DType::I16
-        | DType::I32
-        | DType::I64
-        | DType::U8
-        | DType::U16
-        | DType::U32
-        | DType::U64 => 0,
+pub const fn unit_exponent(dtype: DType, term: Term) -> i32 {
+    let unit = match dtype {
+        // That of binary32, whose upper half it is.
+        DType::BF16 => BINARY32.exponent_min,
+        _ => match FloatFormat::of(dtype) {
+            Some(format) => format.exponent_min,
+            None => 0,
+        },
+    };
+    match term {
+        Term::Value | Term::Magnitude => unit,
+        Term::Square | Term::Product => 2 * unit,
     }
 }
 
-/// The largest magnitude that one finite element can have, as
-/// `(significand, shift)` in units of bit 0: `(positive, negative)`.
-fn magnitude_max(dtype: DType) -> ((u64, u32), (u64, u32)) {
-    let bits = dtype.size_bytes() as u32 * 8;
-    match dtype {
-        DType::Bool => ((1, 0), (0, 0)),
-        DType::U8 | DType::U16 | DType::U32 | DType::U64 => ((u64::MAX >> (64 - bits), 0), (0, 0)),
-        DType::I8 | DType::I16 | DType::I32 | DType::I64 => {
-            (((1 << (bits - 1)) - 1, 0), (1 << (bits - 1), 0))
+/// How far the smallest subnormal of a float type lies above the unit of its
+/// sums of elements.
+const fn unit_shift(dtype: DType, format: FloatFormat) -> u32 {
+    (format.exponent_min - unit_exponent(dtype, Term::Value)) as u32
+}
+
+/// Whether the integer can be negative.
+pub const fn is_signed(dtype: DType, term: Term) -> bool {
+    match term {
+        Term::Value | Term::Product => dtype.is_signed(),
+        Term::Magnitude | Term::Square => false,
+    }
+}
+
+/// A finite element as `(negative, magnitude, shift)` in units of a sum of
+/// elements, or the special value that it is.
+fn parts(dtype: DType, bits: u64) -> Result<(bool, u64, u32), Float> {
+    let Some(format) = FloatFormat::of(dtype) else {
+        let width = dtype.size_bytes() as u32 * 8;
+        return Ok(match dtype {
+            DType::Bool => (false, u64::from(bits & 0xff != 0), 0),
+            _ if dtype.is_signed() => {
+                let value = (bits << (64 - width)) as i64 >> (64 - width);
+                (value < 0, value.unsigned_abs(), 0)
+            }
+            _ => (false, bits, 0),
+        });
+    };
+    match format.decode(bits) {
+        Float::Finite { negative, significand, shift } => {
+            Ok((negative, significand, shift + unit_shift(dtype, format)))
         }
-        DType::F32 => (((1 << 24) - 1, 253), ((1 << 24) - 1, 253)),
-        DType::F64 => (((1 << 53) - 1, 2045), ((1 << 53) - 1, 2045)),
+        special => Err(special),
     }
 }
 
 impl Sum {
     /// The sum of no elements.
-    pub fn identity(dtype: DType) -> Sum {
-        Sum { dtype, counts: Counts::default(), limbs: vec![0; limb_count(dtype)].into() }
+    pub fn identity(dtype: DType, term: Term) -> Sum {
+        let limbs = vec![0; limb_count(dtype, term)].into();
+        Sum { dtype, term, counts: Counts::default(), limbs }
     }
 
-    /// The sum of one element, given by the bits of its little-endian bytes.
+    /// The sum of one element, given by the bits of its little-endian bytes;
+    /// `second` is the element of the second data set, for products alone.
     ///
     /// This is the definition that every faster path is held to.
-    pub fn lift(dtype: DType, bits: u64) -> Sum {
-        let mut sum = Sum::identity(dtype);
-        sum.counts.elements = 1;
-        match dtype {
-            DType::Bool => sum.add_units(i128::from(bits & 0xff != 0), 0),
-            DType::U8 | DType::U16 | DType::U32 | DType::U64 => sum.add_units(i128::from(bits), 0),
-            DType::I8 | DType::I16 | DType::I32 | DType::I64 => {
-                let unused = 64 - dtype.size_bytes() as u32 * 8;
-                sum.add_units(i128::from((bits << unused) as i64 >> unused), 0);
-            }
-            DType::F32 => sum.lift_float(bits, BINARY32),
-            DType::F64 => sum.lift_float(bits, BINARY64),
-        }
+    pub fn lift(dtype: DType, term: Term, bits: u64, second: u64) -> Sum {
+        let mut sum = Sum::identity(dtype, term);
+        sum.add(bits, second);
         sum
     }
 
-    fn lift_float(&mut self, bits: u64, format: FloatFormat) {
-        let fraction_bits = format.precision - 1;
-        let negative = bits & !(format.infinity | ((1 << fraction_bits) - 1)) != 0;
-        let fraction = bits & ((1 << fraction_bits) - 1);
-        let exponent = ((bits & format.infinity) >> fraction_bits) as u32;
-        if bits & format.infinity == format.infinity {
-            match (fraction, negative) {
-                (1.., _) => self.counts.nan = 1,
-                (0, false) => self.counts.positive_infinity = 1,
-                (0, true) => self.counts.negative_infinity = 1,
-            }
-            return;
+    /// Merges one lifted element.
+    pub fn add(&mut self, bits: u64, second: u64) {
+        self.counts.elements += 1;
+        match self.term {
+            Term::Value => self.add_term(parts(self.dtype, bits)),
+            Term::Magnitude => self.add_term(match parts(self.dtype, bits) {
+                Ok((_, magnitude, shift)) => Ok((false, magnitude, shift)),
+                Err(Float::Infinite { .. }) => Err(Float::Infinite { negative: false }),
+                nan => nan,
+            }),
+            Term::Square => self.add_product(bits, bits),
+            Term::Product => self.add_product(bits, second),
         }
-        let (significand, shift) = match exponent {
-            0 => (fraction, 0),
-            _ => (fraction | 1 << fraction_bits, exponent - 1),
-        };
-        let value = i128::from(significand);
-        self.add_units(if negative { -value } else { value }, shift);
+    }
+
+    fn add_term(&mut self, parts: Result<(bool, u64, u32), Float>) {
+        match parts {
+            Ok((negative, magnitude, shift)) => {
+                let value = i128::from(magnitude);
+                self.add_units(if negative { -value } else { value }, shift);
+            }
+            Err(special) => self.count_special(special),
+        }
+    }
+
+    fn add_product(&mut self, a: u64, b: u64) {
+        match (parts(self.dtype, a), parts(self.dtype, b)) {
+            (Ok((a_negative, a, a_shift)), Ok((b_negative, b, b_shift))) => {
+                let product = u128::from(a) * u128::from(b);
+                self.add_magnitude(a_negative != b_negative, product, a_shift + b_shift);
+            }
+            (a, b) => self.count_special(product_of_special(a, b)),
+        }
+    }
+
+    /// Adds a magnitude of up to 128 bits, in halves since twice it may need
+    /// one bit more than an i128 has.
+    fn add_magnitude(&mut self, negative: bool, magnitude: u128, shift: u32) {
+        for (half, shift) in [(magnitude as u64, shift), ((magnitude >> 64) as u64, shift + 64)] {
+            if half != 0 {
+                let value = i128::from(half);
+                self.add_units(if negative { -value } else { value }, shift);
+            }
+        }
+    }
+
+    fn count_special(&mut self, special: Float) {
+        match special {
+            Float::Nan => self.counts.nan += 1,
+            Float::Infinite { negative: false } => self.counts.positive_infinity += 1,
+            Float::Infinite { negative: true } => self.counts.negative_infinity += 1,
+            Float::Finite { .. } => unreachable!("finite elements have parts"),
+        }
     }
 
     /// Type of the elements.
     pub fn dtype(&self) -> DType {
         self.dtype
+    }
+
+    /// What is added up for each element.
+    pub fn term(&self) -> Term {
+        self.term
     }
 
     /// The counts of elements, NaN and infinities.
@@ -228,9 +283,9 @@ impl Sum {
     /// Adds another sum. No order of merging changes the result.
     ///
     /// # Errors
-    /// Different element types, or more than 2^64 - 1 elements.
+    /// Different element types or terms, or more than 2^64 - 1 elements.
     pub fn merge(&mut self, other: &Sum) -> Result<(), CombineError> {
-        self.same_dtype(other)?;
+        self.same_kind(other)?;
         self.add_counts(other.counts)?;
         limbs::add(&mut self.limbs, &other.limbs);
         Ok(())
@@ -239,85 +294,26 @@ impl Sum {
     /// Takes away a sum that was merged before, exactly.
     ///
     /// # Errors
-    /// Different element types, or a count that would fall below zero.
+    /// Different element types or terms, or a count that would fall below zero.
     pub fn unmerge(&mut self, other: &Sum) -> Result<(), CombineError> {
-        self.same_dtype(other)?;
+        self.same_kind(other)?;
         self.counts =
             self.counts.zip(other.counts, u64::checked_sub).ok_or(CombineError::NotContained)?;
         limbs::subtract(&mut self.limbs, &other.limbs);
         Ok(())
     }
 
-    fn same_dtype(&self, other: &Sum) -> Result<(), CombineError> {
-        if self.dtype == other.dtype {
-            Ok(())
-        } else {
-            Err(CombineError::DTypes { left: self.dtype, right: other.dtype })
+    fn same_kind(&self, other: &Sum) -> Result<(), CombineError> {
+        match (self.dtype, self.term) == (other.dtype, other.term) {
+            true => Ok(()),
+            false => Err(CombineError::Kinds),
         }
     }
 
-    /// The result, rounded once to nearest even, straight to the output type;
-    /// without one, to [`Spec::natural_output`](crate::Spec::natural_output).
-    ///
-    /// Any NaN, or infinities of both signs, give the canonical quiet NaN; one
-    /// kind of infinity gives itself. An exact zero is +0.0; a nonzero sum
-    /// keeps its sign when it rounds to zero. An integer that 64 bits cannot
-    /// hold comes out as a 128-bit [`Value`].
-    ///
-    /// # Errors
-    /// A sum of integers is int64 or uint64 by its own sign, or a float; a sum
-    /// of floats is a float.
-    pub fn finish(&self, output: Option<DType>) -> Result<Value, OutputError> {
-        let natural = crate::Spec::sum(self.dtype).natural_output();
-        match output.unwrap_or(natural) {
-            DType::F32 => Ok(Value::F32(f32::from_bits(self.round(BINARY32) as u32))),
-            DType::F64 => Ok(Value::F64(f64::from_bits(self.round(BINARY64)))),
-            output if output == natural => Ok(self.finish_integer()),
-            output => Err(OutputError {
-                input: self.dtype,
-                output,
-                choices: match natural {
-                    DType::I64 => "int64, float32 or float64",
-                    DType::U64 => "uint64, float32 or float64",
-                    _ => "float32 or float64",
-                },
-            }),
-        }
-    }
-
-    fn finish_integer(&self) -> Value {
-        let wide = u128::from(self.limbs[0]) | u128::from(self.limbs[1]) << 64;
-        if self.natural_is_unsigned() {
-            u64::try_from(wide).map_or(Value::U128(wide), Value::U64)
-        } else {
-            i64::try_from(wide as i128).map_or(Value::I128(wide as i128), Value::I64)
-        }
-    }
-
-    fn natural_is_unsigned(&self) -> bool {
-        crate::Spec::sum(self.dtype).natural_output() == DType::U64
-    }
-
-    /// The bits of the sum in `format`, its sign included.
-    fn round(&self, format: FloatFormat) -> u64 {
-        let sign_bit = 1 << (if format.precision == BINARY32.precision { 31 } else { 63 });
-        let infinity = (self.counts.positive_infinity > 0, self.counts.negative_infinity > 0);
-        match infinity {
-            _ if self.counts.nan > 0 => format.infinity | 1 << (format.precision - 2),
-            (true, true) => format.infinity | 1 << (format.precision - 2),
-            (true, false) => format.infinity,
-            (false, true) => format.infinity | sign_bit,
-            (false, false) => {
-                let (negative, magnitude) = self.sign_and_magnitude();
-                let unit = unit_exponent(self.dtype);
-                let bits = round::to_nearest_even(&magnitude, unit, format);
-                if negative { bits | sign_bit } else { bits }
-            }
-        }
-    }
-
-    fn sign_and_magnitude(&self) -> (bool, Vec<u64>) {
-        let negative = self.dtype.is_signed() && limbs::is_negative(&self.limbs);
+    /// The exact integer as its sign and its magnitude in limbs, in units of
+    /// [`unit_exponent`].
+    pub fn sign_and_magnitude(&self) -> (bool, Vec<u64>) {
+        let negative = is_signed(self.dtype, self.term) && limbs::is_negative(&self.limbs);
         let mut magnitude = self.limbs.to_vec();
         if negative {
             limbs::negate(&mut magnitude);
@@ -325,63 +321,191 @@ impl Sum {
         (negative, magnitude)
     }
 
+    /// The special value that special terms make of the sum, if there are any:
+    /// any NaN, or infinities of both signs, are NaN.
+    pub fn special(&self) -> Option<Float> {
+        match (self.counts.nan, self.counts.positive_infinity, self.counts.negative_infinity) {
+            (0, 0, 0) => None,
+            (0, 1.., 0) => Some(Float::Infinite { negative: false }),
+            (0, 0, 1..) => Some(Float::Infinite { negative: true }),
+            _ => Some(Float::Nan),
+        }
+    }
+
+    /// The same sum without its NaN terms and what counts them.
+    pub fn without_nan(&self) -> Sum {
+        let elements = self.counts.elements - self.counts.nan;
+        Sum { counts: Counts { elements, nan: 0, ..self.counts }, ..self.clone() }
+    }
+
+    /// The result rounded once to nearest even, straight to `output`.
+    ///
+    /// Any NaN, or infinities of both signs, give the canonical quiet NaN; one
+    /// kind of infinity gives itself. An exact zero is +0.0; a nonzero sum
+    /// keeps its sign when it rounds to zero. A sum of integers in an integer
+    /// type comes out wider where 64 bits cannot hold it.
+    pub fn finish(&self, output: DType) -> Value {
+        match FloatFormat::of(output) {
+            Some(format) => Value::of(output, self.round(format)),
+            None => {
+                let (negative, magnitude) = self.sign_and_magnitude();
+                Value::integer(output, negative, &magnitude)
+            }
+        }
+    }
+
+    /// The bits of the sum in `format`, its sign included.
+    fn round(&self, format: FloatFormat) -> u64 {
+        match self.special() {
+            Some(special) => round::special(special, format),
+            None => {
+                let (negative, magnitude) = self.sign_and_magnitude();
+                let unit = unit_exponent(self.dtype, self.term);
+                let bits = round::to_nearest_even(&magnitude, unit, format);
+                if negative { bits | format.sign_bit() } else { bits }
+            }
+        }
+    }
+
     /// Builds a sum from parts that came from outside.
     ///
     /// # Errors
     /// The first rule that the parts break: a sum of `finite` elements lies
-    /// within `finite` times the largest element, special elements are no more
+    /// within `finite` times the largest term, special elements are no more
     /// than all elements, integers have no special ones.
-    pub fn from_parts(dtype: DType, counts: Counts, limbs: &[u64]) -> Result<Sum, InvalidSum> {
-        let expected = limb_count(dtype);
-        if limbs.len() != expected {
-            return Err(InvalidSum::Width { expected, got: limbs.len() });
+    pub fn from_parts(
+        dtype: DType,
+        term: Term,
+        counts: Counts,
+        limbs: &[u64],
+    ) -> Result<Sum, InvalidState> {
+        if limbs.len() != limb_count(dtype, term) {
+            return Err(InvalidState::Short);
         }
         let special = counts.special().unwrap_or(u64::MAX);
-        if special > counts.elements || (!dtype.is_float() && special > 0) {
-            return Err(InvalidSum::Counts { special, elements: counts.elements });
+        let has_negative = matches!(term, Term::Value | Term::Product);
+        if special > counts.elements
+            || (!dtype.is_float() && special > 0)
+            || (!has_negative && counts.negative_infinity > 0)
+        {
+            return Err(InvalidState::Counts { elements: counts.elements });
         }
-        let sum = Sum { dtype, counts, limbs: limbs.into() };
+        let sum = Sum { dtype, term, counts, limbs: limbs.into() };
         let (negative, magnitude) = sum.sign_and_magnitude();
-        let (positive_max, negative_max) = magnitude_max(dtype);
-        let (significand, shift) = if negative { negative_max } else { positive_max };
-        // One limb more than the state: the bound itself may need it.
-        let mut room = vec![0; expected + 1];
-        let bound = u128::from(counts.elements - special) * u128::from(significand);
-        limbs::add_shifted(&mut room, (bound & u128::from(u64::MAX)) as i128, shift);
-        limbs::add_shifted(&mut room, (bound >> 64) as i128, shift + 64);
-        limbs::subtract(&mut room, &[&magnitude[..], &[0]].concat());
+        let finite = u128::from(counts.elements - special);
+        let (largest, shift) = magnitude_max(dtype, term, negative);
+        // Two limbs more than the state: the bound itself may need them.
+        let mut room = vec![0; limbs.len() + 2];
+        for (half, above) in [(largest as u64, 0), ((largest >> 64) as u64, 64)] {
+            let bound = finite * u128::from(half);
+            limbs::add_shifted(&mut room, i128::from(bound as u64), shift + above);
+            limbs::add_shifted(&mut room, i128::from((bound >> 64) as u64), shift + above + 64);
+        }
+        limbs::subtract(&mut room, &[&magnitude[..], &[0, 0]].concat());
         if limbs::is_negative(&room) {
-            return Err(InvalidSum::Magnitude { elements: counts.elements });
+            return Err(InvalidState::Magnitude { elements: counts.elements });
         }
         Ok(sum)
     }
+
+    /// Appends the canonical bytes: the four counts, then the limbs without
+    /// the zeros below and the repeated sign above: how many are left out
+    /// below, how many follow, and these.
+    pub fn encode(&self, to: &mut Vec<u8>) {
+        self.counts.to_array().into_iter().for_each(|count| put_number(to, count));
+        let Range { start: first, end } = self.trimmed();
+        put_number(to, first as u64);
+        put_number(to, (end - first) as u64);
+        self.limbs[first..end].iter().for_each(|&limb| put_word(to, limb));
+    }
+
+    /// The limbs that are left without zeros below and repeated signs above.
+    fn trimmed(&self) -> Range<usize> {
+        let first = self.limbs.iter().position(|&limb| limb != 0).unwrap_or(self.limbs.len());
+        let mut end = self.limbs.len();
+        let repeats = |end: usize| match is_signed(self.dtype, self.term) {
+            true => end > first + 1 && self.limbs[end - 1] == sign_of(self.limbs[end - 2]),
+            false => end > first && self.limbs[end - 1] == 0,
+        };
+        while repeats(end) {
+            end -= 1;
+        }
+        first..end
+    }
+
+    /// Reads what [`Sum::encode`] wrote.
+    ///
+    /// # Errors
+    /// The first rule that the bytes break.
+    pub fn decode(dtype: DType, term: Term, from: &mut Bytes) -> Result<Sum, InvalidState> {
+        let mut counts = [0; 4];
+        for count in &mut counts {
+            *count = from.number()?;
+        }
+        let mut limbs = vec![0; limb_count(dtype, term)];
+        let (first, count) = (from.number()?, from.number()?);
+        let end = first.checked_add(count).filter(|&end| end <= limbs.len() as u64);
+        let (first, end) = (first as usize, end.ok_or(InvalidState::Number)? as usize);
+        for limb in &mut limbs[first..end] {
+            *limb = from.word()?;
+        }
+        if is_signed(dtype, term) && end > first {
+            let sign = sign_of(limbs[end - 1]);
+            limbs[end..].fill(sign);
+        }
+        let sum = Sum::from_parts(dtype, term, Counts::from_array(counts), &limbs)?;
+        match sum.trimmed() == (first..end) {
+            true => Ok(sum),
+            false => Err(InvalidState::Number),
+        }
+    }
 }
 
-/// Why parts from outside are no sum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidSum {
-    /// The integer has the wrong number of limbs.
-    #[error("the sum has {got} limbs, its type needs {expected}")]
-    Width {
-        /// Limbs that the type needs.
-        expected: usize,
-        /// Limbs that came.
-        got: usize,
-    },
-    /// More special elements than elements, or special ones among integers.
-    #[error("the sum counts {special} NaN and infinities among {elements} elements of its type")]
-    Counts {
-        /// NaN and infinities together.
-        special: u64,
-        /// All elements.
-        elements: u64,
-    },
-    /// The integer is larger than that many elements can make it.
-    #[error("the sum is larger than {elements} elements of its type can make it")]
-    Magnitude {
-        /// All elements.
-        elements: u64,
-    },
+/// The limb that repeats the sign of the one below it.
+fn sign_of(limb: u64) -> u64 {
+    (limb as i64 >> 63) as u64
+}
+
+/// What a product with at least one special factor is.
+fn product_of_special(
+    a: Result<(bool, u64, u32), Float>,
+    b: Result<(bool, u64, u32), Float>,
+) -> Float {
+    // The sign of a factor that is not NaN, and whether it is zero.
+    let sign = |factor| match factor {
+        Ok((negative, magnitude, _)) => Some((negative, magnitude == 0)),
+        Err(Float::Infinite { negative }) => Some((negative, false)),
+        Err(_) => None,
+    };
+    match (sign(a), sign(b)) {
+        (Some((a, false)), Some((b, false))) => Float::Infinite { negative: a != b },
+        _ => Float::Nan,
+    }
+}
+
+/// The largest magnitude that one finite term can have, as a significand of up
+/// to 128 bits and a shift, in units of bit 0.
+fn magnitude_max(dtype: DType, term: Term, negative: bool) -> (u128, u32) {
+    let (largest, shift) = match FloatFormat::of(dtype) {
+        Some(format) => {
+            ((1_u64 << format.precision) - 1, format.shift_max() + unit_shift(dtype, format))
+        }
+        None => {
+            let bits = dtype.size_bytes() as u32 * 8;
+            let largest = match dtype {
+                DType::Bool => 1,
+                _ if !dtype.is_signed() => u64::MAX >> (64 - bits),
+                // Only the smallest number has this magnitude.
+                _ if negative || term != Term::Value => 1 << (bits - 1),
+                _ => (1 << (bits - 1)) - 1,
+            };
+            (largest, 0)
+        }
+    };
+    match term {
+        Term::Value | Term::Magnitude => (largest.into(), shift),
+        Term::Square | Term::Product => (u128::from(largest) * u128::from(largest), 2 * shift),
+    }
 }
 
 #[cfg(test)]

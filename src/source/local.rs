@@ -1,17 +1,19 @@
 //! Files of this machine as shards.
 
 use std::fs;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::dtype::Layout;
 use crate::manifest::{Entry, File, FileIdentity, Manifest};
 use crate::os::{self, Mapping};
-use crate::shard::{Shard, ShardError};
+use crate::shard::{PairedShard, Shard, ShardError};
 
 use super::identity;
 use super::mapped::MappedShard;
 use super::positional::PositionalShard;
+use super::strided::StridedShard;
 
 /// The most files that are kept open for their next entry. Files of shards in
 /// use are open besides.
@@ -60,13 +62,23 @@ impl LocalFiles {
     /// The file cannot be opened, or is not in the state that the manifest
     /// describes.
     pub fn shard(&self, manifest: &Manifest, entry: &Entry) -> Result<Arc<dyn Shard>, ShardError> {
-        let described = manifest.file(entry);
+        let span = self.span(manifest.file(entry), entry.elements.clone())?;
+        if !entry.block.is_contiguous() {
+            return Ok(Arc::new(StridedShard::new(span, entry.block)));
+        }
+        let Some((file, start)) = entry.second else { return Ok(span) };
+        let second = self.span(&manifest.files()[file as usize], start..start + entry.len())?;
+        Ok(Arc::new(PairedShard::new(span, second)))
+    }
+
+    /// The elements of a file from the first to the last of a range.
+    fn span(&self, described: &File, elements: Range<u64>) -> Result<Arc<dyn Shard>, ShardError> {
         let file = self.file(described)?;
         let range = FileRange {
             layout: described.layout,
-            elements: entry.len(),
+            elements: elements.end - elements.start,
             start_bytes: described.data_offset_bytes
-                + entry.elements.start * described.layout.dtype.size_bytes() as u64,
+                + elements.start * described.layout.dtype.size_bytes() as u64,
             file,
         };
         if self.access == Access::Mapped

@@ -200,7 +200,6 @@ fn axis_length(length: Literal) -> Result<u64, HeaderError> {
 }
 
 const FIELD_BY_FIELD: &str = "; save each field as an array of its own";
-const CONVERT_EXACTLY: &str = " yet; convert it exactly with .astype('float32')";
 
 /// The element type that a type string of NumPy names: byte order, kind and
 /// size in bytes.
@@ -224,13 +223,13 @@ fn layout(descr: &[u8]) -> Result<Layout, HeaderError> {
         b"u8" => DType::U64,
         b"f4" => DType::F32,
         b"f8" => DType::F64,
-        b"f2" => return refuse("float16", CONVERT_EXACTLY),
-        b"bfloat16" => return refuse("bfloat16", CONVERT_EXACTLY),
+        b"f2" => DType::F16,
+        b"bfloat16" => DType::BF16,
         // Arrays of bfloat16 are saved as nameless bytes of this size.
         b"V2" => {
             return refuse(
                 "nameless 2-byte elements",
-                "; if they are bfloat16, save .astype('float32') of them, which is exact",
+                "; if they are bfloat16, read what follows the header as raw data with '--dtype bfloat16 --offset 128'",
             );
         }
         b"f12" | b"f16" | b"g" => {

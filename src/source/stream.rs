@@ -1,6 +1,7 @@
 //! An array that comes through a pipe.
 
 use std::io::{self, Cursor, Read};
+use std::sync::Arc;
 
 use crate::dtype::{Layout, MemoryOrder};
 use crate::shard::MemoryShard;
@@ -101,6 +102,13 @@ impl<R: Read> Stream<R> {
             Extent::Npy { shape, .. } | Extent::Shaped { shape, .. } => Some(shape),
             Extent::Open => None,
         }
+    }
+
+    /// Lengths of the axes of an array that comes in Fortran order.
+    pub fn fortran_shape(&self) -> Option<Arc<[u64]>> {
+        let shape = self.shape()?;
+        let long = shape.iter().filter(|&&length| length > 1).count();
+        (self.memory_order == MemoryOrder::Fortran && long > 1).then(|| shape.into())
     }
 
     /// The number of elements, if it is known before the end.

@@ -9,7 +9,7 @@ use super::{
     DEVICES_MAX, FILES_MAX, MAGIC, POSITIONS_MAX, PROTOCOL_VERSION, RESULTS_MAX, WireError,
 };
 use crate::backend::DeviceInfo;
-use crate::manifest::{JobId, Manifest};
+use crate::manifest::{Cut, JobId, Manifest};
 use crate::op::Spec;
 use crate::partial::{ENCODED_BYTES_MAX, Partial};
 use crate::placement::NodeId;
@@ -177,7 +177,7 @@ pub(super) fn write(message: &Message) -> Vec<u8> {
         Message::Hello(hello) => write_handshake(&mut to, KIND_HELLO, hello),
         Message::Welcome(hello) => write_handshake(&mut to, KIND_WELCOME, hello),
         Message::Offer { job, spec, manifest } => {
-            to.value(&(Tag::Offer, job, spec, manifest.entry_bytes_max()));
+            to.value(&(Tag::Offer, job, spec, manifest.cut_by()));
             to.list(manifest.files(), FILES_MAX, |to, file| to.value(file));
         }
         Message::Pull { job, want } => to.value(&(Tag::Pull, job, want)),
@@ -284,13 +284,13 @@ fn read_job_message(from: &mut Reader) -> Result<Message, WireError> {
 }
 
 fn read_offer(from: &mut Reader, job: JobId) -> Result<Message, WireError> {
-    let (spec, entry_bytes_max): (Spec, u64) = from.value("spec")?;
+    let (spec, cut): (Spec, Cut) = from.value("spec")?;
     let files = from.list("files", FILES_MAX, |from| from.value("file"))?;
-    let manifest = Manifest::with_entry_bytes(files, entry_bytes_max)?;
-    if spec.dtype != manifest.dtype() {
+    let manifest = Manifest::cut(files, cut)?;
+    if !manifest.suits(&spec) {
         return Err(WireError::Spec { spec, manifest: manifest.dtype() });
     }
-    let expected = manifest.job_id(spec);
+    let expected = manifest.job_id(&spec);
     if job != expected {
         return Err(WireError::Job { expected, got: job });
     }

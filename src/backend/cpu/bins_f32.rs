@@ -18,7 +18,8 @@
 //! Bounds: bits are below 2^32, so 2^15 additions keep their sum below 2^47 and
 //! the count below 2^16.
 
-use super::{count, prefetch};
+use super::line::count;
+use super::prefetch;
 use crate::dtype::ByteOrder;
 use crate::reduction::sum::{Counts, Sum};
 

@@ -15,7 +15,8 @@
 //! high sum below 2^40 and the low sum below 2^52. The additions of a block are
 //! counted before they are made.
 
-use super::{count, prefetch};
+use super::line::count;
+use super::prefetch;
 use crate::dtype::ByteOrder;
 use crate::reduction::sum::{Counts, Sum};
 

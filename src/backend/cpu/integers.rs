@@ -30,7 +30,9 @@ pub fn sum(dtype: DType, byte_order: ByteOrder, bytes: &[u8]) -> i128 {
         DType::I64 => wide(bytes, u64::from_le_bytes, |high| high as i64 >> 32),
         DType::U64 if big => wide(bytes, u64::from_be_bytes, |high| (high >> 32) as i64),
         DType::U64 => wide(bytes, u64::from_le_bytes, |high| (high >> 32) as i64),
-        DType::F32 | DType::F64 => unreachable!("floats are summed in exponent bins"),
+        DType::F16 | DType::BF16 | DType::F32 | DType::F64 => {
+            unreachable!("floats are summed in exponent bins")
+        }
     }
 }
 

@@ -1,0 +1,137 @@
+//! Who is asked for partials: this process, or nodes on this machine. Several
+//! jobs can be asked for one after the other, as operations of several rounds
+//! and long results need.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+#[cfg(feature = "net")]
+use super::cluster::Nodes;
+use super::exit::Failure;
+#[cfg(not(feature = "net"))]
+use super::exit::Blame;
+use super::blame::job_failure;
+use super::args::RunArgs;
+use super::report::{self, DeviceReport, NodeReport, ShardsReport, Work};
+use super::talk::Talk;
+use crate::backend::DeviceInfo;
+use crate::executor::Settings;
+use crate::local::{LocalError, LocalNode, Observer, add_usage};
+use crate::manifest::Manifest;
+use crate::op::Spec;
+use crate::partial::Partial;
+use crate::wire::Usage;
+
+/// Answers jobs, and knows in the end who did what for all of them.
+pub struct Asker<'a> {
+    run: &'a RunArgs,
+    start: Instant,
+    who: Who,
+    shards: ShardsReport,
+    bytes: u64,
+}
+
+enum Who {
+    Alone(Box<Alone>),
+    #[cfg(feature = "net")]
+    Nodes(Box<Nodes>),
+}
+
+/// This process and its devices.
+struct Alone {
+    node: LocalNode,
+    devices: Vec<DeviceInfo>,
+    threads: usize,
+    usage: Vec<Usage>,
+}
+
+impl<'a> Asker<'a> {
+    /// Starts what is to reduce.
+    pub fn start(
+        run: &'a RunArgs,
+        settings: &Settings,
+        quiet: bool,
+        start: Instant,
+        talk: &mut Talk,
+    ) -> Result<Asker<'a>, Failure> {
+        let who = match run.nodes {
+            None => {
+                let node = LocalNode::start(settings)?;
+                node.warnings().iter().for_each(|warning| talk.warning(warning));
+                let devices = node.devices().to_vec();
+                let threads = settings.threads;
+                Who::Alone(Box::new(Alone { node, devices, threads, usage: Vec::new() }))
+            }
+            #[cfg(feature = "net")]
+            Some(nodes) => Who::Nodes(Box::new(Nodes::start(
+                nodes as usize,
+                settings,
+                quiet,
+                run.time_left(start),
+            )?)),
+            #[cfg(not(feature = "net"))]
+            Some(_) => {
+                let _ = quiet;
+                return Err(Failure::new(
+                    Blame::Usage,
+                    "this adsum was built without the 'net' feature, leave '--nodes' out",
+                ));
+            }
+        };
+        let shards = ShardsReport { total: 0, done: 0, recomputed: 0 };
+        Ok(Asker { run, start, who, shards, bytes: 0 })
+    }
+
+    /// Reduces a data set.
+    pub fn reduce(
+        &mut self,
+        manifest: &Arc<Manifest>,
+        spec: &Spec,
+        talk: &mut Talk,
+    ) -> Result<Partial, Failure> {
+        talk.begin(self.bytes);
+        let left = self.run.time_left(self.start);
+        let deadline = self.run.deadline;
+        let outcome = match &mut self.who {
+            Who::Alone(alone) => {
+                let outcome = alone
+                    .node
+                    .reduce(Arc::clone(manifest), spec.clone(), left, talk)
+                    .map_err(|error| match error {
+                        LocalError::Job(error) => job_failure(error, deadline),
+                        error => Failure::from(error),
+                    })?;
+                outcome.usage.values().for_each(|part| add_usage(&mut alone.usage, part));
+                outcome
+            }
+            #[cfg(feature = "net")]
+            Who::Nodes(nodes) => nodes.reduce(manifest, spec, left, deadline, talk)?,
+        };
+        outcome.warnings.iter().for_each(|warning| talk.warning(&warning.to_string()));
+        self.shards.total += manifest.entries().len() as u64;
+        self.shards.done += outcome.coverage.entries() as u64;
+        self.shards.recomputed += outcome.recomputed;
+        self.bytes += manifest.bytes();
+        Ok(outcome.total)
+    }
+
+    /// What was done for all jobs together, over the files of `manifest`.
+    pub fn work(self, files: &Manifest) -> Work {
+        let (devices, nodes): (Vec<DeviceReport>, Vec<NodeReport>) = match self.who {
+            Who::Alone(alone) => {
+                let Alone { devices, usage, threads, .. } = *alone;
+                (report::device_reports(&devices, &usage, None, threads), Vec::new())
+            }
+            #[cfg(feature = "net")]
+            Who::Nodes(nodes) => nodes.reports(),
+        };
+        Work {
+            files: report::file_reports(files),
+            shards: self.shards,
+            devices,
+            nodes,
+            bytes: self.bytes,
+            elapsed: self.start.elapsed(),
+        }
+    }
+}

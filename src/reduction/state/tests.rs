@@ -1,0 +1,137 @@
+//! The laws of the monoids, over every state and element type.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::op::{Bins, Term};
+use crate::reduction::key::{largest, smallest};
+
+fn monoids(dtype: DType) -> Vec<Monoid> {
+    let (low, high) = (smallest(dtype), largest(dtype));
+    let middle = low + (high - low) / 2;
+    let bins = Bins { lower: [low, middle, middle, middle + 1].into(), last: high - high / 8 };
+    [
+        Monoid::Sum(Term::Value),
+        Monoid::Sum(Term::Magnitude),
+        Monoid::Sum(Term::Square),
+        Monoid::Sum(Term::Product),
+        Monoid::Extremum { indexed: false },
+        Monoid::Extremum { indexed: true },
+        Monoid::Tally,
+        Monoid::Product,
+        Monoid::Tree,
+        Monoid::Bits,
+        Monoid::Bins(bins),
+    ]
+    .into_iter()
+    .filter(|monoid| monoid.takes(dtype))
+    .collect()
+}
+
+fn any_kind() -> impl Strategy<Value = (DType, Monoid)> {
+    prop::sample::select(DType::ALL.to_vec())
+        .prop_flat_map(|dtype| (Just(dtype), prop::sample::select(monoids(dtype))))
+}
+
+/// Elements of a type: random bits, or a few values that meet often.
+fn element(dtype: DType, word: u64, index: u64) -> Element {
+    let mask = u64::MAX >> (64 - 8 * dtype.size_bytes());
+    let few = [0, 1, mask, mask >> 1, (mask >> 1) + 1, mask ^ (mask >> 3)];
+    let pick = |word: u64| match word % 3 {
+        0 => few[(word / 3 % 6) as usize],
+        _ => word & mask,
+    };
+    Element { bits: pick(word), second: pick(word.rotate_left(17)), index }
+}
+
+fn state(monoid: &Monoid, dtype: DType, words: &[u64], first: u64) -> State {
+    let mut state = State::identity(monoid, dtype);
+    for (index, &word) in (first..).zip(words) {
+        state.add(element(dtype, word, index));
+    }
+    state
+}
+
+fn words() -> impl Strategy<Value = Vec<u64>> {
+    prop::collection::vec(any::<u64>(), 0..20)
+}
+
+fn merged(a: &State, b: &State) -> State {
+    let mut merged = a.clone();
+    merged.merge(b).expect("one kind, few elements, none of them twice");
+    merged
+}
+
+proptest! {
+    #[test]
+    fn merging_is_associative_and_commutative_and_has_an_identity(
+        (dtype, monoid) in any_kind(), a in words(), b in words(), c in words(),
+    ) {
+        let (b_first, c_first) = (a.len() as u64, (a.len() + b.len()) as u64);
+        let all = [&a[..], &b, &c].concat();
+        let whole = state(&monoid, dtype, &all, 0);
+        let a = state(&monoid, dtype, &a, 0);
+        let b = state(&monoid, dtype, &b, b_first);
+        let c = state(&monoid, dtype, &c, c_first);
+        let left = merged(&merged(&a, &b), &c);
+        prop_assert_eq!(&left, &merged(&a, &merged(&b, &c)));
+        prop_assert_eq!(&left, &merged(&merged(&c, &a), &b));
+        prop_assert_eq!(&left, &whole);
+        prop_assert_eq!(&left, &merged(&State::identity(&monoid, dtype), &left));
+        prop_assert_eq!(left.elements(), all.len() as u64);
+    }
+
+    #[test]
+    fn what_was_merged_can_be_taken_away(
+        (dtype, monoid) in any_kind(), a in words(), b in words(),
+    ) {
+        let (a, b) = (state(&monoid, dtype, &a, 0), state(&monoid, dtype, &b, 99));
+        let mut both = merged(&a, &b);
+        match both.unmerge(&b) {
+            Ok(()) => prop_assert_eq!(both, a),
+            Err(error) => prop_assert_eq!(error, CombineError::NoInverse),
+        }
+    }
+
+    #[test]
+    fn bytes_lead_back_to_the_state((dtype, monoid) in any_kind(), words in words()) {
+        let state = state(&monoid, dtype, &words, 5);
+        let mut bytes = Vec::new();
+        state.encode(&mut bytes);
+        let mut from = Bytes(&bytes);
+        prop_assert_eq!(State::decode(&monoid, dtype, &mut from), Ok(state));
+        prop_assert!(from.0.is_empty());
+        prop_assert!(State::decode(&monoid, dtype, &mut Bytes(&bytes[..bytes.len() - 1])).is_err());
+    }
+
+    #[test]
+    fn damaged_bytes_are_refused_or_mean_something(
+        (dtype, monoid) in any_kind(), words in words(),
+        at in any::<prop::sample::Index>(), flip in 1_u8..,
+    ) {
+        let mut bytes = Vec::new();
+        state(&monoid, dtype, &words, 5).encode(&mut bytes);
+        let at = at.index(bytes.len());
+        bytes[at] ^= flip;
+        let mut from = Bytes(&bytes);
+        if let Ok(state) = State::decode(&monoid, dtype, &mut from) {
+            let mut again = Vec::new();
+            state.encode(&mut again);
+            prop_assert_eq!(&again[..], &bytes[..bytes.len() - from.0.len()]);
+        }
+    }
+}
+
+#[test]
+fn states_of_different_kinds_do_not_merge() {
+    for dtype in DType::ALL {
+        let kinds = monoids(dtype);
+        for (i, j) in (0..kinds.len()).flat_map(|i| (0..kinds.len()).map(move |j| (i, j))) {
+            let mut state = State::identity(&kinds[i], dtype);
+            let other = State::identity(&kinds[j], dtype);
+            assert_eq!(state.merge(&other).is_ok(), i == j, "{:?} {:?}", kinds[i], kinds[j]);
+        }
+    }
+    let mut of_f32 = State::identity(&Monoid::Tally, DType::F32);
+    assert!(of_f32.merge(&State::identity(&Monoid::Tally, DType::F64)).is_err());
+}

@@ -7,16 +7,19 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 mod args;
+mod asker;
 mod blame;
 #[cfg(feature = "net")]
 mod cluster;
 mod devices;
 mod exit;
+mod input;
 #[cfg(feature = "net")]
 mod node;
 mod progress;
+mod reduce;
 mod report;
-mod sum;
+mod shown;
 mod talk;
 
 use args::{Cli, Command};
@@ -38,10 +41,16 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Sum(args) => {
+        Command::Reduce(reduction) => {
+            let (op, args, ddof) = reduction.parts();
             end_on_ctrl_c(args.output.json)?;
-            sum::run(&args)
+            reduce::run(op, args, ddof)
         }
+        Command::Dot(args) => {
+            end_on_ctrl_c(args.output.json)?;
+            reduce::dot(&args)
+        }
+        Command::Histogram(_) | Command::Quantile(_) => todo!(),
         Command::Devices(args) => devices::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -60,16 +69,6 @@ fn run(command: Command) -> Result<(), Failure> {
         #[cfg(not(feature = "net"))]
         Command::Node { supervised: _ } => {
             Err(Failure::new(Blame::Usage, "this adsum was built without the 'net' feature"))
-        }
-    }
-}
-
-impl Command {
-    fn wants_json(&self) -> bool {
-        match self {
-            Command::Sum(args) => args.output.json,
-            Command::Devices(args) => args.json,
-            Command::Completions { .. } | Command::Man | Command::Node { .. } => false,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{Task, TaskKey};
+use crate::backend::Takes;
 use crate::op::Spec;
 use crate::partial::Partial;
 use crate::reduction::CombineError;
@@ -56,6 +57,10 @@ impl ActiveTask {
 
     pub fn elements(&self) -> u64 {
         self.shard.elements()
+    }
+
+    pub fn is_taken_by(&self, takes: Takes) -> bool {
+        takes(&self.spec, &self.site)
     }
 
     /// A block of at most `bytes_max` bytes and at least one element, or `None`

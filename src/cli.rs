@@ -6,8 +6,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
+mod along;
 mod args;
 mod asker;
+mod bars;
 mod blame;
 #[cfg(feature = "net")]
 mod cluster;
@@ -16,10 +18,12 @@ mod exit;
 mod input;
 #[cfg(feature = "net")]
 mod node;
+mod plot;
 mod progress;
 mod reduce;
 mod report;
 mod shown;
+mod table;
 mod talk;
 
 use args::{Cli, Command};
@@ -98,10 +102,12 @@ fn refuse(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// Ctrl-C ends the program at once: nothing is half written, and nodes end
-/// with the pipe that this process holds.
+/// Ctrl-C ends the program at once: a file that is half written goes, and nodes
+/// end with the pipe that this process holds.
 fn end_on_ctrl_c(as_json: bool) -> Result<(), Failure> {
     ctrlc::set_handler(move || {
+        // Held until the end, so that no file takes its place meanwhile.
+        let _removed = crate::sink::remove_unfinished();
         let failure = Failure::new(Blame::Interrupted, "interrupted; no answer was given");
         failure.report(as_json);
         std::process::exit(i32::from(Blame::Interrupted as u8));

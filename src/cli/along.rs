@@ -11,13 +11,13 @@ use std::time::Instant;
 use super::args::ReduceArgs;
 use super::asker::Asker;
 use super::exit::{Blame, Failure};
+use super::input;
 use super::reduce::{output_dtype, remark};
 use super::report::Report;
 use super::shown::Shown;
 use super::talk::Talk;
-use super::input;
 use crate::dtype::DType;
-use crate::finish::{self, Finished, Options, Special, special};
+use crate::finish::{self, Finished, Options, Remark, Special, special};
 use crate::manifest::{Cut, ENTRY_BYTES, Manifest, OutputOrder, axis_outputs};
 use crate::op::{Op, Spec};
 use crate::partial::Partial;
@@ -48,9 +48,8 @@ pub fn run(op: Op, args: &ReduceArgs, axis: i64, options: Options) -> Result<(),
     let dtype = data.dtype();
     let axis = axis_of(&data, axis)?;
     let files = data.files().to_vec();
-    let bad = |error| Failure::new(Blame::Input, error);
-    let order = OutputOrder::new(&files, usize::from(axis)).map_err(bad)?;
-    let outputs = axis_outputs(&files, usize::from(axis)).map_err(bad)?;
+    let order = OutputOrder::new(&files, usize::from(axis))?;
+    let outputs = axis_outputs(&files, usize::from(axis))?;
     let mut shape = order.shape().to_vec();
     if args.axis.keepdims {
         shape.insert(usize::from(axis), 1);
@@ -80,11 +79,14 @@ pub fn run(op: Op, args: &ReduceArgs, axis: i64, options: Options) -> Result<(),
             outputs: range.clone(),
             outputs_max: (ENTRY_STATE_BYTES_MAX / state_bytes).max(1),
         };
-        let manifest = Arc::new(Manifest::cut(files.clone(), cut).map_err(bad)?);
+        let manifest = Arc::new(Manifest::cut(files.clone(), cut)?);
         let total = asker.reduce(&manifest, &spec, &mut talk)?;
         elements += total.elements();
         first = range.end;
-        let finished = finish_all(op, &total, options, output, &mut met)?;
+        let mut finished = finish_all(op, &total, options, output, &mut met)?;
+        if args.axis.out.is_some() {
+            finished.iter_mut().for_each(|one| *one = wrapped(*one, output));
+        }
         remark(op, &finished, &args.output, options, &mut talk)?;
         target.take(&order, range, &finished)?;
     }
@@ -103,7 +105,10 @@ fn axis_of(data: &Manifest, axis: i64) -> Result<u8, Failure> {
         _ => Err(Failure::new(
             Blame::Usage,
             match axes {
-                0 => format!("'--axis {axis}' does not exist: '{}' has no axes; leave it out", file.name()),
+                0 => format!(
+                    "'--axis {axis}' does not exist: '{}' has no axes; leave it out",
+                    file.name()
+                ),
                 _ => format!(
                     "'--axis {axis}' does not exist: '{}' has {axes} axes; use -{axes} to {}",
                     file.name(),
@@ -130,7 +135,18 @@ fn finish_all(
         finish::finish(op, states, options, output)
     };
     let all: Result<Vec<Finished>, finish::FinishError> = (0..total.outputs()).map(one).collect();
-    all.map_err(|error| Failure::new(Blame::Input, error))
+    Ok(all?)
+}
+
+/// A number as a file of its type holds it.
+fn wrapped(finished: Finished, output: DType) -> Finished {
+    match finished.remark {
+        Some(Remark::Wide) => {
+            let value = finished.value.wrapped(output);
+            Finished { value, remark: Some(Remark::Wrapped) }
+        }
+        _ => finished,
+    }
 }
 
 /// Where the numbers go.
@@ -176,7 +192,8 @@ impl Target {
                 }
             }
             Target::File { sink, .. } if order.is_linear() => {
-                let bytes: Vec<u8> = finished.iter().flat_map(|one| one.value.to_le_bytes()).collect();
+                let bytes: Vec<u8> =
+                    finished.iter().flat_map(|one| one.value.to_le_bytes()).collect();
                 sink.write_at(outputs.start, &bytes)?;
             }
             Target::File { sink, .. } => {

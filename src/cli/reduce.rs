@@ -6,10 +6,10 @@ use std::time::Instant;
 use super::args::{DotArgs, OutputArgs, ReduceArgs, RunArgs, SourceArgs};
 use super::asker::Asker;
 use super::exit::{Blame, Failure};
-use super::input;
 use super::report::{self, FileReport, Report, ShardsReport, Work};
 use super::shown::Shown;
 use super::talk::Talk;
+use super::{along, input};
 use crate::dtype::DType;
 use crate::finish::{self, Finished, Options, Remark, special};
 use crate::local::{LocalError, LocalNode, Observer};
@@ -20,7 +20,9 @@ use crate::partial::Partial;
 /// Reduces, and prints the answer.
 pub fn run(op: Op, args: &ReduceArgs, ddof: i64) -> Result<(), Failure> {
     let options = Options { skip_nan: args.nan.skip_nan, ddof };
-    if let Some(axis) = args.axis.axis {}
+    if let Some(axis) = args.axis.axis {
+        return along::run(op, args, axis, options);
+    }
     match op {
         _ => {}
     }
@@ -55,7 +57,7 @@ pub fn dot(args: &DotArgs) -> Result<(), Failure> {
     let (first, second) = (open(first, &mut talk)?, open(second, &mut talk)?);
     let cut = Cut::Pairs { entry_bytes: ENTRY_BYTES, second: first.files().len() as u32 };
     let files = [first.files(), second.files()].concat();
-    let manifest = Manifest::cut(files, cut).map_err(|error| Failure::new(Blame::Input, error))?;
+    let manifest = Manifest::cut(files, cut)?;
     let (dtype, total, work) =
         data_set(Op::Dot, manifest, &args.run, &args.output, start, &mut talk)?;
     let options = Options { skip_nan: args.nan.skip_nan, ddof: 0 };
@@ -134,10 +136,7 @@ fn tell(
     mut talk: Talk,
 ) -> Result<(), Failure> {
     let out = output_dtype(op, dtype, output)?;
-    let finish = |op| {
-        finish::finish(op, total.states(0), options, out)
-            .map_err(|error| Failure::new(Blame::Input, error))
-    };
+    let finish = |op| finish::finish(op, total.states(0), options, out);
     let finished = match op {
         Op::MinMax => vec![finish(Op::Min)?, finish(Op::Max)?],
         op => vec![finish(op)?],

@@ -93,7 +93,10 @@ impl Report {
         talk.end();
         let answer =
             if output.json { self.to_json(&warnings).to_string() } else { self.shown.text.clone() };
-        exit::answer(&answer)?;
+        // What went into a file is not printed again.
+        if !answer.is_empty() {
+            exit::answer(&answer)?;
+        }
         if !output.quiet {
             exit::say(&self.work.summary());
         }

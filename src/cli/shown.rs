@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::dtype::DType;
 use crate::op::Op;
 use crate::value::Value;
 
@@ -51,6 +52,15 @@ impl Shown {
         fields.insert("shape".to_owned(), json!(shape));
         let cells: Vec<String> = values.iter().map(Value::to_string).collect();
         Shown { text: nested(&cells, shape, 0), fields }
+    }
+
+    /// An array that was written into a file. There is nothing to print.
+    pub fn file(path: &str, dtype: DType, shape: &[u64]) -> Shown {
+        let mut fields = Map::new();
+        fields.insert("dtype_out".to_owned(), json!(dtype.name()));
+        fields.insert("out".to_owned(), json!(path));
+        fields.insert("shape".to_owned(), json!(shape));
+        Shown { text: String::new(), fields }
     }
 
     /// Numbers by name, in this order; `text` shows them.
@@ -109,7 +119,7 @@ pub fn to_json(value: &Value) -> Json {
         };
     }
     match value.as_i128() {
-        Some(number) if value.dtype() == Some(crate::DType::Bool) => json!(number != 0),
+        Some(number) if value.dtype() == Some(DType::Bool) => json!(number != 0),
         Some(number) if number.unsigned_abs() <= JSON_INTEGER_MAX => json!(number as i64),
         _ => json!(value.to_string()),
     }
@@ -118,7 +128,6 @@ pub fn to_json(value: &Value) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dtype::DType;
 
     #[test]
     fn json_values_are_numbers_only_where_every_reader_agrees() {

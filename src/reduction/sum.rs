@@ -303,7 +303,7 @@ impl Sum {
         Ok(())
     }
 
-    fn same_kind(&self, other: &Sum) -> Result<(), CombineError> {
+    pub(super) fn same_kind(&self, other: &Sum) -> Result<(), CombineError> {
         match (self.dtype, self.term) == (other.dtype, other.term) {
             true => Ok(()),
             false => Err(CombineError::Kinds),

@@ -192,8 +192,9 @@ impl Worker {
         if !job.computing.remove(&position) {
             return;
         }
-        let owed = job.subscribers.iter_mut().filter(|(_, s)| s.owed.remove(&position));
-        let mut owed: Vec<(NodeId, &mut Subscriber)> = owed.map(|(&to, s)| (to, s)).collect();
+        let all = job.subscribers.iter_mut();
+        let owed = all.filter_map(|(&to, s)| s.owed.remove(&position).then_some((to, s)));
+        let mut owed: Vec<(NodeId, &mut Subscriber)> = owed.collect();
         // A partial may be large, so it is copied only where several want it.
         let last = owed.pop();
         for (to, subscriber) in owed {

@@ -192,8 +192,8 @@ impl Target {
                 }
             }
             Target::File { sink, .. } if order.is_linear() => {
-                let bytes: Vec<u8> =
-                    finished.iter().flat_map(|one| one.value.to_le_bytes()).collect();
+                let mut bytes = Vec::new();
+                finished.iter().for_each(|one| bytes.extend(one.value.to_le_bytes()));
                 sink.write_at(outputs.start, &bytes)?;
             }
             Target::File { sink, .. } => {

@@ -144,7 +144,7 @@ fn tell(
     remark(op, &finished, output, options, &mut talk)?;
     let shown = match &finished[..] {
         [one] => Shown::one(op, one.value),
-        several => Shown::list(&several.iter().map(|one| one.value).collect::<Vec<_>>()),
+        several => Shown::list(out, &several.iter().map(|one| one.value).collect::<Vec<_>>()),
     };
     let special = special(total.states(0));
     Report { op, dtype, elements: total.elements(), special, work, shown }.tell(output, talk)

@@ -31,7 +31,11 @@ fn check(settings: &[&str], step: usize) {
             check_case(case, settings);
         }
     };
-    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(worker))));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(&worker);
+        }
+    });
 }
 
 fn check_case(case: &Json, settings: &[&str]) {

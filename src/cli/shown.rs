@@ -32,8 +32,9 @@ impl Shown {
     /// Several numbers of `dtype`, one per line.
     pub fn list(dtype: DType, values: &[Value]) -> Shown {
         let text: Vec<String> = values.iter().map(Value::to_string).collect();
-        let fields =
-            fields(&widest(values), all(values, to_json), all(values, |v| json!(v.bits())));
+        let dtype_out = widest(values).unwrap_or_else(|| dtype.name().to_owned());
+        let bits = all(values, |value| json!(value.bits()));
+        let fields = fields(&dtype_out, all(values, to_json), bits);
         Shown { text: text.join("\n"), fields }
     }
 

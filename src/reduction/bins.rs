@@ -68,6 +68,11 @@ impl BinCounts {
         self.counts.iter().chain(&others).try_fold(0_u64, |sum, &count| sum.checked_add(count))
     }
 
+    /// Whether these are counts of elements of `dtype` in the intervals `bins`.
+    pub fn is_of(&self, dtype: DType, bins: &op::Bins) -> bool {
+        self.dtype == dtype && self.bins == *bins
+    }
+
     /// All elements.
     pub fn elements(&self) -> u64 {
         self.total().expect("checked by every way to grow")
@@ -83,7 +88,7 @@ impl BinCounts {
     /// # Errors
     /// Different types or intervals, or more than 2^64 - 1 elements.
     pub fn merge(&mut self, other: &BinCounts) -> Result<(), CombineError> {
-        if (self.dtype, &self.bins) != (other.dtype, &other.bins) {
+        if !self.is_of(other.dtype, &other.bins) {
             return Err(CombineError::Kinds);
         }
         // No single count overflows if their sum does not.

@@ -9,7 +9,7 @@ mod program;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use program::{finish, command};
+use program::{command, finish};
 use serde_json::Value as Json;
 
 fn cases() -> Vec<Json> {

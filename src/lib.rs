@@ -17,6 +17,7 @@ pub mod op;
 pub mod partial;
 pub mod placement;
 pub mod reduction;
+pub mod rounds;
 pub mod shard;
 pub mod site;
 pub mod value;

@@ -14,6 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("value", &[]),
     ("op", &["dtype"]),
     ("reduction", &["dtype", "op", "value"]),
+    ("rounds", &["dtype", "op", "reduction", "value"]),
     ("partial", &["dtype", "op", "reduction", "value"]),
     ("manifest", &["dtype", "op", "partial"]),
     ("ledger", &["op", "partial", "reduction"]),

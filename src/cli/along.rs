@@ -68,7 +68,7 @@ pub fn run(op: Op, args: &ReduceArgs, axis: i64, options: Options) -> Result<(),
     let state_bytes: u64 = spec.monoids.iter().map(|monoid| monoid.state_bytes(dtype)).sum();
     let window_bytes = (settings.memory_bytes / 16).min(WINDOW_STATE_BYTES_MAX);
     let window = (window_bytes / state_bytes).max(1);
-    let mut met = Special::default();
+    let mut met = None;
     let mut elements = 0;
     let mut first = 0;
     while first < outputs {
@@ -92,7 +92,8 @@ pub fn run(op: Op, args: &ReduceArgs, axis: i64, options: Options) -> Result<(),
     }
     let shown = target.finish(op, output, &shape)?;
     let work = asker.work(&data);
-    Report { op, dtype, elements, special: met, work, shown }.tell(&args.output, talk)
+    let special = met.unwrap_or_default();
+    Report { op, dtype, elements, special, work, shown }.tell(&args.output, talk)
 }
 
 /// The axis that is meant, counted from the first.
@@ -125,13 +126,12 @@ fn finish_all(
     total: &Partial,
     options: Options,
     output: DType,
-    met: &mut Special,
+    met: &mut Option<Special>,
 ) -> Result<Vec<Finished>, Failure> {
     let one = |index: usize| {
         let states = total.states(index);
         let found = special(states);
-        met.nan += found.nan;
-        met.infinite |= found.infinite;
+        *met = Some(met.map_or(found, |met| met.and(found)));
         finish::finish(op, states, options, output)
     };
     let all: Result<Vec<Finished>, finish::FinishError> = (0..total.outputs()).map(one).collect();
@@ -192,8 +192,8 @@ impl Target {
                 }
             }
             Target::File { sink, .. } if order.is_linear() => {
-                let bytes: Vec<u8> =
-                    finished.iter().flat_map(|one| one.value.to_le_bytes()).collect();
+                let mut bytes = Vec::new();
+                finished.iter().for_each(|one| bytes.extend(one.value.to_le_bytes()));
                 sink.write_at(outputs.start, &bytes)?;
             }
             Target::File { sink, .. } => {
@@ -207,7 +207,7 @@ impl Target {
 
     fn finish(self, op: Op, output: DType, shape: &[u64]) -> Result<Shown, Failure> {
         match self {
-            Target::Printed(values) => Ok(Shown::array(op, &values, shape)),
+            Target::Printed(values) => Ok(Shown::array(op, output, &values, shape)),
             Target::File { sink, path } => {
                 sink.finish()?;
                 Ok(Shown::file(&path, output, shape))

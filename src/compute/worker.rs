@@ -146,7 +146,7 @@ impl<'a> Worker<'a> {
             bytes: held.bytes,
             busy_ns: u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX),
         };
-        match held.task.merge(&partial, usage) {
+        match held.task.merge(partial, usage) {
             Ok(Merged::Pending) => {}
             Ok(Merged::Complete) => self.shared.complete(&held.task),
             Err(error) => {

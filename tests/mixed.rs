@@ -15,7 +15,8 @@ use adsum::backend::cpu::CpuBackend;
 use adsum::compute::{Completion, Compute, Notice, Task, TaskKey};
 use adsum::gpu::{Adapter, GpuBackend, Options, adapters};
 use adsum::manifest::JobId;
-use adsum::shard::MemoryShard;
+use adsum::shard::{MemoryShard, Shard};
+use adsum::site::Site;
 use adsum::{DType, Layout, Partial, Spec};
 use data_kinds::{Kind, floats};
 
@@ -54,7 +55,8 @@ fn reduce(backends: Vec<Box<dyn Backend>>) -> (Vec<Completion>, Vec<String>) {
         .map(|position| {
             let shard = MemoryShard::new(Layout::little(DType::F64), shard_bytes(position));
             let key = TaskKey { job: JobId([7; 32]), position };
-            Task { key, spec, shard: Arc::new(shard) }
+            let site = Site::line(shard.elements(), 0);
+            Task { key, spec: spec.clone(), shard: Arc::new(shard), site }
         })
         .collect();
     for task in tasks {

@@ -6,12 +6,15 @@ use std::time::Duration;
 use super::*;
 use crate::backend::cpu::CpuBackend;
 use crate::backend::reference;
-use crate::backend::{BackendError, DeviceKind};
+use crate::backend::{BackendError, DeviceKind, Run};
 use crate::dtype::{ByteOrder, DType, Layout};
 use crate::shard::MemoryShard;
 
-const SPEC: Spec = Spec { op: crate::op::Op::Sum, dtype: DType::F64 };
 const PATIENCE: Duration = Duration::from_secs(30);
+
+fn spec() -> Spec {
+    Spec::sum(DType::F64)
+}
 
 fn data(seed: u64) -> Vec<u8> {
     (0..5000_u64).flat_map(|i| (((i * seed) as f64).sqrt() - 30.0).to_le_bytes()).collect()
@@ -19,7 +22,8 @@ fn data(seed: u64) -> Vec<u8> {
 
 fn task(position: u32, bytes: Vec<u8>) -> Task {
     let shard = Arc::new(MemoryShard::new(Layout::little(DType::F64), bytes));
-    Task { key: TaskKey { job: JobId([0; 32]), position }, spec: SPEC, shard }
+    let site = Site::line(shard.elements(), 0);
+    Task { key: TaskKey { job: JobId([0; 32]), position }, spec: spec(), shard, site }
 }
 
 fn start(backends: Vec<Box<dyn Backend>>) -> (Compute, Receiver<Notice>) {
@@ -82,23 +86,23 @@ impl Backend for Faulty {
         self.inner.tile_bytes()
     }
 
-    fn add(&mut self, spec: Spec, layout: Layout, bytes: &[u8]) -> Result<(), BackendError> {
+    fn add(&mut self, spec: &Spec, outputs: usize, run: &Run<'_>) -> Result<(), BackendError> {
         if self.tiles_left > 0 {
             self.tiles_left -= 1;
-            return self.inner.add(spec, layout, bytes);
+            return self.inner.add(spec, outputs, run);
         }
         match self.fault {
             Fault::AddFails => self.error(),
             Fault::Panics => panic!("a fault of the test"),
             Fault::LosesElements => Ok(()),
-            Fault::FlushFails => self.inner.add(spec, layout, bytes),
+            Fault::FlushFails => self.inner.add(spec, outputs, run),
         }
     }
 
-    fn flush(&mut self, spec: Spec) -> Result<Partial, BackendError> {
+    fn flush(&mut self, spec: &Spec, outputs: usize) -> Result<Partial, BackendError> {
         match self.fault {
             Fault::FlushFails if self.tiles_left == 0 => self.error(),
-            _ => self.inner.flush(spec),
+            _ => self.inner.flush(spec, outputs),
         }
     }
 }
@@ -106,7 +110,7 @@ impl Backend for Faulty {
 #[test]
 fn every_tile_size_and_number_of_threads_gives_the_same_partial() {
     let bytes = data(3);
-    let expected = reference::reduce(SPEC, ByteOrder::Little, &bytes);
+    let expected = reference::reduce_line(&spec(), ByteOrder::Little, &bytes);
     for (tile_bytes, threads) in [(1, 1), (8, 3), (100, 2), (4096, 5), (1 << 20, 2)] {
         let thread = || Box::new(CpuBackend::new(tile_bytes)) as Box<dyn Backend>;
         let (compute, receiver) = start((0..threads).map(|_| thread()).collect());
@@ -136,7 +140,7 @@ fn tiles_of_a_failed_device_go_to_the_others() {
                 let completion = next_completion(&receiver);
                 let position = completion.key.position;
                 let bytes = data(u64::from(position));
-                let expected = reference::reduce(SPEC, ByteOrder::Little, &bytes);
+                let expected = reference::reduce_line(&spec(), ByteOrder::Little, &bytes);
                 assert_eq!(completion.outcome, Ok(expected));
                 assert!(!std::mem::replace(&mut seen[position as usize], true));
             }
@@ -183,7 +187,7 @@ fn a_dropped_device_is_named() {
 fn an_empty_shard_completes_at_once() {
     let (compute, receiver) = start(vec![Box::new(CpuBackend::new(64))]);
     compute.submit(task(0, Vec::new())).unwrap();
-    assert_eq!(next_completion(&receiver).outcome, Ok(Partial::identity(SPEC)));
+    assert_eq!(next_completion(&receiver).outcome, Ok(Partial::identity(&spec(), 1)));
 }
 
 /// A shard that fails on its way or at its end.

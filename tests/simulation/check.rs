@@ -1,6 +1,8 @@
 //! The safety of a world: a result is the oracle's, and an error has a reason.
 
+use adsum::Op;
 use adsum::engine::{Holders, JobError, Outcome};
+use adsum::finish::{Options, finish};
 
 use crate::world::{Ask, World};
 
@@ -11,8 +13,10 @@ pub fn result(world: &mut World, index: usize, outcome: &Outcome) {
     let data = &world.data[data];
     let entries = data.manifest.entries().len();
     assert_eq!(outcome.coverage.entries(), entries, "not all entries");
-    assert_eq!(outcome.total.counts().elements, data.expected.elements, "elements");
-    let bits = outcome.total.finish(None).expect("a sum has its own type").bits();
+    assert_eq!(outcome.total.elements(), data.expected.elements, "elements");
+    let output = Op::Sum.natural_output(data.spec.dtype);
+    let sum = finish(Op::Sum, outcome.total.states(0), Options::default(), output);
+    let bits = sum.expect("every sum has a value").value.bits();
     assert_eq!(bits, data.expected.bits, "the sum is wrong");
     let counted: u64 = outcome.nodes.iter().map(|node| node.entries).sum();
     assert_eq!(counted, entries as u64, "entries counted by node");

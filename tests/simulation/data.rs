@@ -67,7 +67,11 @@ impl Data {
         let size = self.spec.dtype.size_bytes();
         let end = entry.elements.end - fewer;
         let bytes = entry.elements.start as usize * size..end as usize * size;
-        reference::reduce(self.spec, ByteOrder::NATIVE, &self.files[entry.file as usize][bytes])
+        reference::reduce_line(
+            &self.spec,
+            ByteOrder::NATIVE,
+            &self.files[entry.file as usize][bytes],
+        )
     }
 }
 

@@ -183,7 +183,7 @@ impl World {
     }
 
     pub fn add_data(&mut self, data: Data) -> usize {
-        self.jobs.insert(data.manifest.job_id(data.spec), self.data.len());
+        self.jobs.insert(data.manifest.job_id(&data.spec), self.data.len());
         self.data.push(Arc::new(data));
         self.data.len() - 1
     }
@@ -450,7 +450,7 @@ impl World {
         let request = JobRequest {
             id: *id,
             manifest: Arc::clone(&data.manifest),
-            spec: data.spec,
+            spec: data.spec.clone(),
             holders: holders.clone(),
             deadline: *deadline,
         };
@@ -486,7 +486,9 @@ impl World {
             None => data.reduce(entry, 0),
             Some(Flaw::Unreadable) => return Err(ShardError::unreadable("a scratch on the disk")),
             Some(Flaw::Short) => data.reduce(entry, 1),
-            Some(Flaw::Foreign) => adsum::Partial::identity(adsum::Spec::sum(adsum::DType::Bool)),
+            Some(Flaw::Foreign) => {
+                adsum::Partial::identity(&adsum::Spec::sum(adsum::DType::Bool), 1)
+            }
         };
         let bytes = data.manifest.entry_bytes(entry);
         Ok(Computed { partial, usage: vec![Usage { device: 0, tiles: 1, bytes, busy_ns: 1 }] })

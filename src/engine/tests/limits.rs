@@ -74,8 +74,8 @@ fn warnings_are_counted_past_their_limit() {
 fn a_peer_that_is_not_connected_is_not_heard() {
     let mut cluster = Cluster::new(&[0, 1], Config::default());
     let manifest = manifest(1, 1);
-    let job = manifest.job_id(SPEC);
-    cluster.deliver(9, 1, Message::Offer { job, spec: SPEC, manifest });
+    let job = manifest.job_id(&spec());
+    cluster.deliver(9, 1, Message::Offer { job, spec: spec(), manifest });
     cluster.deliver(0, 0, Message::Cancel { job });
     assert!(cluster.messages.is_empty());
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::dtype::Layout;
 use crate::op::Spec;
 use crate::partial::Partial;
+use crate::site::Site;
 
 pub use crate::site::{Order, Place};
 
@@ -73,6 +74,9 @@ pub struct Run<'a> {
     pub place: Place<'a>,
 }
 
+/// Whether a reduction is taken: its spec, and where its elements belong.
+pub type Takes = fn(&Spec, &Site) -> bool;
+
 /// One worker of a node: a CPU thread, or an adapter with its host thread.
 ///
 /// A worker adds runs of elements and flushes now and then; between two
@@ -84,6 +88,11 @@ pub trait Backend: Send {
 
     /// The number of bytes it takes best in one [`Backend::add`].
     fn tile_bytes(&self) -> usize;
+
+    /// Which reductions it takes; all, unless it says otherwise.
+    fn takes(&self) -> Takes {
+        |_, _| true
+    }
 
     /// Adds a run of whole elements to what the next flush returns, in which
     /// there are `outputs` outputs. The run may still be on its way to the

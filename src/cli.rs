@@ -6,17 +6,24 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
+mod along;
 mod args;
+mod asker;
+mod bars;
 mod blame;
 #[cfg(feature = "net")]
 mod cluster;
 mod devices;
 mod exit;
+mod input;
 #[cfg(feature = "net")]
 mod node;
+mod plot;
 mod progress;
+mod reduce;
 mod report;
-mod sum;
+mod shown;
+mod table;
 mod talk;
 
 use args::{Cli, Command};
@@ -38,10 +45,16 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Sum(args) => {
+        Command::Reduce(reduction) => {
+            let (op, args, ddof) = reduction.parts();
             end_on_ctrl_c(args.output.json)?;
-            sum::run(&args)
+            reduce::run(op, args, ddof)
         }
+        Command::Dot(args) => {
+            end_on_ctrl_c(args.output.json)?;
+            reduce::dot(&args)
+        }
+        Command::Histogram(_) | Command::Quantile(_) => todo!(),
         Command::Devices(args) => devices::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -60,16 +73,6 @@ fn run(command: Command) -> Result<(), Failure> {
         #[cfg(not(feature = "net"))]
         Command::Node { supervised: _ } => {
             Err(Failure::new(Blame::Usage, "this adsum was built without the 'net' feature"))
-        }
-    }
-}
-
-impl Command {
-    fn wants_json(&self) -> bool {
-        match self {
-            Command::Sum(args) => args.output.json,
-            Command::Devices(args) => args.json,
-            Command::Completions { .. } | Command::Man | Command::Node { .. } => false,
         }
     }
 }
@@ -99,10 +102,12 @@ fn refuse(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// Ctrl-C ends the program at once: nothing is half written, and nodes end
-/// with the pipe that this process holds.
+/// Ctrl-C ends the program at once: a file that is half written goes, and nodes
+/// end with the pipe that this process holds.
 fn end_on_ctrl_c(as_json: bool) -> Result<(), Failure> {
     ctrlc::set_handler(move || {
+        // Held until the end, so that no file takes its place meanwhile.
+        let _removed = crate::sink::remove_unfinished();
         let failure = Failure::new(Blame::Interrupted, "interrupted; no answer was given");
         failure.report(as_json);
         std::process::exit(i32::from(Blame::Interrupted as u8));

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
-use crate::backend::{Backend, DeviceInfo};
+use crate::backend::{Backend, DeviceInfo, Takes};
 use crate::manifest::{Block, JobId};
 use crate::op::Spec;
 use crate::partial::Partial;
@@ -102,7 +102,8 @@ struct Queue {
     waiting: VecDeque<Arc<ActiveTask>>,
     /// Tasks submitted and not ended, the waiting ones included.
     active: Vec<Arc<ActiveTask>>,
-    workers: usize,
+    /// What each worker takes, unless it is gone.
+    workers: Vec<Option<Takes>>,
     stopped: bool,
 }
 
@@ -157,7 +158,7 @@ impl Compute {
             queue: Mutex::new(Queue {
                 waiting: VecDeque::new(),
                 active: Vec::new(),
-                workers: backends.len(),
+                workers: backends.iter().map(|backend| Some(backend.takes())).collect(),
                 stopped: false,
             }),
             changed: Condvar::new(),
@@ -167,12 +168,14 @@ impl Compute {
         });
         // Made before the first thread, so that a failed start stops the others.
         let mut compute = Compute { shared, workers: Vec::new(), devices: Vec::new() };
-        for backend in backends {
+        for (number, backend) in backends.into_iter().enumerate() {
             let device = device_index(&mut devices, backend.info());
             let shared = Arc::clone(&compute.shared);
             let name = format!("adsum {}", backend.info().id);
             let thread = std::thread::Builder::new().name(name);
-            compute.workers.push(thread.spawn(move || worker::run(&shared, backend, device))?);
+            compute
+                .workers
+                .push(thread.spawn(move || worker::run(&shared, backend, number, device))?);
         }
         compute.devices = devices;
         Ok(compute)
@@ -221,9 +224,10 @@ impl Compute {
             return Err(QueueFull { capacity: self.shared.capacity });
         }
         queue.active.push(Arc::clone(&task));
-        if queue.workers == 0 {
+        if !queue.has_worker_for(&task) {
+            let error = queue.no_backend();
             drop(queue);
-            self.shared.end(&task, Err(no_backend()));
+            self.shared.end(&task, Err(error));
         } else if task.elements() == 0 {
             drop(queue);
             self.shared.complete(&task);
@@ -270,10 +274,20 @@ fn device_index(devices: &mut Vec<DeviceInfo>, device: &DeviceInfo) -> u16 {
     u16::try_from(index).expect("a machine has fewer than 65536 devices")
 }
 
-fn no_backend() -> ShardError {
-    ShardError {
-        kind: ShardErrorKind::NoBackend,
-        message: "every device of this node has failed; try '--device cpu'".to_owned(),
+impl Queue {
+    fn has_worker_for(&self, task: &ActiveTask) -> bool {
+        self.workers.iter().flatten().any(|&takes| task.is_taken_by(takes))
+    }
+
+    /// Why nobody is left to reduce a task.
+    fn no_backend(&self) -> ShardError {
+        let message = match self.workers.iter().all(Option::is_none) {
+            true => "every device of this node has failed; try '--device cpu'",
+            false => {
+                "no device in use has a kernel for this reduction; use '--device cpu', or add it"
+            }
+        };
+        ShardError { kind: ShardErrorKind::NoBackend, message: message.to_owned() }
     }
 }
 
@@ -283,26 +297,29 @@ impl Shared {
         self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// The next run of at most `bytes_max` bytes, if one waits.
-    fn try_take(&self, bytes_max: usize) -> Option<Tile<'_>> {
+    /// The next run of at most `bytes_max` bytes that the worker takes, if one
+    /// waits.
+    fn try_take(&self, takes: Takes, bytes_max: usize) -> Option<Tile<'_>> {
         let mut queue = self.lock();
         if queue.stopped {
             return None;
         }
         loop {
-            let task = queue.waiting.front()?;
+            let index = queue.waiting.iter().position(|task| task.is_taken_by(takes))?;
+            let task = &queue.waiting[index];
             if let Some(elements) = task.take(bytes_max) {
                 let task = Arc::clone(task);
                 return Some(Tile { shared: self, task, elements, settled: false });
             }
-            queue.waiting.pop_front();
+            queue.waiting.remove(index);
         }
     }
 
-    /// Waits until a tile may have come; false when the workers are to stop.
-    fn wait(&self) -> bool {
+    /// Waits until a tile for the worker may have come; false when the workers
+    /// are to stop.
+    fn wait(&self, takes: Takes) -> bool {
         let mut queue = self.lock();
-        while queue.waiting.is_empty() && !queue.stopped {
+        while !queue.waiting.iter().any(|task| task.is_taken_by(takes)) && !queue.stopped {
             queue = self.changed.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
         }
         !queue.stopped
@@ -321,19 +338,20 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// One worker is gone. When the last one failed, nobody is left to wait
-    /// for; when it was told to stop, nobody waits.
-    fn worker_gone(&self) {
+    /// One worker is gone. When it failed, what only it took waits for nobody;
+    /// when it was told to stop, nobody waits.
+    fn worker_gone(&self, worker: usize) {
         let mut queue = self.lock();
-        queue.workers -= 1;
-        if queue.workers > 0 || queue.stopped {
+        queue.workers[worker] = None;
+        if queue.stopped {
             return;
         }
-        queue.waiting.clear();
-        let stranded = queue.active.clone();
+        let stranded: Vec<Arc<ActiveTask>> =
+            queue.active.iter().filter(|task| !queue.has_worker_for(task)).cloned().collect();
+        let error = queue.no_backend();
         drop(queue);
         for task in stranded {
-            self.end(&task, Err(no_backend()));
+            self.end(&task, Err(error.clone()));
         }
     }
 

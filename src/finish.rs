@@ -4,6 +4,7 @@
 //! Meaning is NumPy's, except where the order of elements would decide it;
 //! `docs/numerics.md` has the table.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::dtype::DType;
@@ -198,6 +199,18 @@ pub struct Special {
     pub infinite: bool,
 }
 
+impl Special {
+    /// What two outputs met together.
+    pub fn and(self, other: Special) -> Special {
+        let both = self.infinities.zip(other.infinities);
+        Special {
+            nan: self.nan + other.nan,
+            infinities: both.map(|((a, b), (c, d))| (a + c, b + d)),
+            infinite: self.infinite || other.infinite,
+        }
+    }
+}
+
 /// What is known of NaN and infinities from the states of one output.
 pub fn special(states: &[State]) -> Special {
     let mut found = Special::default();
@@ -237,16 +250,19 @@ fn format(output: DType) -> FloatFormat {
     FloatFormat::of(output).expect("the output type was checked: it is a float")
 }
 
-fn find<T>(states: &[State], fitting: impl Fn(&State) -> Option<T>) -> T {
+fn find<'a, T>(states: &'a [State], fitting: impl Fn(&'a State) -> Option<T>) -> T {
     states.iter().find_map(fitting).expect("the states are those of the operation")
 }
 
-fn sum(states: &[State], term: Term, skip_nan: bool) -> Sum {
+fn sum(states: &[State], term: Term, skip_nan: bool) -> Cow<'_, Sum> {
     let found = find(states, |state| match state {
-        State::Sum(sum) if sum.term() == term => Some(sum.clone()),
+        State::Sum(sum) if sum.term() == term => Some(sum),
         _ => None,
     });
-    if skip_nan { found.without_nan() } else { found }
+    match skip_nan && found.counts().nan > 0 {
+        true => Cow::Owned(found.without_nan()),
+        false => Cow::Borrowed(found),
+    }
 }
 
 fn extremum(states: &[State]) -> Extremum {

@@ -35,6 +35,8 @@ pub mod node;
 #[cfg(feature = "files")]
 mod os;
 #[cfg(feature = "files")]
+pub mod sink;
+#[cfg(feature = "files")]
 pub mod source;
 #[cfg(feature = "net")]
 pub mod transport;

@@ -197,6 +197,7 @@ impl LocalNode {
     ) -> Result<StreamOutcome, LocalError> {
         let epoch = Instant::now();
         let (permits, permitted) = channel();
+        let fortran = stream.fortran_shape();
         let (sender, shard_bytes) = (self.sender.clone(), self.executor.stream_shard_bytes());
         let permit = || {
             // Fails only when the reader has ended, which needs no permit then.
@@ -217,7 +218,6 @@ impl LocalNode {
         });
 
         let job = JobId([0; 32]);
-        let fortran = stream.fortran_shape();
         let mut ledger = Ledger::new(&spec, 0, 1);
         let mut entries = Vec::new();
         let mut usage: Vec<Usage> = Vec::new();

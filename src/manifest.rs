@@ -11,7 +11,7 @@ use crate::partial::{ENCODED_BYTES_MAX, FORMAT_VERSION, encoded_bytes_max};
 
 mod cut;
 
-pub use cut::{Block, Cut, axis_outputs};
+pub use cut::{Block, Cut, OutputOrder, axis_outputs, fortran_to_c};
 
 /// Bytes of elements in one entry of a large file: fixed, so that entries
 /// depend on the data alone and never on the number of nodes.

@@ -1,8 +1,8 @@
 //! Every call to the operating system that the standard library does not make
 //! for us, with arms for Linux, macOS and Windows.
 //!
-//! * `file`: opening without hanging, positional reads, identities, and paths
-//!   as bytes.
+//! * `file`: opening without hanging, positional reads and writes, identities, and
+//!   paths as bytes.
 //! * `mapping`: a range of a file as memory, safe to read while the file
 //!   shrinks. Linux and macOS have it; elsewhere nothing is mapped, and callers
 //!   read instead.
@@ -22,5 +22,5 @@ mod mapping;
 
 #[cfg(feature = "cli")]
 pub use environment::quiet_graphics_drivers;
-pub use file::{identity, open_regular, path_bytes, path_from_bytes, read_at};
+pub use file::{identity, open_regular, path_bytes, path_from_bytes, read_at, write_all_at};
 pub use mapping::Mapping;

@@ -95,7 +95,13 @@ impl Partial {
     /// Another spec, more outputs than there are, or what the states say;
     /// `self` is unchanged.
     pub fn merge_at(&mut self, first: usize, other: &Partial) -> Result<(), CombineError> {
-        self.combine(first, other, State::merge)
+        let ours = self.window(first, other)?;
+        // A failure half way would leave half of it done.
+        ours.iter().zip(&other.states).try_for_each(|(ours, theirs)| ours.can_merge(theirs))?;
+        for (ours, theirs) in ours.iter_mut().zip(&other.states) {
+            ours.merge(theirs).expect("it was asked before");
+        }
+        Ok(())
     }
 
     /// Takes away a partial that was merged before, exactly.
@@ -103,34 +109,26 @@ impl Partial {
     /// # Errors
     /// As [`Partial::merge`], or a state that has no inverse.
     pub fn unmerge(&mut self, other: &Partial) -> Result<(), CombineError> {
-        match self.outputs() == other.outputs() {
-            true => self.combine(0, other, State::unmerge),
-            false => Err(CombineError::Kinds),
-        }
-    }
-
-    fn combine(
-        &mut self,
-        first: usize,
-        other: &Partial,
-        combine: fn(&mut State, &State) -> Result<(), CombineError>,
-    ) -> Result<(), CombineError> {
-        let start = first.saturating_mul(self.spec.monoids.len());
-        let end = start.saturating_add(other.states.len());
-        if self.spec != other.spec || end > self.states.len() {
+        if self.outputs() != other.outputs() {
             return Err(CombineError::Kinds);
         }
-        let ours = &mut self.states[start..end];
-        if let ([ours], [theirs]) = (&mut *ours, &other.states[..]) {
-            return combine(ours, theirs);
+        let ours = self.window(0, other)?;
+        let mut left = ours.to_vec();
+        for (ours, theirs) in left.iter_mut().zip(&other.states) {
+            ours.unmerge(theirs)?;
         }
-        // A failure half way must leave nothing half done.
-        let mut combined = ours.to_vec();
-        for (ours, theirs) in combined.iter_mut().zip(&other.states) {
-            combine(ours, theirs)?;
-        }
-        ours.clone_from_slice(&combined);
+        ours.clone_from_slice(&left);
         Ok(())
+    }
+
+    /// The states that those of `other` meet, from the output `first` on.
+    fn window(&mut self, first: usize, other: &Partial) -> Result<&mut [State], CombineError> {
+        let start = first.saturating_mul(self.spec.monoids.len());
+        let end = start.saturating_add(other.states.len());
+        match self.spec == other.spec {
+            true => self.states.get_mut(start..end).ok_or(CombineError::Kinds),
+            false => Err(CombineError::Kinds),
+        }
     }
 
     /// An upper bound of the bytes of [`Partial::to_bytes`].

@@ -17,6 +17,7 @@ pub mod key;
 pub mod limbs;
 pub mod moments;
 pub mod product;
+mod register;
 pub mod round;
 mod state;
 pub mod sum;

@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::manifest::{Block, Entry, Manifest};
+use crate::manifest::{Block, Entry, Manifest, fortran_to_c};
 use crate::op::{Monoid, Spec};
 
 /// Where the elements of one entry belong.
@@ -164,18 +164,6 @@ impl Place<'_> {
             Order::Fortran { shape, start, offset } => offset + fortran_to_c(shape, start + k),
         }
     }
-}
-
-/// The index in C order of the element that lies at `position` in Fortran order.
-pub fn fortran_to_c(shape: &[u64], mut position: u64) -> u64 {
-    let mut step = shape.iter().product::<u64>();
-    let mut index = 0;
-    for &length in shape {
-        step /= length;
-        index += position % length * step;
-        position /= length;
-    }
-    index
 }
 
 #[cfg(test)]

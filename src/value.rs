@@ -108,10 +108,16 @@ impl Value {
         format!("0x{}", &all[all.len() - digits..])
     }
 
-    /// The little-endian bytes of a value of an element type.
-    pub fn to_le_bytes(&self) -> Option<Vec<u8>> {
-        let size = self.dtype()?.size_bytes();
-        Some(self.limbs[0].to_le_bytes()[..size].to_vec())
+    /// The little-endian bytes of a value of an element type; of a wider one
+    /// the lowest eight.
+    pub fn to_le_bytes(&self) -> Vec<u8> {
+        let size = self.dtype().map_or(8, DType::size_bytes);
+        self.limbs[0].to_le_bytes()[..size].to_vec()
+    }
+
+    /// The lowest bits of an integer, as a value of `dtype`.
+    pub fn wrapped(&self, dtype: DType) -> Value {
+        Value::of(dtype, self.limbs[0])
     }
 
     /// Whether the value is an integer that 64 bits of its sign cannot hold.

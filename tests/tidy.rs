@@ -39,6 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Edges.
     ("os", &["manifest"]),
     ("source", &["dtype", "manifest", "os", "shard"]),
+    ("sink", &["dtype", "manifest", "os", "source"]),
     ("gpu", &["backend", "dtype", "op", "partial", "reduction"]),
     ("compute", &["backend", "manifest", "op", "partial", "reduction", "shard", "wire"]),
     ("device", &["backend", "gpu"]),
@@ -86,6 +87,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "placement",
             "reduction",
             "shard",
+            "sink",
             "source",
             "transport",
             "value",

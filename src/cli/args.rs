@@ -1,6 +1,7 @@
 //! The command line as it is typed. Strings become types here and nowhere else.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::device::DeviceChoice;
 use crate::dtype::{ByteOrder, DType};
+use crate::op::{BINS_MAX, Op};
 
 /// The most nodes that one machine is asked to start.
 pub const NODES_MAX: u64 = 256;
@@ -32,8 +34,14 @@ Exit codes: 0 answered, 1 internal error or output failed, 2 usage, 3 input, \
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// The exact sum of all elements, rounded once
-    Sum(Box<SumArgs>),
+    #[command(flatten)]
+    Reduce(Reduction),
+    /// The exact sum of the products of two data sets, rounded once
+    Dot(Box<DotArgs>),
+    /// Numbers of elements between edges, drawn as bars
+    Histogram(Box<HistogramArgs>),
+    /// Exact quantiles, several at once
+    Quantile(Box<QuantileArgs>),
     /// The processors that can reduce, with the self-test of each adapter
     Devices(DevicesArgs),
     /// Print the completion script of a shell
@@ -52,14 +60,256 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Whether the answer is to be a JSON object.
+    pub fn wants_json(&self) -> bool {
+        match self {
+            Command::Reduce(reduction) => reduction.parts().1.output.json,
+            Command::Dot(args) => args.output.json,
+            Command::Histogram(args) => args.output.json,
+            Command::Quantile(args) => args.output.json,
+            Command::Devices(args) => args.json,
+            Command::Completions { .. } | Command::Man | Command::Node { .. } => false,
+        }
+    }
+}
+
+/// The operations that share their arguments.
+#[derive(Debug, Subcommand)]
+pub enum Reduction {
+    /// The exact sum of all elements, rounded once
+    Sum(Box<ReduceArgs>),
+    /// The exact mean, rounded once
+    Mean(Box<ReduceArgs>),
+    /// The exact variance, rounded once
+    Var(Box<SpreadArgs>),
+    /// The exact standard deviation, rounded once
+    Std(Box<SpreadArgs>),
+    /// The smallest element
+    Min(Box<ReduceArgs>),
+    /// The largest element
+    Max(Box<ReduceArgs>),
+    /// The index of the first smallest element, in C order
+    Argmin(Box<ReduceArgs>),
+    /// The index of the first largest element, in C order
+    Argmax(Box<ReduceArgs>),
+    /// The smallest and the largest element
+    Minmax(Box<ReduceArgs>),
+    /// The product: of integers modulo 2^64, of floats by a fixed tree
+    Prod(Box<ReduceArgs>),
+    /// The number of elements
+    Count(Box<ReduceArgs>),
+    /// The number of elements that are not zero
+    #[command(name = "count_nonzero", alias = "count-nonzero")]
+    CountNonzero(Box<ReduceArgs>),
+    /// Whether any element is not zero
+    Any(Box<ReduceArgs>),
+    /// Whether no element is zero
+    All(Box<ReduceArgs>),
+    /// The exact sum of magnitudes, rounded once
+    L1(Box<ReduceArgs>),
+    /// The square root of the exact sum of squares, rounded once
+    L2(Box<ReduceArgs>),
+    /// The largest magnitude
+    Linf(Box<ReduceArgs>),
+    /// The exact sum of squares, rounded once
+    Sumsq(Box<ReduceArgs>),
+    /// Bitwise and of integers
+    And(Box<ReduceArgs>),
+    /// Bitwise or of integers
+    Or(Box<ReduceArgs>),
+    /// Bitwise exclusive or of integers
+    Xor(Box<ReduceArgs>),
+    /// The exact median
+    Median(Box<ReduceArgs>),
+    /// Count, NaN, extremes, mean, deviation, sum, norm, and quartiles
+    Stats(Box<ReduceArgs>),
+}
+
+impl Reduction {
+    /// The operation, its arguments, and what is taken from the number of
+    /// elements.
+    pub fn parts(&self) -> (Op, &ReduceArgs, i64) {
+        let (op, args) = match self {
+            Reduction::Var(args) => return (Op::Var, &args.reduce, args.ddof),
+            Reduction::Std(args) => return (Op::Std, &args.reduce, args.ddof),
+            Reduction::Sum(args) => (Op::Sum, args),
+            Reduction::Mean(args) => (Op::Mean, args),
+            Reduction::Min(args) => (Op::Min, args),
+            Reduction::Max(args) => (Op::Max, args),
+            Reduction::Argmin(args) => (Op::ArgMin, args),
+            Reduction::Argmax(args) => (Op::ArgMax, args),
+            Reduction::Minmax(args) => (Op::MinMax, args),
+            Reduction::Prod(args) => (Op::Prod, args),
+            Reduction::Count(args) => (Op::Count, args),
+            Reduction::CountNonzero(args) => (Op::CountNonzero, args),
+            Reduction::Any(args) => (Op::Any, args),
+            Reduction::All(args) => (Op::All, args),
+            Reduction::L1(args) => (Op::L1, args),
+            Reduction::L2(args) => (Op::L2, args),
+            Reduction::Linf(args) => (Op::LInf, args),
+            Reduction::Sumsq(args) => (Op::SumSq, args),
+            Reduction::And(args) => (Op::And, args),
+            Reduction::Or(args) => (Op::Or, args),
+            Reduction::Xor(args) => (Op::Xor, args),
+            Reduction::Median(args) => (Op::Median, args),
+            Reduction::Stats(args) => (Op::Stats, args),
+        };
+        (op, args, 0)
+    }
+}
+
 #[derive(Debug, Args)]
-pub struct SumArgs {
+pub struct ReduceArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub nan: NanArgs,
+    #[command(flatten)]
+    pub axis: AxisArgs,
+    #[command(flatten)]
+    pub run: RunArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct SpreadArgs {
+    /// Divide by the number of elements less this
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub ddof: i64,
+
+    #[command(flatten)]
+    pub reduce: ReduceArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct DotArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub nan: NanArgs,
+    #[command(flatten)]
+    pub run: RunArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct HistogramArgs {
+    /// Number of bins of equal width
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = count(BINS_MAX as u64))]
+    pub bins: u64,
+
+    /// Lowest and highest edge, as 0,1 [default: the extremes of the data]
+    #[arg(
+        long,
+        value_name = "LO,HI",
+        value_delimiter = ',',
+        num_args = 1,
+        allow_hyphen_values = true,
+        conflicts_with = "edges"
+    )]
+    pub range: Option<Vec<f64>>,
+
+    /// The edges themselves, as 0,1,10,100
+    #[arg(
+        long,
+        value_name = "E,..",
+        value_delimiter = ',',
+        num_args = 1,
+        allow_hyphen_values = true,
+        conflicts_with = "bins"
+    )]
+    pub edges: Option<Vec<f64>>,
+
+    /// Draw the histogram into this SVG file
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
+
+    /// Write over a file that is there
+    #[arg(long, requires = "plot")]
+    pub force: bool,
+
     #[command(flatten)]
     pub source: SourceArgs,
     #[command(flatten)]
     pub run: RunArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct QuantileArgs {
+    /// Shares of the elements, each from 0 to 1, as 0.25,0.5
+    #[arg(
+        long = "q",
+        short = 'q',
+        value_name = "Q,..",
+        value_delimiter = ',',
+        num_args = 1,
+        required = true,
+        allow_negative_numbers = true
+    )]
+    pub shares: Vec<f64>,
+
+    /// What to give between two elements
+    #[arg(long, value_name = "METHOD", value_enum, default_value_t = Method::Linear)]
+    pub method: Method,
+
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub nan: NanArgs,
+    #[command(flatten)]
+    pub run: RunArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// A method of quantiles by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Method {
+    /// A point on the line between the two
+    Linear,
+    /// The lower one
+    Lower,
+    /// The higher one
+    Higher,
+    /// The middle of the two
+    Midpoint,
+    /// The nearer one; of two equally near, that of the even place
+    Nearest,
+}
+
+/// Which elements count.
+#[derive(Debug, Args)]
+pub struct NanArgs {
+    /// Leave NaN out, as NumPy's nan-functions do
+    #[arg(long)]
+    pub skip_nan: bool,
+}
+
+/// Along what is reduced, and where many results go.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Along an axis")]
+pub struct AxisArgs {
+    /// Reduce along this axis, counted from the end if negative; files are
+    /// joined along axis 0
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
+    pub axis: Option<i64>,
+
+    /// Keep the axis that is reduced, with length 1
+    #[arg(long, requires = "axis")]
+    pub keepdims: bool,
+
+    /// Write the result into this .npy file
+    #[arg(long, value_name = "FILE.npy", requires = "axis")]
+    pub out: Option<PathBuf>,
+
+    /// Write over a file that is there
+    #[arg(long, requires = "out")]
+    pub force: bool,
 }
 
 /// What is reduced.
@@ -71,7 +321,8 @@ pub struct SourceArgs {
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<OsString>,
 
-    /// Element type of raw binary data: bool, int8 .. uint64, float32, float64
+    /// Element type of raw binary data: bool, int8 .. uint64, float16,
+    /// bfloat16, float32, float64
     #[arg(long, value_name = "TYPE", help_heading = "Raw binary")]
     pub dtype: Option<DType>,
 
@@ -169,7 +420,7 @@ impl RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// Type of the result [default: float64 of floats, int64 or uint64 of integers]
+    /// Type of the result [default: as README.md has it]
     #[arg(long, value_name = "TYPE")]
     pub out_dtype: Option<DType>,
 
@@ -184,6 +435,13 @@ pub struct OutputArgs {
     /// Print nothing but the answer and errors
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+impl OutputArgs {
+    /// Whether nodes are to keep their warnings to themselves.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet || self.json
+    }
 }
 
 #[derive(Debug, Args)]

@@ -5,13 +5,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::args::RunArgs;
+use super::blame::job_failure;
 #[cfg(feature = "net")]
 use super::cluster::Nodes;
-use super::exit::Failure;
 #[cfg(not(feature = "net"))]
 use super::exit::Blame;
-use super::blame::job_failure;
-use super::args::RunArgs;
+use super::exit::Failure;
 use super::report::{self, DeviceReport, NodeReport, ShardsReport, Work};
 use super::talk::Talk;
 use crate::backend::DeviceInfo;

@@ -7,10 +7,13 @@ use super::exit::{Blame, Failure};
 use crate::driver::RequestError;
 use crate::engine::JobError;
 use crate::executor::ExecutorError;
+use crate::finish::FinishError;
 use crate::local::LocalError;
+use crate::manifest::ManifestError;
 #[cfg(feature = "net")]
 use crate::node::cluster::ClusterError;
 use crate::shard::{ShardError, ShardErrorKind};
+use crate::sink::SinkError;
 use crate::source::SourceError;
 #[cfg(feature = "net")]
 use crate::transport::LinkError;
@@ -30,6 +33,25 @@ impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Failure {
         let blame = if error.is_usage() { Blame::Usage } else { Blame::Input };
         Failure::new(blame, error)
+    }
+}
+
+impl From<SinkError> for Failure {
+    fn from(error: SinkError) -> Failure {
+        let blame = if error.is_usage() { Blame::Usage } else { Blame::Internal };
+        Failure::new(blame, error)
+    }
+}
+
+impl From<ManifestError> for Failure {
+    fn from(error: ManifestError) -> Failure {
+        Failure::new(Blame::Input, error)
+    }
+}
+
+impl From<FinishError> for Failure {
+    fn from(error: FinishError) -> Failure {
+        Failure::new(Blame::Input, error)
     }
 }
 

@@ -7,37 +7,40 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
+use super::args::OutputArgs;
+use super::exit::{self, Blame, Failure};
+use super::shown::Shown;
+use super::talk::Talk;
 use crate::backend::{DeviceInfo, DeviceKind};
+use crate::dtype::DType;
+use crate::finish::Special;
 use crate::manifest::{File, Manifest};
-use crate::op::Spec;
-use crate::partial::Partial;
-use crate::value::Value;
+use crate::op::Op;
 use crate::wire::Usage;
 
 /// Version of the JSON objects. Fields are added, never changed, within one.
 pub const SCHEMA: u32 = 1;
 
-/// Integers up to this magnitude are the same in every JSON reader.
-const JSON_INTEGER_MAX: u64 = 1 << 53;
-
-/// What the reduction gave, wherever it ran.
-pub struct Answer {
-    pub spec: Spec,
-    pub total: Partial,
+/// What was done for a result, wherever it was.
+pub struct Work {
     pub files: Vec<FileReport>,
     pub shards: ShardsReport,
     pub devices: Vec<DeviceReport>,
     pub nodes: Vec<NodeReport>,
-    /// Bytes of elements that were reduced.
+    /// Bytes of elements that were reduced, in every round anew.
     pub bytes: u64,
     pub elapsed: Duration,
 }
 
 /// All there is to tell about a reduction that gave an answer.
 pub struct Report {
-    pub answer: Answer,
-    pub value: Value,
-    pub warnings: Vec<String>,
+    pub op: Op,
+    /// Type of the elements.
+    pub dtype: DType,
+    pub elements: u64,
+    pub special: Special,
+    pub work: Work,
+    pub shown: Shown,
 }
 
 pub struct FileReport {
@@ -72,40 +75,72 @@ pub struct NodeReport {
 }
 
 impl Report {
-    /// The JSON object that `--json` prints.
-    pub fn to_json(&self) -> Json {
-        let counts = self.answer.total.counts();
-        json!({
-            "schema": SCHEMA,
-            "version": env!("CARGO_PKG_VERSION"),
-            "op": self.answer.spec.op.name(),
-            "dtype": self.answer.spec.dtype.name(),
-            "dtype_out": self.value.dtype_name(),
-            "value": value_to_json(&self.value),
-            "bits": self.value.bits(),
-            "elements": counts.elements,
-            "nan": counts.nan,
-            "positive_infinity": counts.positive_infinity,
-            "negative_infinity": counts.negative_infinity,
-            "bytes": self.answer.bytes,
-            "elapsed_s": self.answer.elapsed.as_secs_f64(),
-            "files": self.answer.files.iter().map(FileReport::to_json).collect::<Vec<_>>(),
-            "shards": {
-                "total": self.answer.shards.total,
-                "done": self.answer.shards.done,
-                "recomputed": self.answer.shards.recomputed,
-            },
-            "devices": self.answer.devices.iter().map(DeviceReport::to_json).collect::<Vec<_>>(),
-            "nodes": self.answer.nodes.iter().map(NodeReport::to_json).collect::<Vec<_>>(),
-            "warnings": self.warnings,
-        })
+    /// Prints the answer, and what there is to say about it. With `--strict`,
+    /// NaN and infinities are a failure instead.
+    pub fn tell(self, output: &OutputArgs, mut talk: Talk) -> Result<(), Failure> {
+        let Special { nan, infinite, .. } = self.special;
+        if output.strict && (nan > 0 || infinite) {
+            return Err(Failure::new(
+                Blame::Numeric,
+                format!(
+                    "of {} elements {nan} are NaN and {} infinite; leave '--strict' out to reduce them as IEEE 754 does",
+                    self.elements,
+                    if infinite { "some" } else { "none" },
+                ),
+            ));
+        }
+        let warnings = talk.take_warnings();
+        talk.end();
+        let answer =
+            if output.json { self.to_json(&warnings).to_string() } else { self.shown.text.clone() };
+        // What went into a file is not printed again.
+        if !answer.is_empty() {
+            exit::answer(&answer)?;
+        }
+        if !output.quiet {
+            exit::say(&self.work.summary());
+        }
+        Ok(())
     }
 
+    /// The JSON object that `--json` prints.
+    fn to_json(&self, warnings: &[String]) -> Json {
+        let work = &self.work;
+        let (positive, negative) = self.special.infinities.unzip();
+        let mut object = json!({
+            "schema": SCHEMA,
+            "version": env!("CARGO_PKG_VERSION"),
+            "op": self.op.name(),
+            "dtype": self.dtype.name(),
+            "elements": self.elements,
+            "nan": self.special.nan,
+            "positive_infinity": positive,
+            "negative_infinity": negative,
+            "bytes": work.bytes,
+            "elapsed_s": work.elapsed.as_secs_f64(),
+            "files": work.files.iter().map(FileReport::to_json).collect::<Vec<_>>(),
+            "shards": {
+                "total": work.shards.total,
+                "done": work.shards.done,
+                "recomputed": work.shards.recomputed,
+            },
+            "devices": work.devices.iter().map(DeviceReport::to_json).collect::<Vec<_>>(),
+            "nodes": work.nodes.iter().map(NodeReport::to_json).collect::<Vec<_>>(),
+            "warnings": warnings,
+        });
+        if let Json::Object(fields) = &mut object {
+            fields.extend(self.shown.fields.clone());
+        }
+        object
+    }
+}
+
+impl Work {
     /// The line for people: how much, how fast, and who did which share.
     pub fn summary(&self) -> String {
-        let seconds = self.answer.elapsed.as_secs_f64();
-        let rate = if seconds > 0.0 { self.answer.bytes as f64 / seconds / 1e9 } else { 0.0 };
-        let mut line = decimal_bytes(self.answer.bytes);
+        let seconds = self.elapsed.as_secs_f64();
+        let rate = if seconds > 0.0 { self.bytes as f64 / seconds / 1e9 } else { 0.0 };
+        let mut line = decimal_bytes(self.bytes);
         // Writing to a string cannot fail.
         let _ = match seconds {
             0.1.. => write!(line, " in {seconds:.2} s, "),
@@ -118,7 +153,7 @@ impl Report {
         // One share per kind of device: the same device on several nodes is
         // one device of this machine.
         let mut shares: BTreeMap<&str, (&DeviceReport, u64, u64)> = BTreeMap::new();
-        for device in self.answer.devices.iter().filter(|device| device.usage.bytes > 0) {
+        for device in self.devices.iter().filter(|device| device.usage.bytes > 0) {
             let share = shares.entry(&device.info.id).or_insert((device, 0, 0));
             share.1 += device.workers;
             share.2 += device.usage.bytes;
@@ -133,15 +168,15 @@ impl Report {
                 _ => write!(line, "{id} {} {percent} %", device.info.name),
             };
         }
-        let lost = self.answer.nodes.iter().filter(|node| node.lost).count();
-        match (self.answer.nodes.len(), lost) {
+        let lost = self.nodes.iter().filter(|node| node.lost).count();
+        match (self.nodes.len(), lost) {
             (0, _) => {}
             (1, 0) => line.push_str("; 1 node"),
             (nodes, 0) => {
                 let _ = write!(line, "; {nodes} nodes");
             }
             (nodes, lost) => {
-                let recomputed = self.answer.shards.recomputed;
+                let recomputed = self.shards.recomputed;
                 let _ =
                     write!(line, "; {nodes} nodes, {lost} lost, {recomputed} shards asked again");
             }
@@ -192,11 +227,6 @@ pub fn file_reports(manifest: &Manifest) -> Vec<FileReport> {
     manifest.files().iter().map(report).collect()
 }
 
-/// How many of the entries are in the answer.
-pub fn shards_report(manifest: &Manifest, done: usize, recomputed: u64) -> ShardsReport {
-    ShardsReport { total: manifest.entries().len() as u64, done: done as u64, recomputed }
-}
-
 /// One report per device of a node, also of those that had nothing to do.
 pub fn device_reports(
     devices: &[DeviceInfo],
@@ -215,17 +245,6 @@ pub fn device_reports(
             .unwrap_or_default(),
     };
     devices.iter().enumerate().map(report).collect()
-}
-
-/// A JSON number where every reader gets the same one, else a string.
-fn value_to_json(value: &Value) -> Json {
-    match value {
-        Value::F32(number) if number.is_finite() => json!(f64::from(*number)),
-        Value::F64(number) if number.is_finite() => json!(number),
-        Value::I64(number) if number.unsigned_abs() <= JSON_INTEGER_MAX => json!(number),
-        Value::U64(number) if *number <= JSON_INTEGER_MAX => json!(number),
-        value => json!(value.to_string()),
-    }
 }
 
 /// A number of bytes with a decimal unit and three digits.
@@ -257,17 +276,6 @@ fn decimal_bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dtype::DType;
-
-    #[test]
-    fn json_values_are_numbers_only_where_every_reader_agrees() {
-        assert_eq!(value_to_json(&Value::F64(0.1)), json!(0.1));
-        assert_eq!(value_to_json(&Value::F64(f64::NAN)), json!("nan"));
-        assert_eq!(value_to_json(&Value::F32(f32::NEG_INFINITY)), json!("-inf"));
-        assert_eq!(value_to_json(&Value::I64(-(1 << 53))), json!(-9007199254740992_i64));
-        assert_eq!(value_to_json(&Value::I64((1 << 53) + 1)), json!("9007199254740993"));
-        assert_eq!(value_to_json(&Value::U128(1 << 70)), json!("1180591620717411303424"));
-    }
 
     #[test]
     fn sizes_have_three_digits() {
@@ -305,10 +313,7 @@ mod tests {
             shards: 1,
             lost,
         };
-        let spec = Spec::sum(DType::F32);
-        let answer = Answer {
-            spec,
-            total: Partial::identity(spec),
+        let work = Work {
             files: vec![],
             shards: ShardsReport { total: 2, done: 2, recomputed: 1 },
             devices: vec![
@@ -320,9 +325,8 @@ mod tests {
             bytes: 1_070_000_000,
             elapsed: Duration::from_millis(310),
         };
-        let report = Report { answer, value: Value::F64(1.0), warnings: vec![] };
         assert_eq!(
-            report.summary(),
+            work.summary(),
             "1.07 GB in 0.31 s, 3.5 GB/s: cpu 8 threads 38 %, gpu:0 NAME 62 %; \
              2 nodes, 1 lost, 1 shards asked again"
         );

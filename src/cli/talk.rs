@@ -1,5 +1,6 @@
 //! What is said on stderr while a reduction runs.
 
+use super::args::OutputArgs;
 use super::exit;
 use super::progress::Progress;
 use crate::local::Observer;
@@ -15,8 +16,9 @@ pub struct Talk {
 }
 
 impl Talk {
-    /// Talk that is `quiet`, or keeps its warnings for a JSON object.
-    pub fn new(quiet: bool, json: bool) -> Talk {
+    /// Talk as the user wants it: none, or warnings kept for a JSON object.
+    pub fn new(output: &OutputArgs) -> Talk {
+        let (quiet, json) = (output.quiet, output.json);
         Talk { quiet, json, progress: None, bytes_before: 0, warnings: Vec::new() }
     }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{Task, TaskKey};
+use crate::backend::Takes;
 use crate::op::Spec;
 use crate::partial::Partial;
 use crate::reduction::CombineError;
@@ -27,7 +28,8 @@ struct State {
     /// Runs that no worker has.
     untaken: Vec<Range<u64>>,
     merged_elements: u64,
-    partial: Partial,
+    /// What was merged, if anything was.
+    partial: Option<Partial>,
     usage: Vec<Usage>,
     closed: bool,
 }
@@ -46,7 +48,7 @@ impl ActiveTask {
         let state = State {
             untaken: Vec::from_iter((elements > 0).then_some(0..elements)),
             merged_elements: 0,
-            partial: Partial::identity(&task.spec, task.site.outputs()),
+            partial: None,
             usage: Vec::new(),
             closed: false,
         };
@@ -56,6 +58,10 @@ impl ActiveTask {
 
     pub fn elements(&self) -> u64 {
         self.shard.elements()
+    }
+
+    pub fn is_taken_by(&self, takes: Takes) -> bool {
+        takes(&self.spec, &self.site)
     }
 
     /// A block of at most `bytes_max` bytes and at least one element, or `None`
@@ -86,13 +92,17 @@ impl ActiveTask {
 
     /// Merges the partial of runs that one worker took, and says what `device`
     /// did for it.
-    pub fn merge(&self, partial: &Partial, usage: Usage) -> Result<Merged, CombineError> {
+    pub fn merge(&self, partial: Partial, usage: Usage) -> Result<Merged, CombineError> {
         let mut state = self.lock();
         if state.closed {
             return Ok(Merged::Pending);
         }
-        state.partial.merge(partial)?;
-        state.merged_elements += partial.elements();
+        let elements = partial.elements();
+        match &mut state.partial {
+            Some(merged) => merged.merge(&partial)?,
+            None => state.partial = Some(partial),
+        }
+        state.merged_elements += elements;
         match state.usage.iter_mut().find(|known| known.device == usage.device) {
             Some(known) => known.add(&usage),
             None => state.usage.push(usage),
@@ -109,7 +119,9 @@ impl ActiveTask {
         }
         state.closed = true;
         state.untaken.clear();
-        Some((state.partial.clone(), std::mem::take(&mut state.usage)))
+        let partial = state.partial.take();
+        let partial = partial.unwrap_or_else(|| Partial::identity(&self.spec, self.site.outputs()));
+        Some((partial, std::mem::take(&mut state.usage)))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

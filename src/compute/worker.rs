@@ -17,11 +17,12 @@ use crate::wire::Usage;
 ///
 /// However this ends, by a failed device or by a panic, tiles that are not
 /// settled go back to the queue when they are dropped.
-pub fn run(shared: &Shared, backend: Box<dyn Backend>, device: u16) {
-    let mut worker = Worker { shared, backend, device, held: None };
+pub fn run(shared: &Shared, backend: Box<dyn Backend>, number: usize, device: u16) {
+    let takes = backend.takes();
+    let mut worker = Worker { shared, number, backend, device, held: None };
     let mut blocks = Blocks::default();
     loop {
-        let tile = shared.try_take(worker.backend.tile_bytes());
+        let tile = shared.try_take(takes, worker.backend.tile_bytes());
         // Results leave before the worker waits, and before it turns to
         // another task: nobody else can complete what it holds.
         let next = tile.as_ref().map(|tile| &tile.task);
@@ -38,7 +39,7 @@ pub fn run(shared: &Shared, backend: Box<dyn Backend>, device: u16) {
         {
             return worker.report(&error);
         }
-        if worker.held.is_none() && !shared.wait() {
+        if worker.held.is_none() && !shared.wait(takes) {
             return;
         }
     }
@@ -56,6 +57,8 @@ const TILES_HELD_MAX: usize = 4096;
 
 struct Worker<'a> {
     shared: &'a Shared,
+    /// Its number among the workers.
+    number: usize,
     backend: Box<dyn Backend>,
     device: u16,
     held: Option<Held<'a>>,
@@ -143,7 +146,7 @@ impl<'a> Worker<'a> {
             bytes: held.bytes,
             busy_ns: u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX),
         };
-        match held.task.merge(&partial, usage) {
+        match held.task.merge(partial, usage) {
             Ok(Merged::Pending) => {}
             Ok(Merged::Complete) => self.shared.complete(&held.task),
             Err(error) => {
@@ -183,6 +186,6 @@ impl Drop for Worker<'_> {
     fn drop(&mut self) {
         // The tiles go back first: the last worker to leave ends what waits.
         self.held = None;
-        self.shared.worker_gone();
+        self.shared.worker_gone(self.number);
     }
 }

@@ -56,6 +56,32 @@ struct Subscriber {
     results: Vec<EntryResult>,
 }
 
+impl Subscriber {
+    /// Sends what became of an entry, or keeps it for the next message.
+    fn answer(
+        &mut self,
+        to: NodeId,
+        job: JobId,
+        position: u32,
+        outcome: Result<Computed, ShardError>,
+        want: u32,
+        outbox: &mut Outbox,
+    ) {
+        match outcome {
+            Ok(Computed { partial, mut usage }) => {
+                usage.truncate(DEVICES_MAX);
+                let result = EntryResult { position, partial, usage };
+                if to == outbox.own {
+                    outbox.send(to, Message::Results { job, results: vec![result], want });
+                } else {
+                    self.results.push(result);
+                }
+            }
+            Err(error) => outbox.send(to, Message::Failed { job, position, error }),
+        }
+    }
+}
+
 impl Worker {
     pub(super) fn new(config: &Config, workers: usize) -> Worker {
         Worker {
@@ -166,26 +192,16 @@ impl Worker {
         if !job.computing.remove(&position) {
             return;
         }
-        for (&to, subscriber) in &mut job.subscribers {
-            if !subscriber.owed.remove(&position) {
-                continue;
-            }
-            match &outcome {
-                Ok(Computed { partial, usage }) => {
-                    let usage = usage.iter().take(DEVICES_MAX).copied().collect();
-                    let result = EntryResult { position, partial: partial.clone(), usage };
-                    if to == outbox.own {
-                        let results = vec![result];
-                        outbox.send(to, Message::Results { job: id, results, want });
-                    } else {
-                        subscriber.results.push(result);
-                    }
-                }
-                Err(error) => {
-                    let error = error.clone();
-                    outbox.send(to, Message::Failed { job: id, position, error });
-                }
-            }
+        let all = job.subscribers.iter_mut();
+        let owed = all.filter_map(|(&to, s)| s.owed.remove(&position).then_some((to, s)));
+        let mut owed: Vec<(NodeId, &mut Subscriber)> = owed.collect();
+        // A partial may be large, so it is copied only where several want it.
+        let last = owed.pop();
+        for (to, subscriber) in owed {
+            subscriber.answer(to, id, position, outcome.clone(), want, outbox);
+        }
+        if let Some((to, subscriber)) = last {
+            subscriber.answer(to, id, position, outcome, want, outbox);
         }
     }
 

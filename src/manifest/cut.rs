@@ -169,6 +169,90 @@ pub fn axis_outputs(files: &[File], axis: usize) -> Result<u64, ManifestError> {
     Ok(Spaces::new(files, axis).total)
 }
 
+/// Where the outputs of a job along an axis lie in its result, an array in C
+/// order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputOrder {
+    shape: Vec<u64>,
+    /// One array after the other, where outputs are not numbered in C order.
+    arrays: Vec<OutputArray>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct OutputArray {
+    /// Its first output.
+    first: u64,
+    /// The shape of its part of the result.
+    shape: Vec<u64>,
+    /// Where its part starts in the result.
+    offset: u64,
+}
+
+impl OutputOrder {
+    /// The outputs of `files`, joined along their first axis and reduced along
+    /// `axis`.
+    ///
+    /// # Errors
+    /// Arrays without this axis, or that do not join.
+    pub fn new(files: &[File], axis: usize) -> Result<OutputOrder, ManifestError> {
+        check_axis(files, axis)?;
+        let without_axis = |file: &File| {
+            let lengths = file.shape.iter().enumerate().filter(|&(index, _)| index != axis);
+            lengths.map(|(_, &length)| length).collect::<Vec<u64>>()
+        };
+        let mut shape = without_axis(&files[0]);
+        let joined = if axis == 0 { &files[..1] } else { files };
+        if axis > 0 {
+            let lengths = files.iter().map(|file| file.shape[0]);
+            shape[0] = lengths.fold(0, u64::saturating_add);
+        }
+        let mut arrays = Vec::new();
+        let mut first = 0;
+        for file in joined {
+            let part = without_axis(file);
+            let outputs = AxisShape::of(file, axis).outputs();
+            // Along the joined axis parts follow one another in C order.
+            arrays.push(OutputArray { first, shape: part, offset: first });
+            first += outputs;
+        }
+        if !files.iter().any(File::is_fortran) {
+            arrays.clear();
+        }
+        Ok(OutputOrder { shape, arrays })
+    }
+
+    /// The shape of the result.
+    pub fn shape(&self) -> &[u64] {
+        &self.shape
+    }
+
+    /// Whether outputs are numbered as they lie in the result.
+    pub fn is_linear(&self) -> bool {
+        self.arrays.is_empty()
+    }
+
+    /// Where an output lies in the result.
+    pub fn position(&self, output: u64) -> u64 {
+        let after = self.arrays.partition_point(|array| array.first <= output);
+        match after.checked_sub(1).map(|index| &self.arrays[index]) {
+            None => output,
+            Some(array) => array.offset + fortran_to_c(&array.shape, output - array.first),
+        }
+    }
+}
+
+/// The index in C order of the element that lies at `position` in Fortran order.
+pub fn fortran_to_c(shape: &[u64], mut position: u64) -> u64 {
+    let mut step = shape.iter().product::<u64>();
+    let mut index = 0;
+    for &length in shape {
+        step /= length;
+        index += position % length * step;
+        position /= length;
+    }
+    index
+}
+
 /// Where the outputs and places of one file after the other begin.
 struct Spaces {
     total: u64,

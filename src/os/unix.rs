@@ -20,6 +20,11 @@ pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize>
     file.read_at(buffer, offset)
 }
 
+/// Writes all of `bytes` from `offset` on.
+pub fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    file.write_all_at(bytes, offset)
+}
+
 /// The state that `metadata` shows a file in.
 pub fn identity(metadata: &Metadata) -> FileIdentity {
     FileIdentity {

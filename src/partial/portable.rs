@@ -88,7 +88,7 @@ impl Partial {
         for (count, &word) in counts.iter_mut().zip(rest) {
             *count = word as u64;
         }
-        let sum = Sum::from_parts(dtype, term, Counts::from_array(counts), sum.limbs())?;
+        let sum = Sum::from_parts(dtype, term, Counts::from_array(counts), &sum.limbs())?;
         let spec = Spec::of(dtype, Monoid::Sum(term));
         Ok(Partial::from_states(&spec, vec![State::Sum(sum)]))
     }

@@ -83,14 +83,19 @@ impl BinCounts {
         self.nan
     }
 
+    pub(super) fn same_kind(&self, other: &BinCounts) -> Result<(), CombineError> {
+        match (self.dtype, &self.bins) == (other.dtype, &other.bins) {
+            true => Ok(()),
+            false => Err(CombineError::Kinds),
+        }
+    }
+
     /// Merges another state.
     ///
     /// # Errors
     /// Different types or intervals, or more than 2^64 - 1 elements.
     pub fn merge(&mut self, other: &BinCounts) -> Result<(), CombineError> {
-        if !self.is_of(other.dtype, &other.bins) {
-            return Err(CombineError::Kinds);
-        }
+        self.same_kind(other)?;
         // No single count overflows if their sum does not.
         self.elements().checked_add(other.elements()).ok_or(CombineError::TooMany)?;
         self.nan += other.nan;

@@ -58,14 +58,19 @@ impl Bits {
         self.elements
     }
 
+    pub(super) fn same_kind(&self, other: &Bits) -> Result<(), CombineError> {
+        match self.dtype == other.dtype {
+            true => Ok(()),
+            false => Err(CombineError::Kinds),
+        }
+    }
+
     /// Merges another state.
     ///
     /// # Errors
     /// Different types, or more than 2^64 - 1 elements.
     pub fn merge(&mut self, other: &Bits) -> Result<(), CombineError> {
-        if self.dtype != other.dtype {
-            return Err(CombineError::Kinds);
-        }
+        self.same_kind(other)?;
         self.elements.checked_add(other.elements).ok_or(CombineError::TooMany)?;
         self.combine(other);
         Ok(())

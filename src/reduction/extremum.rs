@@ -128,14 +128,19 @@ impl Extremum {
         self.nan
     }
 
+    pub(super) fn same_kind(&self, other: &Extremum) -> Result<(), CombineError> {
+        match (self.dtype, self.indexed) == (other.dtype, other.indexed) {
+            true => Ok(()),
+            false => Err(CombineError::Kinds),
+        }
+    }
+
     /// Merges another state.
     ///
     /// # Errors
     /// Different kinds, or more than 2^64 - 1 elements.
     pub fn merge(&mut self, other: &Extremum) -> Result<(), CombineError> {
-        if (self.dtype, self.indexed) != (other.dtype, other.indexed) {
-            return Err(CombineError::Kinds);
-        }
+        self.same_kind(other)?;
         self.elements.checked_add(other.elements).ok_or(CombineError::TooMany)?;
         self.combine(other);
         Ok(())

@@ -76,9 +76,9 @@ pub fn norm(squares: &Sum, format: FloatFormat) -> u64 {
 }
 
 fn integer(sum: &Sum) -> BigInt {
-    let (negative, magnitude) = sum.sign_and_magnitude();
+    let (negative, magnitude, shift) = sum.sign_and_magnitude();
     let digits = magnitude.iter().flat_map(|&limb| [limb as u32, (limb >> 32) as u32]).collect();
-    let magnitude = BigUint::new(digits);
+    let magnitude = BigUint::new(digits) << shift;
     BigInt::from_biguint(if negative { Sign::Minus } else { Sign::Plus }, magnitude)
 }
 

@@ -96,14 +96,19 @@ impl Product {
         self.zeros == 0 && (self.overflowed || !fits)
     }
 
+    pub(super) fn same_kind(&self, other: &Product) -> Result<(), CombineError> {
+        match self.dtype == other.dtype {
+            true => Ok(()),
+            false => Err(CombineError::Kinds),
+        }
+    }
+
     /// Merges another state.
     ///
     /// # Errors
     /// Different types, or more than 2^64 - 1 elements.
     pub fn merge(&mut self, other: &Product) -> Result<(), CombineError> {
-        if self.dtype != other.dtype {
-            return Err(CombineError::Kinds);
-        }
+        self.same_kind(other)?;
         self.elements.checked_add(other.elements).ok_or(CombineError::TooMany)?;
         self.combine(other);
         Ok(())

@@ -84,6 +84,26 @@ impl State {
         }
     }
 
+    /// Whether another state can be merged.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn can_merge(&self, other: &State) -> Result<(), CombineError> {
+        match (self, other) {
+            (State::Sum(ours), State::Sum(theirs)) => ours.same_kind(theirs)?,
+            (State::Extremum(ours), State::Extremum(theirs)) => ours.same_kind(theirs)?,
+            (State::Tally(ours), State::Tally(theirs)) => ours.same_kind(theirs)?,
+            (State::Product(ours), State::Product(theirs)) => ours.same_kind(theirs)?,
+            (State::Tree(ours), State::Tree(theirs)) => ours.can_merge(theirs)?,
+            (State::Bits(ours), State::Bits(theirs)) => ours.same_kind(theirs)?,
+            (State::Bins(ours), State::Bins(theirs)) => ours.same_kind(theirs)?,
+            _ => return Err(CombineError::Kinds),
+        }
+        // No other count is more than that of elements.
+        let together = self.elements().checked_add(other.elements());
+        together.map(|_| ()).ok_or(CombineError::TooMany)
+    }
+
     /// Merges another state of the same monoid and type.
     ///
     /// # Errors

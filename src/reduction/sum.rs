@@ -18,10 +18,9 @@
 //! integer of an unsigned type is unsigned; all others are signed. Element
 //! counts are `u64` and checked, so the integer itself never overflows.
 
-use std::ops::Range;
-
 use super::codec::{Bytes, put_number, put_word};
 use super::float::{BINARY32, Float, FloatFormat};
+use super::register::Register;
 use super::{CombineError, InvalidState, limbs, round};
 use crate::dtype::DType;
 use crate::op::Term;
@@ -73,7 +72,7 @@ pub struct Sum {
     dtype: DType,
     term: Term,
     counts: Counts,
-    limbs: Box<[u64]>,
+    integer: Register,
 }
 
 /// Number of limbs of the integer for elements of `dtype`.
@@ -174,8 +173,7 @@ fn parts(dtype: DType, bits: u64) -> Result<(bool, u64, u32), Float> {
 impl Sum {
     /// The sum of no elements.
     pub fn identity(dtype: DType, term: Term) -> Sum {
-        let limbs = vec![0; limb_count(dtype, term)].into();
-        Sum { dtype, term, counts: Counts::default(), limbs }
+        Sum { dtype, term, counts: Counts::default(), integer: Register::zero() }
     }
 
     /// The sum of one element, given by the bits of its little-endian bytes;
@@ -259,8 +257,15 @@ impl Sum {
     }
 
     /// The integer's limbs, little endian, in units of [`unit_exponent`].
-    pub fn limbs(&self) -> &[u64] {
-        &self.limbs
+    pub fn limbs(&self) -> Vec<u64> {
+        self.integer.all(limb_count(self.dtype, self.term))
+    }
+
+    /// Limbs of the integer with its sign, which has one for itself where it
+    /// can only be positive.
+    fn width(&self) -> usize {
+        let own = usize::from(!is_signed(self.dtype, self.term));
+        limb_count(self.dtype, self.term) + own
     }
 
     /// Adds `value * 2^shift` units to the integer, and nothing to the counts.
@@ -268,7 +273,8 @@ impl Sum {
     /// For backends, which sum many elements into one such value; they add
     /// the elements' count with [`Sum::add_counts`].
     pub fn add_units(&mut self, value: i128, shift: u32) {
-        limbs::add_shifted(&mut self.limbs, value, shift);
+        let width = self.width();
+        self.integer.add_shifted(value, shift, width);
     }
 
     /// Adds to the counts, and nothing to the integer.
@@ -287,7 +293,8 @@ impl Sum {
     pub fn merge(&mut self, other: &Sum) -> Result<(), CombineError> {
         self.same_kind(other)?;
         self.add_counts(other.counts)?;
-        limbs::add(&mut self.limbs, &other.limbs);
+        let width = self.width();
+        self.integer.add(&other.integer, width);
         Ok(())
     }
 
@@ -299,26 +306,28 @@ impl Sum {
         self.same_kind(other)?;
         self.counts =
             self.counts.zip(other.counts, u64::checked_sub).ok_or(CombineError::NotContained)?;
-        limbs::subtract(&mut self.limbs, &other.limbs);
+        let width = self.width();
+        self.integer.subtract(&other.integer, width);
         Ok(())
     }
 
-    fn same_kind(&self, other: &Sum) -> Result<(), CombineError> {
+    pub(super) fn same_kind(&self, other: &Sum) -> Result<(), CombineError> {
         match (self.dtype, self.term) == (other.dtype, other.term) {
             true => Ok(()),
             false => Err(CombineError::Kinds),
         }
     }
 
-    /// The exact integer as its sign and its magnitude in limbs, in units of
-    /// [`unit_exponent`].
-    pub fn sign_and_magnitude(&self) -> (bool, Vec<u64>) {
-        let negative = is_signed(self.dtype, self.term) && limbs::is_negative(&self.limbs);
-        let mut magnitude = self.limbs.to_vec();
+    /// The exact integer: whether it is negative, its magnitude in limbs, and
+    /// how many bits above [`unit_exponent`] the lowest of them lies.
+    pub fn sign_and_magnitude(&self) -> (bool, Vec<u64>, u32) {
+        let (first, limbs) = self.integer.shortest();
+        let negative = self.integer.is_negative();
+        let mut magnitude = limbs.to_vec();
         if negative {
             limbs::negate(&mut magnitude);
         }
-        (negative, magnitude)
+        (negative, magnitude, 64 * first as u32)
     }
 
     /// The special value that special terms make of the sum, if there are any:
@@ -348,8 +357,9 @@ impl Sum {
         match FloatFormat::of(output) {
             Some(format) => Value::of(output, self.round(format)),
             None => {
-                let (negative, magnitude) = self.sign_and_magnitude();
-                Value::integer(output, negative, &magnitude)
+                let (negative, magnitude, shift) = self.sign_and_magnitude();
+                let zeros = vec![0; (shift / 64) as usize];
+                Value::integer(output, negative, &[zeros, magnitude].concat())
             }
         }
     }
@@ -359,8 +369,8 @@ impl Sum {
         match self.special() {
             Some(special) => round::special(special, format),
             None => {
-                let (negative, magnitude) = self.sign_and_magnitude();
-                let unit = unit_exponent(self.dtype, self.term);
+                let (negative, magnitude, shift) = self.sign_and_magnitude();
+                let unit = unit_exponent(self.dtype, self.term) + shift as i32;
                 let bits = round::to_nearest_even(&magnitude, unit, format);
                 if negative { bits | format.sign_bit() } else { bits }
             }
@@ -390,8 +400,16 @@ impl Sum {
         {
             return Err(InvalidState::Counts { elements: counts.elements });
         }
-        let sum = Sum { dtype, term, counts, limbs: limbs.into() };
-        let (negative, magnitude) = sum.sign_and_magnitude();
+        let mut signed = limbs.to_vec();
+        if !is_signed(dtype, term) {
+            signed.push(0);
+        }
+        let sum = Sum { dtype, term, counts, integer: Register::new(&signed) };
+        let negative = sum.integer.is_negative();
+        let mut magnitude = limbs.to_vec();
+        if negative {
+            limbs::negate(&mut magnitude);
+        }
         let finite = u128::from(counts.elements - special);
         let (largest, shift) = magnitude_max(dtype, term, negative);
         // Two limbs more than the state: the bound itself may need them.
@@ -413,24 +431,21 @@ impl Sum {
     /// below, how many follow, and these.
     pub fn encode(&self, to: &mut Vec<u8>) {
         self.counts.to_array().into_iter().for_each(|count| put_number(to, count));
-        let Range { start: first, end } = self.trimmed();
+        let (first, limbs) = self.trimmed();
         put_number(to, first as u64);
-        put_number(to, (end - first) as u64);
-        self.limbs[first..end].iter().for_each(|&limb| put_word(to, limb));
+        put_number(to, limbs.len() as u64);
+        limbs.iter().for_each(|&limb| put_word(to, limb));
     }
 
-    /// The limbs that are left without zeros below and repeated signs above.
-    fn trimmed(&self) -> Range<usize> {
-        let first = self.limbs.iter().position(|&limb| limb != 0).unwrap_or(self.limbs.len());
-        let mut end = self.limbs.len();
-        let repeats = |end: usize| match is_signed(self.dtype, self.term) {
-            true => end > first + 1 && self.limbs[end - 1] == sign_of(self.limbs[end - 2]),
-            false => end > first && self.limbs[end - 1] == 0,
-        };
-        while repeats(end) {
-            end -= 1;
+    /// The limbs that are left without zeros below and repeated signs above,
+    /// and how many zeros were below.
+    fn trimmed(&self) -> (usize, &[u64]) {
+        match self.integer.shortest() {
+            (_, []) => (limb_count(self.dtype, self.term), &[]),
+            // Only the sign of a number that can be but positive.
+            (first, [limbs @ .., 0]) if !is_signed(self.dtype, self.term) => (first, limbs),
+            trimmed => trimmed,
         }
-        first..end
     }
 
     /// Reads what [`Sum::encode`] wrote.
@@ -454,7 +469,7 @@ impl Sum {
             limbs[end..].fill(sign);
         }
         let sum = Sum::from_parts(dtype, term, Counts::from_array(counts), &limbs)?;
-        match sum.trimmed() == (first..end) {
+        match sum.trimmed() == (first, &limbs[first..end]) {
             true => Ok(sum),
             false => Err(InvalidState::Number),
         }

@@ -64,6 +64,13 @@ impl Tally {
         self.nan
     }
 
+    pub(super) fn same_kind(&self, other: &Tally) -> Result<(), CombineError> {
+        match self.dtype == other.dtype {
+            true => Ok(()),
+            false => Err(CombineError::Kinds),
+        }
+    }
+
     /// Merges another state.
     ///
     /// # Errors
@@ -86,9 +93,7 @@ impl Tally {
         f: fn(u64, u64) -> Option<u64>,
         error: CombineError,
     ) -> Result<(), CombineError> {
-        if self.dtype != other.dtype {
-            return Err(CombineError::Kinds);
-        }
+        self.same_kind(other)?;
         *self = Tally {
             dtype: self.dtype,
             elements: f(self.elements, other.elements).ok_or(error)?,

@@ -154,23 +154,36 @@ impl Tree {
         self.infinities
     }
 
+    /// Whether another state can be merged.
+    ///
+    /// # Errors
+    /// Different types, or elements that both hold.
+    pub fn can_merge(&self, other: &Tree) -> Result<(), CombineError> {
+        self.all_nodes(other).map(|_| ())
+    }
+
+    /// The subtrees of both, in order.
+    fn all_nodes(&self, other: &Tree) -> Result<Vec<Node>, CombineError> {
+        if self.dtype != other.dtype {
+            return Err(CombineError::Kinds);
+        }
+        let mut nodes = [&self.nodes[..], &other.nodes].concat();
+        nodes.sort_unstable_by_key(|node| node.start);
+        match nodes.windows(2).any(|pair| pair[1].start - pair[0].start < pair[0].leaves()) {
+            true => Err(CombineError::Overlap),
+            false => Ok(nodes),
+        }
+    }
+
     /// Merges another state.
     ///
     /// # Errors
     /// Different types, elements that both hold, or more than 2^64 - 1 of them.
     pub fn merge(&mut self, other: &Tree) -> Result<(), CombineError> {
-        if self.dtype != other.dtype {
-            return Err(CombineError::Kinds);
-        }
-        let elements = self.elements.checked_add(other.elements).ok_or(CombineError::TooMany)?;
-        let mut nodes = [&self.nodes[..], &other.nodes].concat();
-        nodes.sort_unstable_by_key(|node| node.start);
-        if nodes.windows(2).any(|pair| pair[1].start - pair[0].start < pair[0].leaves()) {
-            return Err(CombineError::Overlap);
-        }
+        let nodes = self.all_nodes(other)?;
+        self.elements = self.elements.checked_add(other.elements).ok_or(CombineError::TooMany)?;
         self.nodes.clear();
         nodes.into_iter().for_each(|node| self.push(node));
-        self.elements = elements;
         self.nan += other.nan;
         self.zeros += other.zeros;
         self.infinities += other.infinities;

@@ -1,5 +1,3 @@
-use std::cmp::Ordering;
-
 use adsum::op::Bins;
 use adsum::reduction::bins::BinCounts;
 use adsum::rounds::Method;

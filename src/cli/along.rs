@@ -207,7 +207,7 @@ impl Target {
 
     fn finish(self, op: Op, output: DType, shape: &[u64]) -> Result<Shown, Failure> {
         match self {
-            Target::Printed(values) => Ok(Shown::array(op, &values, shape)),
+            Target::Printed(values) => Ok(Shown::array(op, output, &values, shape)),
             Target::File { sink, path } => {
                 sink.finish()?;
                 Ok(Shown::file(&path, output, shape))

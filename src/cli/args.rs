@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::device::DeviceChoice;
 use crate::dtype::{ByteOrder, DType};
 use crate::op::{BINS_MAX, Op};
+use crate::rounds::Method;
 
 /// The most nodes that one machine is asked to start.
 pub const NODES_MAX: u64 = 256;
@@ -239,7 +240,9 @@ pub struct HistogramArgs {
     pub output: OutputArgs,
 }
 
+// `-q` is the share here, and `--quiet` has no short form.
 #[derive(Debug, Args)]
+#[command(mut_arg("quiet", |argument| argument.short(None)))]
 pub struct QuantileArgs {
     /// Shares of the elements, each from 0 to 1, as 0.25,0.5
     #[arg(
@@ -253,8 +256,9 @@ pub struct QuantileArgs {
     )]
     pub shares: Vec<f64>,
 
-    /// What to give between two elements
-    #[arg(long, value_name = "METHOD", value_enum, default_value_t = Method::Linear)]
+    /// What to give between two elements: linear, lower, higher, midpoint or
+    /// nearest
+    #[arg(long, value_name = "METHOD", default_value_t = Method::Linear)]
     pub method: Method,
 
     #[command(flatten)]
@@ -265,21 +269,6 @@ pub struct QuantileArgs {
     pub run: RunArgs,
     #[command(flatten)]
     pub output: OutputArgs,
-}
-
-/// A method of quantiles by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Method {
-    /// A point on the line between the two
-    Linear,
-    /// The lower one
-    Lower,
-    /// The higher one
-    Higher,
-    /// The middle of the two
-    Midpoint,
-    /// The nearer one; of two equally near, that of the even place
-    Nearest,
 }
 
 /// Which elements count.

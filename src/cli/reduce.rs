@@ -9,7 +9,7 @@ use super::exit::{Blame, Failure};
 use super::report::{self, FileReport, Report, ShardsReport, Work};
 use super::shown::Shown;
 use super::talk::Talk;
-use super::{along, input};
+use super::{along, input, quantile, stats};
 use crate::dtype::DType;
 use crate::finish::{self, Finished, Options, Remark, special};
 use crate::local::{LocalError, LocalNode, Observer};
@@ -24,6 +24,8 @@ pub fn run(op: Op, args: &ReduceArgs, ddof: i64) -> Result<(), Failure> {
         return along::run(op, args, axis, options);
     }
     match op {
+        Op::Median => return quantile::median(args),
+        Op::Stats => return stats::run(args),
         _ => {}
     }
     let start = Instant::now();
@@ -144,7 +146,7 @@ fn tell(
     remark(op, &finished, output, options, &mut talk)?;
     let shown = match &finished[..] {
         [one] => Shown::one(op, one.value),
-        several => Shown::list(&several.iter().map(|one| one.value).collect::<Vec<_>>()),
+        several => Shown::list(out, &several.iter().map(|one| one.value).collect::<Vec<_>>()),
     };
     let special = special(total.states(0));
     Report { op, dtype, elements: total.elements(), special, work, shown }.tell(output, talk)

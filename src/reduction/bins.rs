@@ -84,7 +84,7 @@ impl BinCounts {
     }
 
     pub(super) fn same_kind(&self, other: &BinCounts) -> Result<(), CombineError> {
-        match (self.dtype, &self.bins) == (other.dtype, &other.bins) {
+        match self.is_of(other.dtype, &other.bins) {
             true => Ok(()),
             false => Err(CombineError::Kinds),
         }

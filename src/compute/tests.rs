@@ -227,7 +227,9 @@ fn a_shard_that_fails_ends_its_task_once_and_no_other() {
         let thread = || Box::new(CpuBackend::new(64)) as Box<dyn Backend>;
         let (compute, receiver) = start(vec![thread(), thread(), thread()]);
         let inner = MemoryShard::new(Layout::little(DType::F64), data(1));
-        let broken = Task { shard: Arc::new(Broken { inner, fails_reading }), ..task(0, vec![]) };
+        let site = Site::line(inner.elements(), 0);
+        let shard = Arc::new(Broken { inner, fails_reading });
+        let broken = Task { shard, site, ..task(0, vec![]) };
         compute.submit(broken).unwrap();
         compute.submit(task(1, data(5))).unwrap();
         let mut outcomes = [next_completion(&receiver), next_completion(&receiver)];
@@ -250,7 +252,8 @@ fn the_queue_is_bounded_and_an_abandoned_job_leaves_it() {
         let _ = sender.send(notice);
     })
     .unwrap();
-    let gated = Task { shard: Arc::new(Gated(Mutex::new(gate))), ..task(0, vec![]) };
+    let shard = Arc::new(Gated(Mutex::new(gate)));
+    let gated = Task { shard, site: Site::line(1, 0), ..task(0, vec![]) };
     compute.submit(gated).unwrap();
     compute.submit(task(1, data(1))).unwrap();
     assert_eq!(compute.submit(task(2, data(1))), Err(QueueFull { capacity: 2 }));

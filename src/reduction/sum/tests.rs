@@ -454,6 +454,11 @@ fn combining_reports_what_does_not_fit_and_changes_nothing() {
     }
     let two = values_of(DType::U8, &[1, 2]);
     assert_eq!(sum.unmerge(&two), Err(CombineError::NotContained));
+    // As many elements, but no remainder that none can make.
+    for other in [6, 8] {
+        let other = values_of(DType::U8, &[other]);
+        assert_eq!(sum.unmerge(&other), Err(CombineError::NotContained));
+    }
     let mut full = Sum::identity(DType::U8, Term::Value);
     full.add_counts(Counts { elements: u64::MAX, ..Counts::default() }).unwrap();
     assert_eq!(sum.merge(&full), Err(CombineError::TooMany));

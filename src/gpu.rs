@@ -22,3 +22,29 @@ pub use backend::{GpuBackend, Options};
 pub use cache::Cache;
 pub use device::{Adapter, AdapterLimits, adapters};
 pub use self_test::{SelfTest, self_test};
+
+use crate::dtype::DType;
+use crate::op::{Monoid, Spec, Term};
+use crate::site::Site;
+
+/// Element types that have a kernel.
+const DTYPES: [DType; 11] = [
+    DType::Bool,
+    DType::I8,
+    DType::I16,
+    DType::I32,
+    DType::I64,
+    DType::U8,
+    DType::U16,
+    DType::U32,
+    DType::U64,
+    DType::F32,
+    DType::F64,
+];
+
+/// Whether there is a kernel for a reduction.
+pub fn takes(spec: &Spec, site: &Site) -> bool {
+    spec.monoids == [Monoid::Sum(Term::Value)]
+        && site.outputs() == 1
+        && DTYPES.contains(&spec.dtype)
+}

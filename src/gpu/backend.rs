@@ -10,10 +10,11 @@ use super::partials;
 use super::pipeline::Pipelines;
 use super::plan::{Bounds, Plan};
 use super::stream::Stream;
-use crate::backend::{Backend, BackendError, DeviceInfo};
-use crate::dtype::{ByteOrder, DType, Layout};
-use crate::op::{Op, Spec};
+use crate::backend::{Backend, BackendError, DeviceInfo, Run, Takes};
+use crate::dtype::{ByteOrder, Layout};
+use crate::op::{Spec, Term};
 use crate::partial::Partial;
+use crate::reduction::State;
 use crate::reduction::sum::Sum;
 
 /// How an adapter is used.
@@ -102,7 +103,7 @@ impl GpuBackend {
         }
         let binding = limits.binding_bytes_max;
         let partial_bytes =
-            DType::ALL.map(|dtype| Kernel::sum(dtype, options.block).partial_bytes());
+            super::DTYPES.map(|dtype| Kernel::sum(dtype, options.block).partial_bytes());
         let plan = Plan::new(Bounds {
             tile_bytes: options.tile_bytes as u64,
             memory_bytes: options.memory_bytes as u64,
@@ -133,7 +134,7 @@ impl GpuBackend {
     /// Does something with the open device. After an error it is open no more.
     fn with_open<T>(
         &mut self,
-        spec: Spec,
+        spec: &Spec,
         act: impl FnOnce(&mut Open, &mut Pending) -> Result<T, BackendError>,
     ) -> Result<T, BackendError> {
         let Some(open) = &mut self.open else {
@@ -141,11 +142,11 @@ impl GpuBackend {
             return Err(BackendError { device: self.info.id.clone(), message });
         };
         let pending = self.pending.get_or_insert_with(|| Pending {
-            spec,
+            spec: spec.clone(),
             elements: 0,
-            sum: Sum::identity(spec.dtype),
+            sum: Sum::identity(spec.dtype, Term::Value),
         });
-        assert_eq!(pending.spec, spec, "all runs between two flushes have one spec");
+        assert_eq!(&pending.spec, spec, "all runs between two flushes have one spec");
         let result = act(open, pending);
         if result.is_err() {
             self.abandon();
@@ -179,7 +180,12 @@ impl Backend for GpuBackend {
         self.plan.tile_bytes as usize
     }
 
-    fn add(&mut self, spec: Spec, layout: Layout, bytes: &[u8]) -> Result<(), BackendError> {
+    fn takes(&self) -> Takes {
+        super::takes
+    }
+
+    fn add(&mut self, spec: &Spec, _outputs: usize, run: &Run<'_>) -> Result<(), BackendError> {
+        let Run { layout, bytes, .. } = *run;
         assert_eq!(spec.dtype, layout.dtype, "a run has the spec's element type");
         let size = layout.dtype.size_bytes();
         assert_eq!(bytes.len() % size, 0, "bytes end inside an element");
@@ -191,10 +197,10 @@ impl Backend for GpuBackend {
         Ok(())
     }
 
-    fn flush(&mut self, spec: Spec) -> Result<Partial, BackendError> {
+    fn flush(&mut self, spec: &Spec, _outputs: usize) -> Result<Partial, BackendError> {
         self.with_open(spec, |open, pending| open.read(pending))?;
         let pending = self.pending.take().expect("kept until here");
-        Ok(Partial::from(pending.sum))
+        Ok(Partial::from_states(spec, vec![State::Sum(pending.sum)]))
     }
 }
 
@@ -209,9 +215,7 @@ impl Open {
         if destroy {
             self.device.inner.destroy();
         }
-        let kernel = match pending.spec.op {
-            Op::Sum => self.pipelines.kernel(layout.dtype),
-        };
+        let kernel = self.pipelines.kernel(layout.dtype);
         loop {
             let pipeline = self.pipelines.get(&self.device, layout.dtype)?;
             let fill = |staging: WriteOnly<'_, [u8]>| write_little_endian(layout, tile, staging);

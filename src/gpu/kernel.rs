@@ -199,8 +199,8 @@ impl Kernel {
 
 const _: () = {
     let mut index = 0;
-    while index < DType::ALL.len() {
-        assert!(Kernel::sum(DType::ALL[index], Block::LARGE).fits());
+    while index < super::DTYPES.len() {
+        assert!(Kernel::sum(super::DTYPES[index], Block::LARGE).fits());
         index += 1;
     }
 };
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_bounds_reject_a_block_that_is_too_large() {
-        for dtype in DType::ALL {
+        for dtype in super::super::DTYPES {
             let mut kernel = Kernel::sum(dtype, Block::LARGE);
             kernel.batches = 1 << 14;
             assert!(!kernel.fits(), "{dtype}");

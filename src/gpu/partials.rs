@@ -2,7 +2,9 @@
 
 use super::kernel::{DIGIT_BITS, Kernel};
 use super::plan::Load;
-use crate::reduction::sum::{Counts, InvalidSum, Sum};
+use crate::op::Term;
+use crate::reduction::InvalidState;
+use crate::reduction::sum::{Counts, Sum};
 
 /// Why words from a device are no sum. A device is not trusted more than a
 /// peer: what it says must be possible.
@@ -18,7 +20,7 @@ pub enum InvalidPartials {
     },
     /// The elements sent cannot have this sum.
     #[error("its answer is impossible: {0}")]
-    Sum(#[from] InvalidSum),
+    Sum(#[from] InvalidState),
 }
 
 /// Adds up the partials of all workgroups, the sum of `elements` elements.
@@ -49,13 +51,13 @@ pub fn fold(
     if blocks != load.blocks {
         return Err(InvalidPartials::Blocks { expected: load.blocks, got: blocks });
     }
-    let mut sum = Sum::identity(kernel.dtype());
+    let mut sum = Sum::identity(kernel.dtype(), Term::Value);
     for (digit, column) in (0..).zip(columns) {
         sum.add_units(i128::from(column), DIGIT_BITS * digit);
     }
     let [nan, positive_infinity, negative_infinity] = special;
     let counts = Counts { elements, nan, positive_infinity, negative_infinity };
-    Ok(Sum::from_parts(kernel.dtype(), counts, sum.limbs())?)
+    Ok(Sum::from_parts(kernel.dtype(), Term::Value, counts, &sum.limbs())?)
 }
 
 #[cfg(test)]
@@ -80,7 +82,7 @@ mod tests {
     fn digits_add_up_with_their_signs() {
         let kernel = Kernel::sum(DType::I32, Block::LARGE);
         let load = Load { blocks: 2, blocks_per_partial: 1, partials: 2 };
-        let mut expected = Sum::identity(DType::I32);
+        let mut expected = Sum::identity(DType::I32, Term::Value);
         expected.add_units(5 - 65536 + 512, 0);
         expected.add_counts(Counts { elements: 9, ..Counts::default() }).expect("few");
         assert_eq!(fold(&kernel, &words(&kernel), load, 9), Ok(expected));

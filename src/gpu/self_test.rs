@@ -9,7 +9,7 @@ use super::cache::{self, Cache};
 use super::device::Adapter;
 use super::kernel::Kernel;
 use crate::backend::reference;
-use crate::backend::{Backend as _, BackendError};
+use crate::backend::{Backend as _, BackendError, Place, Run};
 use crate::dtype::{ByteOrder, DType, Layout};
 use crate::op::Spec;
 
@@ -40,7 +40,7 @@ pub fn self_test(
     }
     let tile_bytes = TILE_BYTES.min(options.tile_bytes);
     let mut backend = GpuBackend::open(adapter, &Options { tile_bytes, ..options.clone() })?;
-    for dtype in DType::ALL {
+    for dtype in super::DTYPES {
         examine(&mut backend, options, dtype)?;
     }
     if let Some(name) = entry {
@@ -55,7 +55,7 @@ const TILE_BYTES: usize = 1 << 20;
 /// Everything that the verdict depends on.
 fn entry_name(adapter: &Adapter, options: &Options, program: &str) -> String {
     let identity = adapter.identity();
-    let sources = DType::ALL.map(|dtype| Kernel::sum(dtype, options.block).source());
+    let sources = super::DTYPES.map(|dtype| Kernel::sum(dtype, options.block).source());
     let sources = sources.iter().map(String::as_str);
     cache::name([program, identity.as_str()].into_iter().chain(sources))
 }
@@ -73,15 +73,16 @@ fn examine(backend: &mut GpuBackend, options: &Options, dtype: DType) -> Result<
         let bytes: Vec<u8> =
             elements.flat_map(|bits| bits.to_le_bytes().into_iter().take(size)).collect();
         let part = &bytes[..517 * size];
-        let mut expected = reference::reduce(spec, ByteOrder::Little, &bytes);
+        let mut expected = reference::reduce_line(&spec, ByteOrder::Little, &bytes);
         for _ in 0..2 {
-            let more = reference::reduce(spec, ByteOrder::Little, part);
+            let more = reference::reduce_line(&spec, ByteOrder::Little, part);
             expected.merge(&more).expect("one spec, and few elements");
         }
         for run in [&bytes, part, part] {
-            backend.add(spec, layout, run)?;
+            let place = Place::line(run.len() / size, 0);
+            backend.add(&spec, 1, &Run { layout, bytes: run, second: None, place })?;
         }
-        if backend.flush(spec)? != expected {
+        if backend.flush(&spec, 1)? != expected {
             let message =
                 format!("its self-test gave a wrong sum of {} {dtype} elements", case.name);
             return Err(BackendError { device: backend.info().id.clone(), message });

@@ -1,5 +1,3 @@
-use std::cmp::Ordering;
-
 use adsum::op::Bins;
 use adsum::reduction::bins::BinCounts;
 use adsum::rounds::Method;
@@ -169,7 +167,7 @@ proptest! {
         let mut search = Search::new(dtype, &shares, Method::Linear, true, None).unwrap();
         let mut word = seed;
         let mut random = move |below: u64| {
-            word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            word = word.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
             (word >> 33) % below
         };
         while let Some(bins) = search.next() {

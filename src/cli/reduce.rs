@@ -182,6 +182,10 @@ pub fn remark(
         };
         let is_overflow = matches!(remark, Remark::Wide | Remark::Wrapped);
         if output.strict && is_overflow {
+            let which = match (remark, finished) {
+                (Remark::Wide, [one]) => format!("{which}, {},", one.value),
+                _ => which,
+            };
             return Err(Failure::new(
                 Blame::Numeric,
                 format!(

@@ -155,8 +155,8 @@ fn the_oracle_rounds_roots_ratios_and_16_bits_as_hardware_does() {
         // Half the distance is exact, unlike its square root's square.
         assert_eq!(of(Op::Std, &two, DType::F64), ((a - b) / 2.0).abs().to_bits());
         let half = half::f16::from_f64(a).to_bits();
-        assert_eq!(of(Op::Sum, &one, DType::F16), half.into());
+        assert_eq!(of(Op::Sum, &one, DType::F16), u64::from(half));
         let bfloat = half::bf16::from_f64(a).to_bits();
-        assert_eq!(of(Op::Sum, &one, DType::BF16), bfloat.into());
+        assert_eq!(of(Op::Sum, &one, DType::BF16), u64::from(bfloat));
     }
 }

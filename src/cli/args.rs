@@ -266,6 +266,8 @@ pub struct QuantileArgs {
     #[command(flatten)]
     pub nan: NanArgs,
     #[command(flatten)]
+    pub axis: AxisArgs,
+    #[command(flatten)]
     pub run: RunArgs,
     #[command(flatten)]
     pub output: OutputArgs,

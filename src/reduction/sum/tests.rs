@@ -86,8 +86,8 @@ fn term_of(dtype: DType, term: Term, bits: u64, second: u64) -> Result<BigInt, f
     Ok(match term {
         Term::Value => big(bits),
         Term::Magnitude => BigInt::from(big(bits).magnitude().clone()),
-        Term::Square => big(bits) * big(bits) >> ONE,
-        Term::Product => big(bits) * big(second) >> ONE,
+        Term::Square => (big(bits) * big(bits)) >> ONE,
+        Term::Product => (big(bits) * big(second)) >> ONE,
     })
 }
 
@@ -257,7 +257,7 @@ proptest! {
             (0, 0, 0) => {
                 prop_assert!(!total.is_nan());
                 prop_assert_eq!(total.is_sign_negative(), exact < BigInt::from(0));
-                prop_assert!(is_nearest(output, bits, &exact), "{} of {}", value, sum_of_text(&exact));
+                prop_assert!(is_nearest(output, bits, &exact), "{} of {}", value, text_of(&exact));
             }
             (0, _, 0) => prop_assert_eq!(total, f64::INFINITY),
             (0, 0, _) => prop_assert_eq!(total, f64::NEG_INFINITY),
@@ -318,7 +318,7 @@ proptest! {
     }
 }
 
-fn sum_of_text(exact: &BigInt) -> String {
+fn text_of(exact: &BigInt) -> String {
     format!("{exact} * 2^-{ONE}")
 }
 
@@ -520,7 +520,7 @@ fn the_limbs_hold_all_elements_that_can_be_counted() {
         for term in TERMS {
             for (bits, second) in extremes(dtype, term) {
                 let largest = term_of(dtype, term, bits, second).expect("a finite term");
-                let all = largest * u64::MAX >> (ONE as i32 + unit(dtype, term));
+                let all = (largest * u64::MAX) >> (ONE as i32 + unit(dtype, term));
                 let width = 64 * limb_count(dtype, term) as u64 - u64::from(is_signed(dtype, term));
                 assert!(all.bits() <= width, "{dtype} {term:?}");
                 let sign = if all < BigInt::from(0) { 0xff } else { 0 };

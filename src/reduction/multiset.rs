@@ -35,6 +35,27 @@ impl Multiset {
         one
     }
 
+    /// Builds a state from keys and how often each was seen.
+    ///
+    /// # Errors
+    /// Keys that no element has, or counts that contradict one another.
+    pub fn from_parts(
+        dtype: DType,
+        elements_max: u32,
+        nan: u64,
+        keys: BTreeMap<u64, u64>,
+    ) -> Result<Multiset, InvalidState> {
+        let elements = keys.values().fold(nan, |sum, &count| sum.saturating_add(count));
+        if elements > elements_max.into() || (nan > 0 && !dtype.is_float()) {
+            return Err(InvalidState::Counts { elements });
+        }
+        let exist = smallest(dtype)..=largest(dtype);
+        match keys.iter().all(|(key, &count)| exist.contains(key) && count > 0) {
+            true => Ok(Multiset { dtype, elements_max, elements, nan, keys }),
+            false => Err(InvalidState::Value),
+        }
+    }
+
     /// Merges one lifted element.
     ///
     /// # Panics
@@ -119,26 +140,16 @@ impl Multiset {
         from: &mut Bytes,
     ) -> Result<Multiset, InvalidState> {
         let (nan, count) = (from.number()?, from.number()?);
-        let mut set = Multiset { nan, elements: nan, ..Multiset::identity(dtype, elements_max) };
-        let contradiction = |elements| Err(InvalidState::Counts { elements });
-        if nan > elements_max.into() || (nan > 0 && !dtype.is_float()) {
-            return contradiction(nan);
-        }
+        let mut keys = BTreeMap::new();
         let mut before = 0_u64;
         for index in 0..count {
             let (step, seen) = (from.number()?, from.number()?);
-            let key = before.checked_add(step).ok_or(InvalidState::Value)?;
-            let in_range = (smallest(dtype)..=largest(dtype)).contains(&key);
-            if !in_range || seen == 0 || (index > 0 && step == 0) {
+            if index > 0 && step == 0 {
                 return Err(InvalidState::Value);
             }
-            set.elements = set.elements.saturating_add(seen);
-            if set.elements > elements_max.into() {
-                return contradiction(set.elements);
-            }
-            set.keys.insert(key, seen);
-            before = key;
+            before = before.checked_add(step).ok_or(InvalidState::Value)?;
+            keys.insert(before, seen);
         }
-        Ok(set)
+        Multiset::from_parts(dtype, elements_max, nan, keys)
     }
 }

@@ -77,6 +77,7 @@ pub fn state(monoid: &Monoid, data: &Data<'_>) -> State {
         Monoid::Tree => tree::tree(data),
         Monoid::Bits => order::bits(data),
         Monoid::Bins(bins) => order::bins(data, bins),
+        Monoid::Multiset { elements_max } => order::multiset(data, *elements_max),
     }
 }
 

@@ -80,11 +80,9 @@ impl Finder {
         if key < self.start {
             return if key < self.bounds[0] { 0 } else { self.first };
         }
-        // The last bound lies one above the span of the tables.
-        if key - self.start > self.span {
-            return intervals + usize::from(key > self.last);
-        }
-        place
+        // The last bound lies one above the span of the tables, or is all there is.
+        let place = if key - self.start > self.span { intervals } else { place };
+        place + usize::from(place == intervals && key > self.last)
     }
 
     /// How many of the bounds from a place on lie at or below a key.

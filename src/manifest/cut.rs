@@ -306,8 +306,10 @@ fn check_axis(files: &[File], axis: usize) -> Result<(), ManifestError> {
             return Err(ManifestError::TooLarge);
         }
     }
-    // Arrays of one long axis lie in any order.
-    let long = files.iter().filter(|file| file.shape.iter().filter(|&&n| n > 1).count() > 1);
+    // Arrays without elements, or of one long axis, lie in any order.
+    let long = files.iter().filter(|file| {
+        !file.shape.contains(&0) && file.shape.iter().filter(|&&n| n > 1).count() > 1
+    });
     let mut orders = long.map(|file| (file.is_fortran(), file));
     if let Some((order, _)) = orders.next()
         && let Some((_, other)) = orders.find(|(other, _)| *other != order)

@@ -23,6 +23,7 @@ mod plot;
 mod progress;
 mod quantile;
 mod reduce;
+mod remarks;
 mod report;
 mod shown;
 mod stats;

@@ -19,6 +19,7 @@ use adsum::shard::{MemoryShard, Shard};
 use adsum::site::Site;
 use adsum::{DType, Layout, Partial, Spec};
 use data_kinds::{Kind, floats};
+use oracle::Data;
 
 const TILE_BYTES: usize = 64 << 10;
 const SHARDS: u32 = 6;
@@ -71,7 +72,7 @@ fn reduce(backends: Vec<Box<dyn Backend>>) -> (Vec<Completion>, Vec<String>) {
     }
     for completion in &completions {
         let bytes = shard_bytes(completion.key.position);
-        let expected = oracle::sum(DType::F64, &bytes).partial_bytes();
+        let expected = oracle::partial(&spec, &Data::new(DType::F64, &bytes)).to_bytes();
         let got = completion.outcome.as_ref().map(Partial::to_bytes);
         assert_eq!(got, Ok(expected), "shard {}", completion.key.position);
     }

@@ -1,61 +1,77 @@
 //! The CPU backend: one worker per thread, portable to every processor.
 //!
-//! Long runs of elements of one output go through a [`Line`] for each state,
-//! the fast way of that state: exponent bins for exact sums of floats, wide
-//! counters for integers, and so on. A line leaves what it gathered in a state
-//! when it is taken. Runs of many outputs with few elements each are added
-//! element by element.
+//! Each state has a [`Line`], the fast way to add many elements of one output
+//! to it: exponent bins for exact sums of floats, wide counters for integers,
+//! and so on. Lines take little-endian rows. Runs of one output are cut into
+//! pieces that stay in the cache while all lines read them; rows of many
+//! outputs are given to the lines one after the other, and columns are turned
+//! into rows, some at a time.
 
 use super::{Backend, BackendError, DeviceInfo, DeviceKind, Place, Run};
-use crate::dtype::Layout;
 use crate::op::Spec;
 use crate::partial::Partial;
-use crate::reduction::{Element, State};
 
-mod bins_f32;
-mod bins_f64;
+mod bins_narrow;
+mod bins_wide;
+mod counts;
+mod extremes;
+mod factors;
+mod finder;
 mod integers;
+mod leaves;
 mod line;
 mod prefetch;
+mod products;
+mod stretch;
+mod terms;
+mod window;
+mod word;
 
-use super::reference::element_bits;
-use line::{Line, Stretch};
+use line::{Line, line};
+use stretch::{Scratch, Stretch};
 
 /// Bytes a thread takes at a time: far more than a visit to the tile queue
 /// costs, little enough that all threads end together.
 pub const TILE_BYTES: usize = 1 << 20;
 
-/// From so many elements of one output on, a line is worth its emptying.
-const LINE_ELEMENTS_MIN: usize = 4096;
+/// Bytes of one output that all lines read before the next: they stay in the
+/// second cache.
+const PIECE_BYTES: usize = 1 << 16;
+
+/// Bytes of columns that are turned into rows at once.
+const COLUMNS_BYTES: usize = 1 << 16;
 
 /// One CPU thread's worth of reducing.
 pub struct CpuBackend {
     info: DeviceInfo,
     tile_bytes: usize,
     held: Option<Held>,
+    /// Memory for elements in native order, of either data set, and for columns
+    /// turned into rows.
+    scratch: [Scratch; 4],
 }
 
 /// What a thread has added since its last flush.
 struct Held {
     partial: Partial,
-    /// One for each state of the spec. Empty between two runs, unless there is
-    /// but one output.
-    lines: Vec<Line>,
+    /// One for each state of the spec. They keep nothing back between two runs,
+    /// unless there is but one output.
+    lines: Vec<Box<dyn Line>>,
 }
 
 impl CpuBackend {
     /// A worker that takes tiles of `tile_bytes`; [`TILE_BYTES`] suits.
     pub fn new(tile_bytes: usize) -> CpuBackend {
-        CpuBackend { info: device_info(), tile_bytes, held: None }
+        CpuBackend { info: device_info(), tile_bytes, held: None, scratch: Default::default() }
     }
 
-    fn held(&mut self, spec: &Spec, outputs: usize) -> &mut Held {
+    fn held<'a>(kept: &'a mut Option<Held>, spec: &Spec, outputs: usize) -> &'a mut Held {
         // Lines are kept from one flush to the next: they take time to make.
         let fits = |held: &Held| held.partial.spec() == spec && held.partial.outputs() == outputs;
-        let kept = self.held.take().filter(fits);
-        self.held.insert(kept.unwrap_or_else(|| Held {
+        let held = kept.take().filter(fits);
+        kept.insert(held.unwrap_or_else(|| Held {
             partial: Partial::identity(spec, outputs),
-            lines: spec.monoids.iter().map(|monoid| Line::new(monoid, spec.dtype)).collect(),
+            lines: spec.monoids.iter().map(|monoid| line(monoid, spec.dtype)).collect(),
         }))
     }
 }
@@ -85,72 +101,78 @@ impl Backend for CpuBackend {
             spec.dtype, run.layout.dtype,
             "the spec is of another dtype than the data"
         );
-        let held = self.held(spec, outputs);
+        let held = CpuBackend::held(&mut self.held, spec, outputs);
+        let Run { layout, bytes, second, place } = *run;
+        let [first_order, second_order, columns, second_columns] = &mut self.scratch;
+        let size = spec.dtype.size_bytes();
         if outputs == 1 {
-            held.gather(&Stretch::of(run));
-        } else if run.place.inner == 1 && run.place.reduced >= LINE_ELEMENTS_MIN {
-            held.add_rows(run);
-        } else {
-            held.add_elements(run);
+            for (number, piece) in bytes.chunks(PIECE_BYTES).enumerate() {
+                let start = number * PIECE_BYTES;
+                let second = second.map(|(layout, bytes)| {
+                    second_order.little(layout, &bytes[start..start + piece.len()])
+                });
+                let bytes = first_order.little(layout, piece);
+                let start = (start / size) as u64;
+                let dtype = spec.dtype;
+                held.gather(0, &Stretch { dtype, bytes, second, place, start });
+            }
+            return Ok(());
+        }
+        let bytes = first_order.little(layout, bytes);
+        let second = second.map(|(layout, bytes)| second_order.little(layout, bytes));
+        let Place { outer, reduced, inner, .. } = place;
+        if inner == 1 || reduced == 1 {
+            held.add_rows(place.first_output, bytes, second, &place);
+            return Ok(());
+        }
+        let width = (COLUMNS_BYTES / (reduced * size)).clamp(1, inner);
+        let slab = reduced * inner * size;
+        for o in 0..outer {
+            let cut = o * slab..(o + 1) * slab;
+            for first in (0..inner).step_by(width) {
+                let range = first..inner.min(first + width);
+                let rows = columns.columns(size, &bytes[cut.clone()], inner, range.clone());
+                let second = second
+                    .map(|second| second_columns.columns(size, &second[cut.clone()], inner, range));
+                held.add_rows(place.first_output + o * inner + first, rows, second, &place);
+            }
         }
         Ok(())
     }
 
     fn flush(&mut self, spec: &Spec, outputs: usize) -> Result<Partial, BackendError> {
-        let held = self.held(spec, outputs);
-        held.settle(0);
+        let held = CpuBackend::held(&mut self.held, spec, outputs);
+        if outputs == 1 {
+            held.settle(0);
+        }
         let empty = Partial::identity(spec, outputs);
         Ok(std::mem::replace(&mut held.partial, empty))
     }
 }
 
 impl Held {
-    /// Adds elements of one output to the lines.
-    fn gather(&mut self, stretch: &Stretch<'_>) {
-        self.lines.iter_mut().for_each(|line| line.add(stretch));
+    /// Adds elements of one output.
+    fn gather(&mut self, output: usize, stretch: &Stretch<'_>) {
+        for (line, state) in self.lines.iter_mut().zip(self.partial.states_mut(output)) {
+            line.add(stretch, state);
+        }
     }
 
-    /// Moves what the lines hold into an output.
+    /// Moves what the lines have kept back into an output.
     fn settle(&mut self, output: usize) {
-        for (state, line) in self.partial.states_mut(output).iter_mut().zip(&mut self.lines) {
-            line.take_into(state);
+        for (line, state) in self.lines.iter_mut().zip(self.partial.states_mut(output)) {
+            line.settle(state);
         }
     }
 
-    /// Adds rows of many elements, each of an output of its own.
-    fn add_rows(&mut self, run: &Run<'_>) {
-        let Place { outer, reduced, first_output, .. } = run.place;
-        let whole = Stretch::of(run);
-        for row in 0..outer {
-            self.gather(&whole.part(row * reduced..(row + 1) * reduced, run.place.first_index));
-            self.settle(first_output + row);
-        }
-    }
-
-    /// Adds elements one by one.
-    fn add_elements(&mut self, run: &Run<'_>) {
-        let Place { outer, reduced, inner, first_output, .. } = run.place;
-        let size = run.layout.dtype.size_bytes();
-        let bits = |layout: Layout, bytes: &[u8], number: usize| {
-            element_bits(layout, &bytes[number * size..(number + 1) * size])
-        };
-        let mut number = 0;
-        for o in 0..outer {
-            for k in 0..reduced {
-                let index = run.place.index(k as u64);
-                for i in 0..inner {
-                    let second =
-                        run.second.map_or(0, |(layout, bytes)| bits(layout, bytes, number));
-                    let element =
-                        Element { bits: bits(run.layout, run.bytes, number), second, index };
-                    let states = self.partial.states_mut(first_output + o * inner + i);
-                    states.iter_mut().for_each(|state: &mut State| state.add(element));
-                    number += 1;
-                }
-            }
+    /// Adds little-endian rows, each of an output of its own.
+    fn add_rows(&mut self, output: usize, bytes: &[u8], second: Option<&[u8]>, place: &Place<'_>) {
+        let dtype = self.partial.spec().dtype;
+        let length = place.reduced * dtype.size_bytes();
+        for (row, bytes) in bytes.chunks_exact(length).enumerate() {
+            let second = second.map(|second| &second[row * length..(row + 1) * length]);
+            self.gather(output + row, &Stretch { dtype, bytes, second, place: *place, start: 0 });
+            self.settle(output + row);
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -18,7 +18,7 @@ pub const NODES_MAX: u64 = 256;
 /// The most threads of one machine.
 pub const THREADS_MAX: u64 = 4096;
 
-/// One exact total over arrays on many machines: the same bits from any set of
+/// Exact reductions over arrays on many machines: the same bits from any set of
 /// CPUs and GPUs.
 #[derive(Debug, Parser)]
 #[command(name = "adsum", version, max_term_width = 100, after_help = EXIT_CODES)]
@@ -266,6 +266,8 @@ pub struct QuantileArgs {
     #[command(flatten)]
     pub nan: NanArgs,
     #[command(flatten)]
+    pub axis: AxisArgs,
+    #[command(flatten)]
     pub run: RunArgs,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -409,7 +411,8 @@ impl RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// Type of the result [default: as README.md has it]
+    /// Type of the result [default: NumPy's, but float64 for what is rounded of
+    /// floats and printed]
     #[arg(long, value_name = "TYPE")]
     pub out_dtype: Option<DType>,
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::along::Along;
 use super::args::{OutputArgs, QuantileArgs, ReduceArgs, RunArgs, SourceArgs};
 use super::asker::Asker;
 use super::exit::{Blame, Failure};
@@ -10,7 +11,7 @@ use super::input;
 use super::report::Report;
 use super::shown::Shown;
 use super::talk::Talk;
-use crate::finish::Special;
+use crate::finish::{Options, Special};
 use crate::local::Observer;
 use crate::manifest::Manifest;
 use crate::op::{Monoid, Op, Spec};
@@ -20,6 +21,13 @@ use crate::rounds::quantile::{Quantiles, Search};
 
 /// The quantiles that were asked for.
 pub fn run(args: &QuantileArgs) -> Result<(), Failure> {
+    if let Some(axis) = args.axis.axis {
+        let QuantileArgs { source, axis: along, run, output, .. } = args;
+        let options = Options { skip_nan: args.nan.skip_nan, ddof: 0 };
+        let quantiles = Some((&args.shares[..], args.method));
+        let op = Op::Quantile;
+        return Along { op, source, axis: along, run, output, options, quantiles }.answer(axis);
+    }
     let question = Question {
         op: Op::Quantile,
         shares: &args.shares,

@@ -411,6 +411,12 @@ fn portable_words_that_the_vectors_cannot_make_are_refused() {
     assert_eq!(with(12, 0), Err(InvalidState::Magnitude { elements: 0 }.into()));
     let short = Partial::from_portable(DType::F32, Term::Value, &good[1..]);
     assert_eq!(short, Err(DecodeError::Length { expected: 17, got: 16 }));
+    // A topmost digit of 2^32, which three vectors can make, is no digit of any
+    // sum, and must not be lost past its limb.
+    let mut far = good.clone();
+    (far[11], far[12], far[16]) = (1 << 32, 3, 3);
+    let refused = Err(InvalidState::Magnitude { elements: 3 }.into());
+    assert_eq!(Partial::from_portable(DType::F32, Term::Value, &far), refused);
     // The words of a square are more, and its top digit has no sign.
     let squares = Spec::of(DType::F32, Monoid::Sum(Term::Square));
     let mut words = partial_of(&squares, 1, &[0x3f80_0000], 0).to_portable().unwrap();

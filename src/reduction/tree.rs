@@ -64,6 +64,28 @@ impl Node {
     }
 }
 
+/// What a backend found out of a complete subtree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Block {
+    /// Place of its first leaf, a multiple of its number of leaves.
+    pub start: u64,
+    /// It has `2^level` leaves.
+    pub level: u8,
+    /// Bits of a binary64 in [1, 2): the product of significands, multiplied in
+    /// pairs of neighbours and made one of [1, 2) again at every level.
+    pub significand: u64,
+    /// The sum of all exponents.
+    pub exponent: i64,
+    /// Leaves that are NaN.
+    pub nan: u64,
+    /// Leaves that are zero.
+    pub zeros: u64,
+    /// Leaves that are infinite.
+    pub infinities: u64,
+    /// Whether an odd number of leaves that are not NaN has the sign bit.
+    pub negative: bool,
+}
+
 /// The product of any number of floats of one type.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tree {
@@ -127,6 +149,18 @@ impl Tree {
             }
         }
         self.push(Node { start: index, level: 0, significand, exponent });
+    }
+
+    /// Merges a complete subtree whose places come after all others.
+    pub fn add_block(&mut self, block: Block) {
+        let Block { start, level, significand, exponent, nan, zeros, infinities, negative } = block;
+        debug_assert!(level <= LEVEL_MAX && start.is_multiple_of(1 << level), "a whole subtree");
+        self.elements += 1 << level;
+        self.nan += nan;
+        self.zeros += zeros;
+        self.infinities += infinities;
+        self.negative ^= negative;
+        self.push(Node { start, level, significand, exponent });
     }
 
     /// Appends a subtree and multiplies siblings as long as there are any.

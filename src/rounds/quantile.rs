@@ -29,6 +29,7 @@ use crate::op::{BINS_MAX, Bins};
 use crate::reduction::bins::BinCounts;
 use crate::reduction::float::FloatFormat;
 use crate::reduction::key;
+use crate::reduction::multiset::Multiset;
 use crate::value::Value;
 
 use super::mix::mix;
@@ -95,6 +96,27 @@ impl fmt::Display for Choices {
 
 fn has_output(input: DType, method: Method, output: DType) -> bool {
     output.is_float() || (method.is_element() && output == input)
+}
+
+/// The quantile at `share` of elements that are all at hand, in type `output`,
+/// which [`Search::new`] has allowed: NaN if there are none, or NaN among them
+/// that is not skipped.
+pub fn of_multiset(
+    set: &Multiset,
+    dtype: DType,
+    share: f64,
+    method: Method,
+    skip_nan: bool,
+    output: DType,
+) -> Result<Value, QuantileError> {
+    let numbers = set.elements() - set.nan();
+    if numbers == 0 || (set.nan() > 0 && !skip_nan) {
+        let format = FloatFormat::of(output).ok_or(QuantileError::Empty { output })?;
+        return Ok(Value::of(output, format.quiet_nan()));
+    }
+    let Place { low, high, way } = Place::of(share, method, numbers);
+    let element = |rank| set.finish(rank).expect("a rank below the number of elements");
+    Ok(Value::of(output, mix(dtype, element(low), element(high), way, output)))
 }
 
 /// Counts that a search cannot go on with.

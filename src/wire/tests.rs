@@ -7,6 +7,7 @@ use crate::backend::reference;
 use crate::backend::{DeviceInfo, DeviceKind};
 use crate::dtype::{ByteOrder, DType};
 use crate::manifest::{AXES_MAX, Cut, File, Manifest, PATH_BYTES_MAX, imaginary_file};
+use crate::op::{BINS_MAX, Bins, MONOIDS_MAX, Monoid, Term};
 use crate::partial::{ENCODED_BYTES_MAX, Partial};
 use crate::placement::NodeId;
 use crate::shard::{ShardError, ShardErrorKind};
@@ -34,8 +35,12 @@ fn hello(devices: usize) -> Hello {
 }
 
 fn offer(files: Vec<File>) -> Message {
-    let manifest = Manifest::with_entry_bytes(files, 100).expect("valid files");
-    let spec = Spec::sum(manifest.dtype());
+    let spec = Spec::sum(files[0].layout.dtype);
+    offer_of(files, Cut::Runs { entry_bytes: 100 }, spec)
+}
+
+fn offer_of(files: Vec<File>, cut: Cut, spec: Spec) -> Message {
+    let manifest = Manifest::cut(files, cut).expect("valid files");
     Message::Offer { job: manifest.job_id(&spec), spec, manifest: Arc::new(manifest) }
 }
 
@@ -66,11 +71,37 @@ fn claim(message: &Message, before: usize, count: u64) -> Vec<u8> {
 /// Tag and job.
 const HEAD_BYTES: usize = 1 + 32;
 
+/// One monoid of each kind that takes the type.
+fn monoids(dtype: DType) -> Vec<Monoid> {
+    let bins = Bins { lower: [0, 7, 7, 99].into(), last: 1 << 40 };
+    let all = [
+        Monoid::Sum(Term::Value),
+        Monoid::Sum(Term::Square),
+        Monoid::Extremum { indexed: true },
+        Monoid::Tally,
+        Monoid::Product,
+        Monoid::Tree,
+        Monoid::Bits,
+        Monoid::Bins(bins),
+    ];
+    all.into_iter().filter(|monoid| monoid.takes(dtype)).collect()
+}
+
+fn any_spec() -> impl Strategy<Value = Spec> {
+    prop::sample::select(DType::ALL.to_vec()).prop_flat_map(|dtype| {
+        let monoid = prop::sample::select(monoids(dtype));
+        prop::collection::vec(monoid, 1..4).prop_map(move |monoids| Spec { dtype, monoids })
+    })
+}
+
 fn any_partial() -> impl Strategy<Value = Partial> {
-    (prop::sample::select(DType::ALL.to_vec()), prop::collection::vec(any::<u8>(), 0..64)).prop_map(
-        |(dtype, bytes)| {
-            let whole = bytes.len() / dtype.size_bytes() * dtype.size_bytes();
-            reference::reduce_line(&Spec::sum(dtype), ByteOrder::Little, &bytes[..whole])
+    (any_spec(), 1..4_usize, prop::collection::vec(any::<u8>(), 0..64)).prop_map(
+        |(spec, outputs, bytes)| {
+            let whole = bytes.len() / spec.dtype.size_bytes() * spec.dtype.size_bytes();
+            let one = reference::reduce_line(&spec, ByteOrder::Little, &bytes[..whole]);
+            let mut partial = Partial::identity(&spec, outputs);
+            partial.merge_at(outputs - 1, &one).expect("room for one");
+            partial
         },
     )
 }
@@ -98,10 +129,31 @@ fn any_hello() -> impl Strategy<Value = Hello> {
 }
 
 fn any_offer() -> impl Strategy<Value = Message> {
-    let file = ("[a-z/]{0,20}", 0_u64..500).prop_map(|(name, elements)| (name, elements));
-    (prop::sample::select(DType::ALL.to_vec()), prop::collection::vec(file, 1..4)).prop_map(
-        |(dtype, files)| {
-            offer(files.iter().map(|(name, count)| imaginary_file(name, dtype, *count)).collect())
+    let rows = prop::collection::vec(("[a-z/]{0,20}", 0_u64..60), 1..4);
+    (any_spec(), rows, 0..3_u8, 0_u64..300, 0..9_u64).prop_map(
+        |(spec, rows, kind, entry_bytes, outputs_max)| {
+            let dtype = spec.dtype;
+            let line = |(name, count): &(String, u64)| imaginary_file(name, dtype, *count);
+            let lines: Vec<File> = rows.iter().map(line).collect();
+            match kind {
+                0 => offer_of(lines, Cut::Runs { entry_bytes }, spec),
+                1 => {
+                    let second = lines.len() as u32;
+                    let cut = Cut::Pairs { entry_bytes, second };
+                    let dot = Spec::of(dtype, Monoid::Sum(Term::Product));
+                    offer_of([lines.clone(), lines].concat(), cut, dot)
+                }
+                _ => {
+                    let table = |(name, count): &(String, u64)| {
+                        let file = imaginary_file(name, dtype, count * 6);
+                        File { shape: vec![*count, 3, 2], ..file }
+                    };
+                    let axis = (outputs_max % 3) as u8;
+                    let outputs = outputs_max..4 * outputs_max;
+                    let cut = Cut::Axis { entry_bytes, axis, outputs, outputs_max };
+                    offer_of(rows.iter().map(table).collect(), cut, spec)
+                }
+            }
         },
     )
 }
@@ -329,6 +381,16 @@ fn a_manifest_must_mean_something() {
         decode(&offer_bytes(&Spec::sum(DType::U8), &files)),
         Err(WireError::Job { got: JOB, .. })
     ));
+    // A spec that is none, or not of one data set, as this manifest is.
+    let none = Spec { dtype: DType::U8, monoids: Vec::new() };
+    let many = Spec { dtype: DType::U8, monoids: vec![Monoid::Tally; MONOIDS_MAX + 1] };
+    let unordered = Bins { lower: [2, 1].into(), last: 3 };
+    let of = |monoid| Spec::of(DType::U8, monoid);
+    let dot = of(Monoid::Sum(Term::Product));
+    for spec in [none, many, of(Monoid::Tree), of(Monoid::Bins(unordered)), dot] {
+        let error = WireError::Spec { spec: spec.clone(), manifest: DType::U8 };
+        assert_eq!(decode(&offer_bytes(&spec, &files)), Err(error));
+    }
     // Two files of 2^63 bytes: more than 64 bits count, and few entries.
     let huge = imaginary_file("a", DType::U8, 1 << 63);
     let cut = Cut::Runs { entry_bytes: u64::MAX };
@@ -345,6 +407,48 @@ fn offer_bytes(spec: &Spec, files: &[File]) -> Vec<u8> {
 /// An offer of `files`, cut as told, under the wrong name.
 fn offer_cut(spec: &Spec, files: &[File], cut: &Cut) -> Vec<u8> {
     postcard::to_stdvec(&(0_u8, JOB, spec, cut, files)).expect("to memory")
+}
+
+#[test]
+fn a_cut_must_mean_something() {
+    let sum = Spec::sum(DType::U8);
+    let line = imaginary_file("a", DType::U8, 100);
+    let table = File { shape: vec![10, 10], ..line.clone() };
+    let along = |axis, outputs_max| {
+        let outputs = 0..u64::MAX;
+        Cut::Axis { entry_bytes: u64::MAX, axis, outputs, outputs_max }
+    };
+    let missing = decode(&offer_cut(&sum, std::slice::from_ref(&table), &along(2, 9)));
+    assert!(matches!(missing, Err(WireError::Manifest(ManifestError::Axis { .. }))));
+    let unlike = decode(&offer_cut(&sum, &[table.clone(), line.clone()], &along(0, 9)));
+    assert!(matches!(unlike, Err(WireError::Manifest(ManifestError::Shapes { .. }))));
+    let pairs = |second| Cut::Pairs { entry_bytes: 10, second };
+    let alone = decode(&offer_cut(&sum, std::slice::from_ref(&line), &pairs(1)));
+    assert_eq!(alone, Err(WireError::Manifest(ManifestError::Empty)));
+    let uneven = decode(&offer_cut(&sum, &[table, line.clone()], &pairs(1)));
+    assert!(matches!(uneven, Err(WireError::Manifest(ManifestError::Pair { .. }))));
+    // A spec of one data set over two.
+    let one = decode(&offer_cut(&sum, &[line.clone(), line], &pairs(1)));
+    assert!(matches!(one, Err(WireError::Spec { .. })));
+    // Outputs of one entry whose partial would be too large to travel.
+    let wide = imaginary_file("a", DType::U8, 1 << 22);
+    let wide = [File { shape: vec![2, 1 << 21], ..wide }];
+    let large = decode(&offer_cut(&sum, &wide, &along(0, u64::MAX)));
+    assert!(matches!(large, Err(WireError::Spec { .. })));
+    let small = decode(&offer_cut(&sum, &wide, &along(0, 1 << 10)));
+    assert!(matches!(small, Err(WireError::Job { .. })), "only its name is wrong");
+}
+
+/// The largest partials that a spec can have fit into a message, and a longer
+/// one is not taken for any.
+#[test]
+fn the_largest_partial_travels() {
+    let lower: Vec<u64> = (0..BINS_MAX as u64).map(|bin| u64::MAX - bin).rev().collect();
+    let bins = Monoid::Bins(Bins { lower: lower.into(), last: u64::MAX });
+    let spec = Spec { dtype: DType::U64, monoids: vec![bins] };
+    let partial = Partial::identity(&spec, 1);
+    assert!(partial.encoded_bytes_max() <= ENCODED_BYTES_MAX as u64);
+    assert_returns(Message::Results { job: JOB, results: vec![result(partial, 0)], want: 1 });
 }
 
 #[test]

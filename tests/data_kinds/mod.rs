@@ -5,6 +5,13 @@
 use std::f64::consts::TAU;
 
 use adsum::DType;
+use half::{bf16, f16};
+
+mod integers;
+mod monoids;
+
+pub use integers::integer_kinds;
+pub use monoids::all_monoids;
 
 /// One kind of data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +55,20 @@ pub enum Kind {
     SpecialNearMax,
     /// One number that no window holds, everywhere but in the sample.
     EqualOutside,
+    /// Few different numbers, with both zeros, both infinities, the largest and
+    /// smallest: extremes that many elements share.
+    Few,
+    /// A few numbers between NaN of all signs and payloads.
+    MostlyNan,
+    /// Nothing but NaN.
+    AllNan,
+    /// Products around one, full significands: their product stays in range.
+    NearOne,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 23] = [
+    pub const ALL: [Kind; 27] = [
         Kind::Uniform,
         Kind::Normal,
         Kind::LogNormal,
@@ -76,6 +92,10 @@ impl Kind {
         Kind::Nan,
         Kind::SpecialNearMax,
         Kind::EqualOutside,
+        Kind::Few,
+        Kind::MostlyNan,
+        Kind::AllNan,
+        Kind::NearOne,
     ];
 }
 
@@ -89,48 +109,34 @@ pub fn f64_kinds(elements: usize, seed: u64) -> impl Iterator<Item = (Kind, Vec<
     Kind::ALL.into_iter().map(move |kind| (kind, floats(kind, elements, seed)))
 }
 
-/// Data of any type as little-endian bytes: all kinds of floats; of integers
-/// random ones, the smallest, the largest, and these two in turns.
+/// Data of any type as little-endian bytes, by the names of its kinds.
 pub fn all_kinds(
     dtype: DType,
     elements: usize,
     seed: u64,
 ) -> Box<dyn Iterator<Item = (String, Vec<u8>)>> {
     match dtype {
-        DType::F32 => Box::new(f32_kinds(elements, seed).map(|(kind, values)| {
-            (format!("{kind:?}"), values.iter().flat_map(|x| x.to_le_bytes()).collect())
-        })),
-        DType::F64 => Box::new(f64_kinds(elements, seed).map(|(kind, values)| {
-            (format!("{kind:?}"), values.iter().flat_map(|x| x.to_le_bytes()).collect())
-        })),
+        DType::F16 => Box::new(float_kinds::<f16>(elements, seed)),
+        DType::BF16 => Box::new(float_kinds::<bf16>(elements, seed)),
+        DType::F32 => Box::new(float_kinds::<f32>(elements, seed)),
+        DType::F64 => Box::new(float_kinds::<f64>(elements, seed)),
         _ => Box::new(integer_kinds(dtype, elements, seed)),
     }
 }
 
-/// Integer or bool data as little-endian bytes.
-pub fn integer_kinds(
-    dtype: DType,
-    elements: usize,
-    seed: u64,
-) -> impl Iterator<Item = (String, Vec<u8>)> {
-    let size = dtype.size_bytes();
-    let (least, most) = if dtype.is_signed() { (1u64 << (8 * size - 1), 1) } else { (0, 0) };
-    let (least, most) = (least, u64::MAX >> most >> (64 - 8 * size));
-    let run = move |name: &str, mut value: Box<dyn FnMut(usize) -> u64>| {
-        let bytes = (0..elements).flat_map(|i| value(i).to_le_bytes().into_iter().take(size));
-        (name.to_owned(), bytes.collect::<Vec<u8>>())
-    };
-    let mut random = Random(seed);
-    [
-        run("random", Box::new(move |_| random.next())),
-        run("least", Box::new(move |_| least)),
-        run("most", Box::new(move |_| most)),
-        run("alternating", Box::new(move |i| if i % 2 == 0 { most } else { least })),
-    ]
-    .into_iter()
+/// Data of one kind as little-endian bytes.
+pub fn bytes_of<F: Float>(values: &[F]) -> Vec<u8> {
+    let size = (F::SIGN.ilog2() as usize + 1) / 8;
+    values.iter().flat_map(|value| value.bits().to_le_bytes().into_iter().take(size)).collect()
 }
 
-/// Binary32 or binary64, by its bits.
+fn float_kinds<F: Float>(elements: usize, seed: u64) -> impl Iterator<Item = (String, Vec<u8>)> {
+    Kind::ALL
+        .into_iter()
+        .map(move |kind| (format!("{kind:?}"), bytes_of(&floats::<F>(kind, elements, seed))))
+}
+
+/// A float type, by its bits.
 pub trait Float: Copy {
     const FRACTION_BITS: u32;
     /// The exponent field of NaN and infinities.
@@ -176,6 +182,34 @@ impl Float for f64 {
     }
 }
 
+impl Float for f16 {
+    const FRACTION_BITS: u32 = 10;
+    const EXPONENT_SPECIAL: u64 = 31;
+    fn of(value: f64) -> f16 {
+        f16::from_f64(value)
+    }
+    fn of_bits(bits: u64) -> f16 {
+        f16::from_bits(bits as u16)
+    }
+    fn bits(self) -> u64 {
+        self.to_bits().into()
+    }
+}
+
+impl Float for bf16 {
+    const FRACTION_BITS: u32 = 7;
+    const EXPONENT_SPECIAL: u64 = 255;
+    fn of(value: f64) -> bf16 {
+        bf16::from_f64(value)
+    }
+    fn of_bits(bits: u64) -> bf16 {
+        bf16::from_bits(bits as u16)
+    }
+    fn bits(self) -> u64 {
+        self.to_bits().into()
+    }
+}
+
 /// `elements` numbers of one kind.
 pub fn floats<F: Float>(kind: Kind, elements: usize, seed: u64) -> Vec<F> {
     let mut random = Random(seed);
@@ -190,15 +224,20 @@ pub fn floats<F: Float>(kind: Kind, elements: usize, seed: u64) -> Vec<F> {
         values
     };
     // The exponent of the sample in the kinds that go to a window's edges.
-    let anchor = 100u64;
-    let step = |i: usize, up: i32| {
-        if i % 4096 < 1024 { anchor } else { anchor.saturating_add_signed(up.into()) }
+    let anchor = 100.min(special / 2);
+    let step = |i: usize, up: i32| match i % 4096 {
+        ..1024 => anchor,
+        _ => anchor.saturating_add_signed(up.into()).min(special - 1),
     };
     match kind {
         Kind::Uniform => some(&mut |_| F::of(random.uniform())),
         Kind::Normal => some(&mut |_| F::of(random.normal())),
         Kind::LogNormal => {
-            let sigma = if F::FRACTION_BITS == 23 { 8.0 } else { 16.0 };
+            let sigma = match special {
+                31 => 2.0,
+                255 => 8.0,
+                _ => 16.0,
+            };
             some(&mut |_| F::of(random.sign() * (sigma * random.normal()).exp()))
         }
         Kind::Wild => some(&mut |_| random.finite()),
@@ -252,6 +291,25 @@ pub fn floats<F: Float>(kind: Kind, elements: usize, seed: u64) -> Vec<F> {
             }
         }),
         Kind::EqualOutside => some(&mut |i| F::build(false, step(i, -60), F::FRACTION)),
+        Kind::Few => some(&mut |_| {
+            let negative = random.below(2) == 1;
+            match random.below(6) {
+                0 => infinity(negative),
+                1 => F::build(negative, special - 1, F::FRACTION),
+                2 => F::build(negative, 0, 1),
+                3 => F::build(negative, special / 2, 0),
+                _ => F::build(negative, 0, 0),
+            }
+        }),
+        Kind::MostlyNan => some(&mut |i| match i % 1000 {
+            777 => random.finite(),
+            _ => random.nan(),
+        }),
+        Kind::AllNan => some(&mut |_| random.nan()),
+        Kind::NearOne => some(&mut |_| {
+            let bits = random.next();
+            F::build(bits >> 63 != 0, special / 2 - (bits >> 62) % 2, bits & F::FRACTION)
+        }),
     }
 }
 
@@ -283,6 +341,11 @@ impl Random {
     fn normal(&mut self) -> f64 {
         let (radius, angle) = (self.uniform(), self.uniform());
         (-2.0 * (1.0 - radius).ln()).sqrt() * (TAU * angle).cos()
+    }
+
+    fn nan<F: Float>(&mut self) -> F {
+        let bits = self.next();
+        F::build(bits >> 63 != 0, F::EXPONENT_SPECIAL, 1 + bits % F::FRACTION)
     }
 
     /// Random bits, with one bit of the exponent cleared where they would be

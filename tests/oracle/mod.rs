@@ -1,172 +1,128 @@
-//! What a sum is, by big integers: the oracle that every backend is held to.
+//! What every reduction is, by big integers and plain comparisons: the oracle
+//! that every backend is held to.
 //!
-//! It shares no code with the crate's sums. Elements are gathered by exponent
-//! in machine integers, then added as `num_bigint` integers; rounding searches
-//! for the two neighbouring floats instead of shifting bits out.
+//! It shares no code with the crate's reductions. What it finds out is put into
+//! the crate's states by their public constructors, which check it, so that
+//! partials can be compared byte for byte.
 
 #![allow(dead_code, reason = "each test file uses its part of the helpers")]
+#![allow(unused_imports, reason = "each test file uses its part of the helpers")]
 
-use adsum::DType;
-use num_bigint::{BigInt, Sign};
+mod element;
+mod order;
+mod result;
+mod sum;
+mod tree;
 
-/// The exact sum of a run of elements.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exact {
+use adsum::reduction::State;
+use adsum::{DType, Monoid, Partial, Spec};
+
+pub use order::key;
+pub use result::result;
+pub use sum::{Exact, sum, sum_bits_f32, sum_bits_f64};
+pub use tree::product_bits;
+
+/// Little-endian elements of one output, with their places.
+#[derive(Clone, Copy, Debug)]
+pub struct Data<'a> {
     pub dtype: DType,
-    /// The sum of the finite elements in units of the dtype: 2^-149, 2^-1074
-    /// or 1.
-    pub units: BigInt,
-    pub elements: u64,
-    pub nan: u64,
-    pub positive_infinity: u64,
-    pub negative_infinity: u64,
+    pub bytes: &'a [u8],
+    /// The second data set of products.
+    pub second: Option<&'a [u8]>,
+    places: Places<'a>,
 }
 
-/// Sums little-endian elements.
-pub fn sum(dtype: DType, bytes: &[u8]) -> Exact {
-    let size = dtype.size_bytes();
-    assert_eq!(bytes.len() % size, 0, "whole elements");
-    let mut exact = Exact {
-        dtype,
-        units: BigInt::ZERO,
-        elements: (bytes.len() / size) as u64,
-        nan: 0,
-        positive_infinity: 0,
-        negative_infinity: 0,
-    };
-    let elements = bytes.chunks_exact(size).map(|element| {
-        let mut wide = [0; 8];
-        wide[..size].copy_from_slice(element);
-        u64::from_le_bytes(wide)
-    });
-    match dtype {
-        DType::F32 => exact.add_floats(elements, 8, 23),
-        DType::F64 => exact.add_floats(elements, 11, 52),
-        DType::Bool => exact.units = elements.filter(|bits| *bits != 0).count().into(),
-        _ if dtype.is_signed() => {
-            let unused = 64 - 8 * size as u32;
-            let widen = |bits: u64| i128::from((bits << unused) as i64 >> unused);
-            exact.units = elements.map(widen).sum::<i128>().into();
-        }
-        _ => exact.units = elements.map(u128::from).sum::<u128>().into(),
+#[derive(Clone, Copy, Debug)]
+enum Places<'a> {
+    From(u64),
+    These(&'a [u64]),
+}
+
+impl<'a> Data<'a> {
+    /// Elements at the places from zero on.
+    pub fn new(dtype: DType, bytes: &'a [u8]) -> Data<'a> {
+        Data { dtype, bytes, second: None, places: Places::From(0) }
     }
-    exact
+
+    /// With the second data set of products.
+    pub fn with_second(self, second: &'a [u8]) -> Data<'a> {
+        Data { second: Some(second), ..self }
+    }
+
+    /// At the places from `first` on.
+    pub fn from_place(self, first: u64) -> Data<'a> {
+        Data { places: Places::From(first), ..self }
+    }
+
+    /// At these places, one for each element.
+    pub fn at_places(self, places: &'a [u64]) -> Data<'a> {
+        Data { places: Places::These(places), ..self }
+    }
+
+    fn place(&self, number: usize) -> u64 {
+        match self.places {
+            Places::From(first) => first + number as u64,
+            Places::These(places) => places[number],
+        }
+    }
 }
 
-impl Exact {
-    fn add_floats(
-        &mut self,
-        elements: impl Iterator<Item = u64>,
-        exponent_bits: u32,
-        fraction_bits: u32,
-    ) {
-        let exponents = 1usize << exponent_bits;
-        let mut by_exponent = vec![0i128; exponents];
-        for bits in elements {
-            let fraction = bits & ((1 << fraction_bits) - 1);
-            let exponent = (bits >> fraction_bits) as usize % exponents;
-            let negative = bits >> (fraction_bits + exponent_bits) != 0;
-            if exponent == exponents - 1 {
-                match (fraction, negative) {
-                    (0, false) => self.positive_infinity += 1,
-                    (0, true) => self.negative_infinity += 1,
-                    _ => self.nan += 1,
-                }
-                continue;
+/// The state of one monoid.
+pub fn state(monoid: &Monoid, data: &Data<'_>) -> State {
+    match monoid {
+        Monoid::Sum(term) => Exact::of(*term, data).state(),
+        Monoid::Extremum { indexed } => order::extremum(data, *indexed),
+        Monoid::Tally => order::tally(data),
+        Monoid::Product => order::product(data),
+        Monoid::Tree => tree::tree(data),
+        Monoid::Bits => order::bits(data),
+        Monoid::Bins(bins) => order::bins(data, bins),
+        Monoid::Multiset { elements_max } => order::multiset(data, *elements_max),
+    }
+}
+
+/// The partial of one output.
+pub fn partial(spec: &Spec, data: &Data<'_>) -> Partial {
+    let states = spec.monoids.iter().map(|monoid| state(monoid, data)).collect();
+    Partial::from_states(spec, states)
+}
+
+/// The partial of a whole array of shape `(outer, reduced, inner)`, the last
+/// axis fastest, reduced along the middle one; the places along it start at
+/// those of `data`.
+pub fn partial_along(spec: &Spec, shape: [usize; 3], data: &Data<'_>) -> Partial {
+    let [outer, reduced, inner] = shape;
+    let size = data.dtype.size_bytes();
+    assert_eq!(data.bytes.len(), outer * reduced * inner * size, "the shape of the data");
+    let mut states = Vec::new();
+    for (o, i) in (0..outer).flat_map(|o| (0..inner).map(move |i| (o, i))) {
+        let column = |bytes: &[u8]| -> Vec<u8> {
+            let numbers = (0..reduced).map(|k| (o * reduced + k) * inner + i);
+            numbers.flat_map(|n| bytes[n * size..(n + 1) * size].to_vec()).collect()
+        };
+        let (bytes, second) = (column(data.bytes), data.second.map(column));
+        let line = Data { bytes: &bytes, second: second.as_deref(), ..*data };
+        states.extend(spec.monoids.iter().map(|monoid| state(monoid, &line)));
+    }
+    Partial::from_states(spec, states)
+}
+
+/// The places in C order of an array's elements as they lie in Fortran order.
+pub fn fortran_places(shape: &[u64]) -> Vec<u64> {
+    let mut places = Vec::new();
+    let mut at = vec![0; shape.len()];
+    for _ in 0..shape.iter().product() {
+        places.push(at.iter().zip(shape).fold(0, |place, (i, length)| place * length + i));
+        // The first axis turns fastest.
+        for (i, &length) in at.iter_mut().zip(shape) {
+            *i += 1;
+            if *i < length {
+                break;
             }
-            let implicit = if exponent > 0 { 1 << fraction_bits } else { 0 };
-            let significand = i128::from(fraction + implicit);
-            by_exponent[exponent] += if negative { -significand } else { significand };
-        }
-        for (exponent, total) in by_exponent.into_iter().enumerate() {
-            self.units += BigInt::from(total) << exponent.saturating_sub(1);
+            *i = 0;
         }
     }
-
-    /// The canonical bytes of the partial that holds this sum.
-    pub fn partial_bytes(&self) -> Vec<u8> {
-        let limbs = match self.dtype {
-            DType::F32 => 6,
-            DType::F64 => 34,
-            _ => 2,
-        };
-        let mut bytes = vec![1, 1, self.dtype.code(), 0, 0, 0, 0, 0];
-        for count in [self.elements, self.nan, self.positive_infinity, self.negative_infinity] {
-            bytes.extend(count.to_le_bytes());
-        }
-        let mut integer = self.units.to_signed_bytes_le();
-        let sign = if self.units.sign() == Sign::Minus { 0xff } else { 0 };
-        integer.resize(integer.len().max(8 * limbs), sign);
-        bytes.extend(&integer[..8 * limbs]);
-        bytes
-    }
-
-    /// The sum as the bits of a binary32, rounded to nearest even.
-    pub fn f32_bits(&self) -> u32 {
-        self.rounded(8, 23) as u32
-    }
-
-    /// The sum as the bits of a binary64, rounded to nearest even.
-    pub fn f64_bits(&self) -> u64 {
-        self.rounded(11, 52)
-    }
-
-    fn rounded(&self, exponent_bits: u32, fraction_bits: u32) -> u64 {
-        let sign_bit = 1u64 << (exponent_bits + fraction_bits);
-        let infinity = ((1 << exponent_bits) - 1) << fraction_bits;
-        match (self.nan, self.positive_infinity, self.negative_infinity) {
-            (0, 0, 0) => {}
-            (0, 1.., 0) => return infinity,
-            (0, 0, 1..) => return infinity | sign_bit,
-            _ => return infinity | 1 << (fraction_bits - 1),
-        }
-        // All numbers from here on are in units of 2^-1074.
-        let unit_exponent = match self.dtype {
-            DType::F32 => 149,
-            DType::F64 => 1074,
-            _ => 0,
-        };
-        let magnitude = BigInt::from(self.units.magnitude().clone()) << (1074 - unit_exponent);
-        let bias = (1i64 << (exponent_bits - 1)) - 1;
-        let shift_of_subnormals = 1074 + 1 - bias - i64::from(fraction_bits);
-        // The float with these bits; infinity counts as the next power of two,
-        // which is how rounding treats it.
-        let value = |bits: u64| {
-            let exponent = bits >> fraction_bits;
-            let implicit = if exponent > 0 { 1 << fraction_bits } else { 0 };
-            let significand = BigInt::from(bits % (1 << fraction_bits) + implicit);
-            significand << (shift_of_subnormals as u64 + exponent.saturating_sub(1))
-        };
-        // Bits of positive floats are in the order of their values: find the
-        // last one that is not above the magnitude.
-        let (mut below, mut above) = (0, infinity);
-        if magnitude >= value(infinity) {
-            below = infinity;
-        }
-        while above - below > 1 && below < infinity {
-            let middle = below + (above - below) / 2;
-            if value(middle) <= magnitude { below = middle } else { above = middle }
-        }
-        let mut bits = below;
-        if below < infinity {
-            let (down, up) = (&magnitude - value(below), value(below + 1) - &magnitude);
-            if up < down || (up == down && below % 2 == 1) {
-                bits = below + 1;
-            }
-        }
-        let negative = self.units.sign() == Sign::Minus;
-        if negative { bits | sign_bit } else { bits }
-    }
-}
-
-/// The correctly rounded sum of little-endian binary32 elements, as bits.
-pub fn sum_bits_f32(bytes: &[u8]) -> u32 {
-    sum(DType::F32, bytes).f32_bits()
-}
-
-/// The correctly rounded sum of little-endian binary64 elements, as bits.
-pub fn sum_bits_f64(bytes: &[u8]) -> u64 {
-    sum(DType::F64, bytes).f64_bits()
+    places
 }
 
 #[test]
@@ -183,5 +139,25 @@ fn the_oracle_rounds_two_terms_as_hardware_adds_them() {
             assert_eq!(sum_bits_f32(&bytes), expected, "{a} + {b}");
         }
         assert_eq!(sum(DType::F64, &a.to_le_bytes()).f32_bits(), (a as f32).to_bits());
+    }
+}
+
+#[test]
+fn the_oracle_rounds_roots_ratios_and_16_bits_as_hardware_does() {
+    use adsum::Op;
+    for (a, b) in [(3.0, 4.0), (0.1, 0.2), (1e-200, 3e-200), (1e200, 7e199), (2.0, 1.5)] {
+        let a: f64 = a;
+        let one = a.to_le_bytes();
+        let two = [a.to_le_bytes(), f64::to_le_bytes(b)].concat();
+        let of =
+            |op, bytes: &[u8], output| result(op, &Data::new(DType::F64, bytes), false, 0, output);
+        assert_eq!(of(Op::L2, &one, DType::F64), a.to_bits());
+        assert_eq!(of(Op::Mean, &two, DType::F64), ((a + b) / 2.0).to_bits());
+        // Half the distance is exact, unlike its square root's square.
+        assert_eq!(of(Op::Std, &two, DType::F64), ((a - b) / 2.0).abs().to_bits());
+        let half = half::f16::from_f64(a).to_bits();
+        assert_eq!(of(Op::Sum, &one, DType::F16), u64::from(half));
+        let bfloat = half::bf16::from_f64(a).to_bits();
+        assert_eq!(of(Op::Sum, &one, DType::BF16), u64::from(bfloat));
     }
 }

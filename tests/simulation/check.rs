@@ -14,18 +14,26 @@ pub fn result(world: &mut World, index: usize, outcome: &Outcome) {
     let entries = data.manifest.entries().len();
     assert_eq!(outcome.coverage.entries(), entries, "not all entries");
     assert_eq!(outcome.total.elements(), data.expected.elements, "elements");
-    let output = Op::Sum.natural_output(data.spec.dtype);
-    let sum = finish(Op::Sum, outcome.total.states(0), Options::default(), output);
-    let bits = sum.expect("every sum has a value").value.bits();
-    assert_eq!(bits, data.expected.bits, "the sum is wrong");
+    let outputs = 0..outcome.total.outputs();
+    let result = |op: Op, output| {
+        let dtype = op.natural_output(data.spec.dtype);
+        let finished = finish(op, outcome.total.states(output), Options::default(), dtype);
+        finished.ok().map(|finished| finished.value.bits())
+    };
+    let bits: Vec<Vec<Option<String>>> =
+        outputs.map(|output| data.ops.iter().map(|&op| result(op, output)).collect()).collect();
+    assert_eq!(bits, data.expected.bits, "{:?} are wrong", data.ops);
     let counted: u64 = outcome.nodes.iter().map(|node| node.entries).sum();
     assert_eq!(counted, entries as u64, "entries counted by node");
     // A rogue does not say which device it used.
     let bytes: u64 = outcome.usage.values().map(|usage| usage.bytes).sum();
     assert!(bytes == data.manifest.bytes() || world.weather.rogues, "bytes counted by device");
 
+    let (along_axis, states) = (data.manifest.is_along_axis(), data.spec.monoids.len());
     let stats = &mut world.stats;
     stats.results += 1;
+    stats.results_along_an_axis += u64::from(along_axis);
+    stats.results_of_several_states += u64::from(states > 1);
     stats.results_after_a_loss += u64::from(outcome.nodes.iter().any(|node| node.lost));
     stats.results_with_warnings += u64::from(!outcome.warnings.is_empty());
     stats.entries_recomputed += outcome.recomputed;

@@ -9,6 +9,7 @@ use adsum::shard::ShardError;
 use adsum::wire::{EntryResult, Message, Refusal};
 use adsum::{DType, Partial, Spec};
 
+use crate::data::Lie;
 use crate::world::{Event, Letter, Place, World};
 
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +82,7 @@ fn nonsense(world: &mut World) -> Message {
         3 => {
             // A lie that has the right count cannot be seen, so none is told here.
             let partial = match manifest.entry(position) {
-                Some(entry) => data.reduce(entry, chance.number(0..=1)),
+                Some(entry) => data.reduce(entry, chance.pick(&[Lie::None, Lie::Short])),
                 None => Partial::identity(&Spec::sum(DType::Bool), 1),
             };
             let results = vec![EntryResult { position, partial, usage: Vec::new() }];

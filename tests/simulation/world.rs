@@ -22,7 +22,7 @@ use adsum::wire::{self, Message};
 
 use crate::chance::Chance;
 use crate::check;
-use crate::data::Data;
+use crate::data::{Data, Lie};
 use crate::fault::Fault;
 use crate::stats::Stats;
 
@@ -58,6 +58,8 @@ pub enum Flaw {
     Unreadable,
     /// It leaves out an element.
     Short,
+    /// It counts an element for another output, if there is one.
+    Misplaced,
     /// It answers with a sum of something else.
     Foreign,
 }
@@ -483,9 +485,10 @@ impl World {
         let data = &self.data[index];
         let entry = data.manifest.entry(position).expect("an entry of the job");
         let partial = match self.nodes[place].flaws.get(&(index, position)) {
-            None => data.reduce(entry, 0),
+            None => data.reduce(entry, Lie::None),
             Some(Flaw::Unreadable) => return Err(ShardError::unreadable("a scratch on the disk")),
-            Some(Flaw::Short) => data.reduce(entry, 1),
+            Some(Flaw::Short) => data.reduce(entry, Lie::Short),
+            Some(Flaw::Misplaced) => data.reduce(entry, Lie::Misplaced),
             Some(Flaw::Foreign) => {
                 adsum::Partial::identity(&adsum::Spec::sum(adsum::DType::Bool), 1)
             }

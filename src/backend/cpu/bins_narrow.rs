@@ -1,0 +1,139 @@
+//! Exponent bins for floats of up to 32 bits.
+//!
+//! Every element is added to the bin of its sign and exponent (its top bits),
+//! all of its bits as one integer, with one addition and no branch:
+//!
+//! ```text
+//!   63        48 47                     0
+//!  +-----------+------------------------+
+//!  |   count   |      sum of bits       |     bins[sign, exponent][replica]
+//!  +-----------+------------------------+
+//! ```
+//!
+//! Sign and exponent are the same for a whole bin, so the count tells when the
+//! bin is spilled how much of the sum they are; what is left is the sum of
+//! fractions. The count also brings the implicit leading ones. Four replicas,
+//! taken in turn, keep equal exponents from waiting for one another.
+//!
+//! Bounds: bits are below 2^32, so 2^15 additions keep their sum below 2^47 and
+//! the count below 2^16.
+
+use super::word::Word;
+use crate::reduction::sum::{Counts, Sum};
+
+const COUNT_SHIFT: u32 = 48;
+const REPLICAS: usize = 4;
+/// Additions per replica between two spills.
+const ADDITIONS_MAX: usize = 1 << 15;
+/// Elements of one block. Special values are looked for after each.
+const BLOCK_ELEMENTS: usize = 1 << 13;
+
+const _: () = assert!(ADDITIONS_MAX as u64 <= 1 << (COUNT_SHIFT - u32::BITS));
+const _: () = assert!(ADDITIONS_MAX < 1 << (64 - COUNT_SHIFT));
+const _: () = assert!(additions(BLOCK_ELEMENTS) <= ADDITIONS_MAX);
+
+/// Additions per replica that so many elements make at most, their ragged end
+/// included.
+const fn additions(elements: usize) -> usize {
+    elements / REPLICAS + REPLICAS
+}
+
+/// Bins for words with this many fraction bits below sign and exponent, which
+/// have `BINS` values.
+pub struct BinsNarrow<W, const FRACTION_BITS: u32, const BINS: usize> {
+    bins: Box<[[u64; REPLICAS]; BINS]>,
+    additions: usize,
+    words: std::marker::PhantomData<W>,
+}
+
+impl<W: Word, const FRACTION_BITS: u32, const BINS: usize> BinsNarrow<W, FRACTION_BITS, BINS> {
+    pub fn new() -> Self {
+        const { assert!(W::BITS <= u32::BITS && 1 << (W::BITS - FRACTION_BITS) == BINS) }
+        let bins = Box::new([[0; REPLICAS]; BINS]);
+        BinsNarrow { bins, additions: 0, words: std::marker::PhantomData }
+    }
+
+    /// Whether nothing is to be spilled.
+    pub fn is_empty(&self) -> bool {
+        self.additions == 0
+    }
+
+    /// Adds elements, without the bits that `mask` lacks; full bins and special
+    /// values go to `sum`, but not the count of elements. `unit` is how far the
+    /// smallest subnormal lies above the unit of the sum.
+    pub fn add(&mut self, bytes: &[u8], mask: W, unit: u32, sum: &mut Sum) {
+        for block in bytes.chunks(BLOCK_ELEMENTS * size_of::<W>()) {
+            let additions = additions(block.len() / size_of::<W>());
+            if self.additions + additions > ADDITIONS_MAX {
+                self.spill(unit, sum);
+            }
+            self.additions += additions;
+            self.add_block(block, mask);
+            if Self::SPECIAL.into_iter().any(|bin| self.bins[bin] != [0; REPLICAS]) {
+                self.take_special(block, mask, sum);
+            }
+        }
+    }
+
+    /// The bins of NaN and infinities of each sign.
+    const SPECIAL: [usize; 2] = [BINS / 2 - 1, BINS - 1];
+
+    #[inline(always)]
+    fn add_block(&mut self, block: &[u8], mask: W) {
+        let (quads, rest) = W::quads(block);
+        for [a, b, c, d] in quads {
+            self.add_one::<0>(a & mask);
+            self.add_one::<1>(b & mask);
+            self.add_one::<2>(c & mask);
+            self.add_one::<3>(d & mask);
+        }
+        for word in rest {
+            self.add_one::<0>(word & mask);
+        }
+    }
+
+    #[inline(always)]
+    fn add_one<const REPLICA: usize>(&mut self, word: W) {
+        let bits: u64 = word.as_();
+        self.bins[(bits >> FRACTION_BITS) as usize % BINS][REPLICA] += bits + (1 << COUNT_SHIFT);
+    }
+
+    /// Counts the NaN and infinities of a block in `sum` and empties their
+    /// bins, which cannot tell one from the other.
+    #[cold]
+    fn take_special(&mut self, block: &[u8], mask: W, sum: &mut Sum) {
+        let [positive, negative] = Self::SPECIAL.map(|bin| (bin as u64) << FRACTION_BITS);
+        let mut special = Counts::default();
+        for word in W::all(block) {
+            let bits: u64 = (word & mask).as_();
+            special.positive_infinity += u64::from(bits == positive);
+            special.negative_infinity += u64::from(bits == negative);
+            special.nan += u64::from((bits | (negative ^ positive)) > negative);
+        }
+        super::line::count(sum, special);
+        Self::SPECIAL.into_iter().for_each(|bin| self.bins[bin] = [0; REPLICAS]);
+    }
+
+    /// Empties the bins into `sum`.
+    pub fn spill(&mut self, unit: u32, sum: &mut Sum) {
+        for (index, bin) in self.bins.iter_mut().enumerate() {
+            if *bin == [0; REPLICAS] {
+                continue;
+            }
+            let (negative, exponent) = (index >= BINS / 2, (index % (BINS / 2)) as u32);
+            let mut value = 0;
+            for replica in std::mem::take(bin) {
+                let elements = i128::from(replica >> COUNT_SHIFT);
+                value += i128::from(replica & ((1 << COUNT_SHIFT) - 1));
+                // Sign and exponent, which every one of the elements has added.
+                value -= elements * ((index as i128) << FRACTION_BITS);
+                // Subnormals have no implicit leading one.
+                if exponent > 0 {
+                    value += elements << FRACTION_BITS;
+                }
+            }
+            sum.add_units(if negative { -value } else { value }, unit + exponent.max(1) - 1);
+        }
+        self.additions = 0;
+    }
+}

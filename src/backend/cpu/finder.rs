@@ -1,0 +1,131 @@
+//! The interval of a key, found by two tables instead of a search.
+//!
+//! Keys are cut into equal cells, and each cell again into as many equal parts
+//! as the bounds in it make worthwhile: the bounds of a histogram are even for
+//! values, thus dense for keys at the upper end of each power of two and sparse
+//! at the lower. A part knows how many bounds lie below it, and mostly holds one
+//! at most; those with more are searched.
+
+use crate::op::Bins;
+
+/// Bits of a key that tell its cell.
+const CELL_BITS: u32 = 12;
+
+/// Finds the place of a key: 0 below all intervals, then one for each interval,
+/// and one above all of them.
+pub struct Finder {
+    /// The lower bounds, and one more that is never counted.
+    bounds: Vec<u64>,
+    last: u64,
+    /// The lowest bound above the first. Below it are but two places.
+    start: u64,
+    /// The place of keys from the first bound to `start`.
+    first: usize,
+    /// The largest distance from `start` that the tables tell.
+    span: u64,
+    /// How far a distance is shifted to its cell.
+    shift: u32,
+    cells: Vec<Cell>,
+    /// Of each part of each cell, how many bounds lie at or below its start.
+    parts: Vec<u32>,
+}
+
+#[derive(Clone, Copy)]
+struct Cell {
+    /// Its first part.
+    first: u32,
+    /// How far a distance within the cell is shifted to its part.
+    shift: u32,
+}
+
+impl Finder {
+    /// Tables for valid bins.
+    pub fn new(bins: &Bins) -> Finder {
+        let bounds = &bins.lower;
+        let (lowest, end) = (bounds[0], bounds[bounds.len() - 1]);
+        let first = bounds.partition_point(|&bound| bound <= lowest);
+        let start = bounds.get(first).copied().unwrap_or(end);
+        let span = (end - start).saturating_sub(1);
+        let shift = (u64::BITS - span.leading_zeros()).saturating_sub(CELL_BITS);
+        let (mut cells, mut parts) = (Vec::new(), Vec::new());
+        for cell in 0..=span >> shift {
+            let at = start + (cell << shift);
+            let below = |key: u64| bounds.partition_point(|&bound| bound <= key);
+            let size = 1_u64 << shift;
+            let inside = below(at.saturating_add(size - 1)) - below(at);
+            let split = (2 * inside).next_power_of_two().ilog2().min(shift);
+            cells.push(Cell { first: parts.len() as u32, shift: shift - split });
+            let part = size >> split;
+            parts.extend(
+                (0..1_u64 << split).map(|number| below(at.saturating_add(number * part)) as u32),
+            );
+        }
+        let bounds = bounds.iter().copied().chain([u64::MAX]).collect();
+        Finder { bounds, last: bins.last, start, first, span, shift, cells, parts }
+    }
+
+    /// The place of a key.
+    #[inline(always)]
+    pub fn find(&self, key: u64) -> usize {
+        let intervals = self.bounds.len() - 1;
+        let distance = key.saturating_sub(self.start).min(self.span);
+        let Cell { first, shift } = self.cells[(distance >> self.shift) as usize];
+        let within = distance & ((1 << self.shift) - 1);
+        let mut place = self.parts[first as usize + (within >> shift) as usize] as usize;
+        let inside = self.start + distance;
+        place += usize::from(self.bounds[place] <= inside);
+        if self.bounds[place] <= inside {
+            place += self.search(place, inside);
+        }
+        if key < self.start {
+            return if key < self.bounds[0] { 0 } else { self.first };
+        }
+        // The last bound lies one above the span of the tables, or is all there is.
+        let place = if key - self.start > self.span { intervals } else { place };
+        place + usize::from(place == intervals && key > self.last)
+    }
+
+    /// How many of the bounds from a place on lie at or below a key.
+    #[cold]
+    fn search(&self, place: usize, key: u64) -> usize {
+        self.bounds[place..self.bounds.len() - 1].partition_point(|&bound| bound <= key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn place(bins: &Bins, key: u64) -> usize {
+        match bins.bin_of(key) {
+            Err(false) => 0,
+            Ok(bin) => bin + 1,
+            Err(true) => bins.lower.len() + 1,
+        }
+    }
+
+    fn bound() -> impl Strategy<Value = u64> {
+        prop_oneof![any::<u64>(), 0..20_u64, (u64::MAX - 20)..=u64::MAX, 1000..5000_u64]
+    }
+
+    proptest! {
+        #[test]
+        fn tables_tell_what_a_search_does(
+            mut lower in prop::collection::vec(bound(), 1..300),
+            last in bound(),
+            keys in prop::collection::vec(bound(), 100),
+        ) {
+            lower.sort_unstable();
+            let bins = Bins { lower: lower.clone().into(), last };
+            let finder = Finder::new(&bins);
+            let near = lower.iter().flat_map(|&bound| {
+                [bound.saturating_sub(1), bound, bound.saturating_add(1)]
+            });
+            for key in keys.into_iter().chain(near).chain([0, last, u64::MAX]) {
+                prop_assert_eq!(finder.find(key), place(&bins, key), "{}", key);
+            }
+        }
+    }
+}

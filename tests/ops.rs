@@ -33,7 +33,7 @@ fn check(settings: &[&str], step: usize) {
     };
     std::thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(&worker);
+            scope.spawn(worker);
         }
     });
 }

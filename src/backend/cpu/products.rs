@@ -29,7 +29,7 @@ const BINS_MIN: usize = 2048;
 /// Elements of one block, whose additions are counted at once.
 const BLOCK_ELEMENTS: usize = 1 << 16;
 
-const _: () = assert!(2 * (FRACTION_BITS + 1) + ADDITIONS_MAX.ilog2() + 1 <= 127);
+const _: () = assert!(2 * (FRACTION_BITS + 1) + ADDITIONS_MAX.ilog2() < 127);
 const _: () = assert!(BLOCK_ELEMENTS <= ADDITIONS_MAX);
 
 /// Bins of 128 KiB, and what was added to them.

@@ -13,6 +13,7 @@ mod cache;
 mod device;
 pub mod kernel;
 mod partials;
+mod piece;
 mod pipeline;
 mod plan;
 mod self_test;
@@ -23,28 +24,19 @@ pub use cache::Cache;
 pub use device::{Adapter, AdapterLimits, adapters};
 pub use self_test::{SelfTest, self_test};
 
-use crate::dtype::DType;
-use crate::op::{Monoid, Spec, Term};
+use crate::op::{Monoid, Spec};
 use crate::site::Site;
 
-/// Element types that have a kernel.
-const DTYPES: [DType; 11] = [
-    DType::Bool,
-    DType::I8,
-    DType::I16,
-    DType::I32,
-    DType::I64,
-    DType::U8,
-    DType::U16,
-    DType::U32,
-    DType::U64,
-    DType::F32,
-    DType::F64,
-];
-
-/// Whether there is a kernel for a reduction.
+/// Whether there are kernels for a reduction.
+///
+/// Products of floats, whose trees want their elements in order, are left to
+/// the CPU, and so are places in arrays in Fortran order.
 pub fn takes(spec: &Spec, site: &Site) -> bool {
-    spec.monoids == [Monoid::Sum(Term::Value)]
-        && site.outputs() == 1
-        && DTYPES.contains(&spec.dtype)
+    let taken = |monoid: &Monoid| match monoid {
+        Monoid::Sum(_) | Monoid::Tally | Monoid::Product | Monoid::Bits => true,
+        Monoid::Extremum { indexed } => !indexed || site.fortran.is_none(),
+        Monoid::Bins(_) => site.outputs() == 1,
+        Monoid::Tree => false,
+    };
+    spec.monoids.iter().all(taken)
 }

@@ -11,7 +11,7 @@ use super::kernel::Kernel;
 use crate::backend::reference;
 use crate::backend::{Backend as _, BackendError, Place, Run};
 use crate::dtype::{ByteOrder, DType, Layout};
-use crate::op::Spec;
+use crate::op::{Monoid, Spec, Term};
 
 /// A passed self-test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub fn self_test(
     }
     let tile_bytes = TILE_BYTES.min(options.tile_bytes);
     let mut backend = GpuBackend::open(adapter, &Options { tile_bytes, ..options.clone() })?;
-    for dtype in super::DTYPES {
+    for dtype in DType::ALL {
         examine(&mut backend, options, dtype)?;
     }
     if let Some(name) = entry {
@@ -55,16 +55,20 @@ const TILE_BYTES: usize = 1 << 20;
 /// Everything that the verdict depends on.
 fn entry_name(adapter: &Adapter, options: &Options, program: &str) -> String {
     let identity = adapter.identity();
-    let sources = super::DTYPES.map(|dtype| Kernel::sum(dtype, options.block).source());
+    let sources = DType::ALL.map(|dtype| kernel(dtype, options).source());
     let sources = sources.iter().map(String::as_str);
     cache::name([program, identity.as_str()].into_iter().chain(sources))
+}
+
+fn kernel(dtype: DType, options: &Options) -> Kernel {
+    Kernel::new(&Monoid::Sum(Term::Value), dtype, options.block).expect("sums have kernels")
 }
 
 fn examine(backend: &mut GpuBackend, options: &Options, dtype: DType) -> Result<(), BackendError> {
     let spec = Spec::sum(dtype);
     let layout = Layout::little(dtype);
     let size = dtype.size_bytes();
-    let block_elements = Kernel::sum(dtype, options.block).block_bytes() as usize / size;
+    let block_elements = kernel(dtype, options).block_elements() as usize;
     for case in cases(dtype) {
         // The third run is sent through the slot of the first, and is shorter:
         // what the first left there follows it as junk.

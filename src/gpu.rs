@@ -36,7 +36,7 @@ pub fn takes(spec: &Spec, site: &Site) -> bool {
         Monoid::Sum(_) | Monoid::Tally | Monoid::Product | Monoid::Bits => true,
         Monoid::Extremum { indexed } => !indexed || site.fortran.is_none(),
         Monoid::Bins(_) => site.outputs() == 1,
-        Monoid::Tree => false,
+        Monoid::Tree | Monoid::Multiset { .. } => false,
     };
     spec.monoids.iter().all(taken)
 }

@@ -117,7 +117,7 @@ impl Kernel {
             Monoid::Tally => Kind::Fold(Fold::new(FoldOp::Tally, block)),
             Monoid::Product => Kind::Fold(Fold::new(FoldOp::Product, block)),
             Monoid::Bits => Kind::Fold(Fold::new(FoldOp::Bits, block)),
-            Monoid::Tree | Monoid::Bins(_) => return None,
+            Monoid::Tree | Monoid::Bins(_) | Monoid::Multiset { .. } => return None,
         };
         Some(Kernel { dtype, threads: block.threads, kind })
     }

@@ -29,8 +29,8 @@ use crate::site::Site;
 
 /// Whether there are kernels for a reduction.
 ///
-/// Products of floats, whose trees want their elements in order, are left to
-/// the CPU, and so are places in arrays in Fortran order.
+/// Products of floats, whose trees want their elements in order, and sorted
+/// elements are left to the CPU, and so are places in arrays in Fortran order.
 pub fn takes(spec: &Spec, site: &Site) -> bool {
     let taken = |monoid: &Monoid| match monoid {
         Monoid::Sum(_) | Monoid::Tally | Monoid::Product | Monoid::Bits => true,
@@ -38,5 +38,6 @@ pub fn takes(spec: &Spec, site: &Site) -> bool {
         Monoid::Bins(_) => site.outputs() == 1,
         Monoid::Tree | Monoid::Multiset { .. } => false,
     };
-    spec.monoids.iter().all(taken)
+    let counting = spec.monoids.iter().filter(|monoid| matches!(monoid, Monoid::Bins(_)));
+    spec.monoids.iter().all(taken) && counting.count() <= 1
 }

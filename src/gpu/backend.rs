@@ -184,11 +184,15 @@ impl Backend for GpuBackend {
 
     fn add(&mut self, spec: &Spec, outputs: usize, run: &Run<'_>) -> Result<(), BackendError> {
         assert_eq!(spec.dtype, run.layout.dtype, "a run has the spec's element type");
-        assert_eq!(spec.is_paired(), run.second.is_some(), "products take two runs");
+        let second = run.second.filter(|_| spec.is_paired());
+        assert_eq!(spec.is_paired(), second.is_some(), "products take two runs");
+        let run = &Run { second, ..*run };
         assert_eq!(run.bytes.len() % spec.dtype.size_bytes(), 0, "bytes end inside an element");
         let plan = self.plan;
         let most = self.with_open(spec, outputs, |open, _| {
             let kernels = &open.bound(spec)?.program.kernels;
+            let shared = kernels.iter().any(Kernel::is_shared);
+            assert!(outputs == 1 || !shared, "intervals are counted for one output");
             Ok(elements_max(&plan, kernels, run, outputs == 1))
         })?;
         for piece in Piece::all_of(run, most) {
@@ -327,7 +331,8 @@ fn merge(
     words: &[u32],
     sent: Evidence,
 ) -> Result<(), InvalidPartials> {
-    let state = partials::state(kernel, words, sent)?;
+    let monoid = &partial.spec().monoids[number];
+    let state = partials::state(monoid, kernel, words, sent)?;
     Ok(partial.states_mut(output)[number].merge(&state)?)
 }
 
@@ -355,7 +360,7 @@ fn line_dispatches(plan: &Plan, bound: &Bound, piece: &Piece<'_>) -> Vec<Dispatc
                 inner: 1,
                 first_index: words(piece.place.first_index + window.offset / size),
                 second: piece.second_vector(),
-                bins: 0,
+                bins: shape.bins(),
             };
             Dispatch { kernel, window: number, params }
         };
@@ -385,7 +390,7 @@ fn axis_dispatches(
             inner: inner as u32,
             first_index: words(first_index),
             second: piece.second_vector(),
-            bins: 0,
+            bins: shape.bins(),
         };
         Dispatch { kernel, window: 0, params }
     };

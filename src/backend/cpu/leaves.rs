@@ -6,7 +6,7 @@
 
 use super::line::{Line, merge};
 use super::stretch::Stretch;
-use super::terms::{bf16_to_f64, f16_to_f64, f32_to_f64};
+use super::widen::{bf16_to_f64, f16_to_f64, f32_to_f64};
 use super::word::Word;
 use crate::dtype::DType;
 use crate::reduction::State;

@@ -36,10 +36,10 @@ pub struct Finder {
 
 #[derive(Clone, Copy)]
 struct Cell {
-    /// Its first part.
-    first: u32,
-    /// How far a distance within the cell is shifted to its part.
+    /// How far a distance is shifted to tell its part.
     shift: u32,
+    /// What is added to that to give the part's number, modulo 2^32.
+    offset: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -68,8 +68,9 @@ impl Finder {
             let size = 1_u64 << shift;
             let inside = below(at.saturating_add(size - 1)) - below(at);
             let split = (2 * inside).next_power_of_two().ilog2().min(shift);
-            cells.push(Cell { first: parts.len() as u32, shift: shift - split });
-            let part = size >> split;
+            let (part, shift) = (size >> split, shift - split);
+            let before = ((at - start) >> shift) as u32;
+            cells.push(Cell { shift, offset: (parts.len() as u32).wrapping_sub(before) });
             parts.extend((0..1_u64 << split).map(|number| {
                 let at = at.saturating_add(number * part);
                 let place = below(at);
@@ -96,9 +97,8 @@ impl Finder {
     pub fn find(&self, key: u64) -> usize {
         let intervals = self.bounds.len();
         let distance = key.saturating_sub(self.start).min(self.span);
-        let Cell { first, shift } = self.cells[(distance >> self.shift) as usize];
-        let within = distance & ((1 << self.shift) - 1);
-        let part = self.parts[first as usize + (within >> shift) as usize];
+        let Cell { shift, offset } = self.cells[(distance >> self.shift) as usize];
+        let part = self.parts[((distance >> shift) as u32).wrapping_add(offset) as usize];
         let inside = self.start + distance;
         let place = match part.is_dense {
             true => self.search(part.place as usize, inside),

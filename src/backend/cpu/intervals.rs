@@ -49,9 +49,13 @@ impl Intervals {
     /// Counts elements at the places that `place` tells.
     #[inline(always)]
     fn count<W: Word>(&mut self, bytes: &[u8], place: impl Fn(&Finder, W) -> usize) {
-        for (number, word) in W::all(bytes).enumerate() {
-            self.counts[place(&self.finder, word)][number % REPLICAS] += 1;
+        let (quads, rest) = W::quads(bytes);
+        for quad in quads {
+            for (number, word) in quad.into_iter().enumerate() {
+                self.counts[place(&self.finder, word)][number % REPLICAS] += 1;
+            }
         }
+        rest.for_each(|word| self.counts[place(&self.finder, word)][0] += 1);
     }
 
     /// Counts by place, of all that was counted.

@@ -20,10 +20,9 @@ use rand::{Rng, RngExt, SeedableRng};
 
 /// Bytes of each data set: more than caches hold.
 const BYTES: usize = 64 << 20;
-/// The mean of so many times counts.
-const ROUNDS: usize = 3;
-/// And of so many plain reads, for the system's clock is coarse.
-const READS: usize = 20;
+/// Everything is done again until it has taken so long, for the system's clock
+/// of a thread is coarse.
+const LEAST: Duration = Duration::from_millis(300);
 
 fn main() {
     let filters: Vec<String> =
@@ -143,8 +142,9 @@ fn nanoseconds(spec: &Spec, shape: [usize; 3], bytes: &[u8]) -> f64 {
     // Whole rows, or whole lines of columns, as many as a tile holds.
     let unit = if outer > 1 { reduced * size } else { inner * size };
     let tile = (TILE_BYTES / unit).max(1) * unit;
-    let mut taken = Duration::ZERO;
-    for _ in 0..ROUNDS {
+    let (mut taken, mut rounds) = (Duration::ZERO, 0);
+    while taken < LEAST {
+        rounds += 1;
         let start = clock();
         for (number, tile) in bytes.chunks(tile).enumerate() {
             let units = tile.len() / unit;
@@ -161,7 +161,7 @@ fn nanoseconds(spec: &Spec, shape: [usize; 3], bytes: &[u8]) -> f64 {
         taken += clock() - start;
         black_box(backend.flush(spec, outputs).expect("the CPU does not fail"));
     }
-    taken.as_secs_f64() * 1e9 * size as f64 / (ROUNDS * bytes.len()) as f64
+    taken.as_secs_f64() * 1e9 * size as f64 / (rounds * bytes.len()) as f64
 }
 
 /// Time that this thread has had on a processor, where the system tells (Linux
@@ -176,10 +176,11 @@ fn clock() -> Duration {
 /// Nanoseconds to read an element and do next to nothing with it.
 fn plain_read(dtype: DType) -> f64 {
     let bytes = vec![1_u8; BYTES];
-    let start = clock();
-    for _ in 0..READS {
+    let (start, mut rounds) = (clock(), 0);
+    while clock() - start < LEAST {
+        rounds += 1;
         let words = black_box(&bytes[..]).as_chunks::<8>().0;
         black_box(words.iter().fold(0, |all, word| all ^ u64::from_le_bytes(*word)));
     }
-    (clock() - start).as_secs_f64() * 1e9 * dtype.size_bytes() as f64 / (READS * BYTES) as f64
+    (clock() - start).as_secs_f64() * 1e9 * dtype.size_bytes() as f64 / (rounds * BYTES) as f64
 }

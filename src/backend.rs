@@ -97,7 +97,8 @@ pub trait Backend: Send {
     /// Adds a run of whole elements to what the next flush returns, in which
     /// there are `outputs` outputs. The run may still be on its way to the
     /// device when this returns; its bytes are not needed any more. All runs
-    /// between two flushes have one spec and one number of outputs.
+    /// between two flushes have one spec and one number of outputs, and come in
+    /// the order of their elements, though there may be gaps.
     ///
     /// # Errors
     /// The device failed: everything since the last flush is lost, and the

@@ -15,14 +15,18 @@ mod blame;
 mod cluster;
 mod devices;
 mod exit;
+mod histogram;
 mod input;
 #[cfg(feature = "net")]
 mod node;
 mod plot;
 mod progress;
+mod quantile;
 mod reduce;
+mod remarks;
 mod report;
 mod shown;
+mod stats;
 mod table;
 mod talk;
 
@@ -54,7 +58,14 @@ fn run(command: Command) -> Result<(), Failure> {
             end_on_ctrl_c(args.output.json)?;
             reduce::dot(&args)
         }
-        Command::Histogram(_) | Command::Quantile(_) => todo!(),
+        Command::Histogram(args) => {
+            end_on_ctrl_c(args.output.json)?;
+            histogram::run(&args)
+        }
+        Command::Quantile(args) => {
+            end_on_ctrl_c(args.output.json)?;
+            quantile::run(&args)
+        }
         Command::Devices(args) => devices::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -175,6 +175,13 @@ pub enum SubmitError {
         /// Element type of the manifest.
         manifest: DType,
     },
+    /// The spec cannot be carried out over the manifest: it is of one data set
+    /// or of two as the manifest is not, or a partial is too large to travel.
+    #[error("{spec:?} cannot be carried out over this data")]
+    Spec {
+        /// The spec.
+        spec: Spec,
+    },
     /// Not one set of holders for each file.
     #[error("holders of {got} files were given, the manifest has {expected}")]
     Holders {

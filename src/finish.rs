@@ -240,6 +240,7 @@ pub fn special(states: &[State]) -> Special {
                 found.infinite |= tree.infinities() > 0;
             }
             State::Bins(bins) => found.nan = found.nan.max(bins.nan()),
+            State::Multiset(set) => found.nan = found.nan.max(set.nan()),
             State::Product(_) | State::Bits(_) => {}
         }
     }

@@ -13,6 +13,7 @@ mod cache;
 mod device;
 pub mod kernel;
 mod partials;
+mod piece;
 mod pipeline;
 mod plan;
 mod self_test;
@@ -22,3 +23,20 @@ pub use backend::{GpuBackend, Options};
 pub use cache::Cache;
 pub use device::{Adapter, AdapterLimits, adapters};
 pub use self_test::{SelfTest, self_test};
+
+use crate::op::{Monoid, Spec};
+use crate::site::Site;
+
+/// Whether there are kernels for a reduction.
+///
+/// Products of floats, whose trees want their elements in order, are left to
+/// the CPU, and so are places in arrays in Fortran order.
+pub fn takes(spec: &Spec, site: &Site) -> bool {
+    let taken = |monoid: &Monoid| match monoid {
+        Monoid::Sum(_) | Monoid::Tally | Monoid::Product | Monoid::Bits => true,
+        Monoid::Extremum { indexed } => !indexed || site.fortran.is_none(),
+        Monoid::Bins(_) => site.outputs() == 1,
+        Monoid::Tree | Monoid::Multiset { .. } => false,
+    };
+    spec.monoids.iter().all(taken)
+}

@@ -1,10 +1,11 @@
-//! One exact total over arrays that lie on many machines, on whatever
+//! Exact reductions over arrays that lie on many machines, on whatever
 //! processors those machines have.
 //!
-//! A sum is carried as an exact integer state ([`Partial`]), so merging has no
-//! order: the answer has the same bits from any set of machines, CPU cores and
-//! GPUs, also when nodes die on the way. `docs/architecture.md` is the map of
-//! this crate, `docs/numerics.md` the reasons and bounds.
+//! A sum is carried as an exact integer ([`Partial`]), and every other state
+//! as something that merges as freely, so merging has no order: the answer has
+//! the same bits from any set of machines, CPU cores and GPUs, also when nodes
+//! die on the way. `docs/architecture.md` is the map of this crate,
+//! `docs/numerics.md` the meaning of every operation, the reasons and bounds.
 
 // Core: no I/O, no clock, no features.
 pub mod backend;
@@ -17,6 +18,7 @@ pub mod op;
 pub mod partial;
 pub mod placement;
 pub mod reduction;
+pub mod rounds;
 pub mod shard;
 pub mod site;
 pub mod value;

@@ -290,7 +290,7 @@ impl Manifest {
     /// # Errors
     /// As [`Manifest::new`], and files that do not fit together in the way that
     /// the cut needs.
-    pub fn cut(files: Vec<File>, cut: Cut) -> Result<Manifest, ManifestError> {
+    pub fn cut(files: Vec<File>, mut cut: Cut) -> Result<Manifest, ManifestError> {
         let dtype = files.first().ok_or(ManifestError::Empty)?.layout.dtype;
         if files.len() > ENTRIES_MAX {
             return Err(ManifestError::Entries { max: ENTRIES_MAX });

@@ -190,6 +190,11 @@ pub enum Monoid {
     Bits,
     /// Numbers of elements in intervals.
     Bins(Bins),
+    /// All elements in order, at most so many.
+    Multiset {
+        /// The most elements, 1 to [`MULTISET_MAX`].
+        elements_max: u32,
+    },
 }
 
 impl Monoid {
@@ -198,9 +203,8 @@ impl Monoid {
         match self {
             Monoid::Extremum { indexed } => *indexed,
             Monoid::Tree => true,
-            Monoid::Sum(_) | Monoid::Tally | Monoid::Product | Monoid::Bits | Monoid::Bins(_) => {
-                false
-            }
+            Monoid::Sum(_) | Monoid::Tally | Monoid::Product | Monoid::Bits => false,
+            Monoid::Bins(_) | Monoid::Multiset { .. } => false,
         }
     }
 
@@ -211,9 +215,13 @@ impl Monoid {
             Monoid::Tree => dtype.is_float(),
             Monoid::Product | Monoid::Bits => !dtype.is_float(),
             Monoid::Bins(bins) => bins.is_valid(),
+            Monoid::Multiset { elements_max } => (1..=MULTISET_MAX).contains(elements_max),
         }
     }
 }
+
+/// The most elements of one [`Monoid::Multiset`].
+pub const MULTISET_MAX: u32 = 1 << 16;
 
 /// The most states of one spec.
 pub const MONOIDS_MAX: usize = 4;

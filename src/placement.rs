@@ -120,7 +120,7 @@ mod tests {
     }
 
     fn one() -> Entry {
-        Entry { position: 0, file: 0, elements: 0..1 }
+        Entry::line(0, 0..1)
     }
 
     #[test]

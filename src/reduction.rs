@@ -16,6 +16,7 @@ pub mod float;
 pub mod key;
 pub mod limbs;
 pub mod moments;
+pub mod multiset;
 pub mod product;
 mod register;
 pub mod round;
@@ -79,6 +80,7 @@ impl Monoid {
         match self {
             Monoid::Sum(term) => own + 8 * sum::limb_count(dtype, *term) as u64,
             Monoid::Bins(bins) => own + 8 * bins.lower.len() as u64,
+            Monoid::Multiset { elements_max } => own + 40 * u64::from(*elements_max),
             Monoid::Tree => own + tree::NODES_MAX as u64 * size_of::<tree::Node>() as u64,
             Monoid::Extremum { .. } | Monoid::Tally | Monoid::Product | Monoid::Bits => own,
         }

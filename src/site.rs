@@ -171,6 +171,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::dtype::{DType, MemoryOrder};
+    use crate::manifest::{Cut, File, element_count, imaginary_file};
 
     #[test]
     fn fortran_places_are_those_of_the_same_element_in_c_order() {
@@ -185,6 +187,58 @@ mod tests {
         }
         seen.sort_unstable();
         assert_eq!(seen, Vec::from_iter(0..24));
+    }
+
+    fn array(name: &str, shape: &[u64], memory_order: MemoryOrder) -> File {
+        let elements = element_count(shape).expect("a small array");
+        File { shape: shape.to_vec(), memory_order, ..imaginary_file(name, DType::U8, elements) }
+    }
+
+    /// Places over all files in C order, for states that keep places, and as
+    /// the elements lie, for those that do not and for trees.
+    #[test]
+    fn only_states_that_keep_places_see_fortran_arrays_in_c_order() {
+        let shapes = [(vec![2, 3, 4], false), (vec![3, 5], true), (vec![7, 1], true)];
+        let order = |fortran| if fortran { MemoryOrder::Fortran } else { MemoryOrder::C };
+        let files = shapes.iter().map(|(shape, fortran)| array("a", shape, order(*fortran)));
+        let manifest = Manifest::with_entry_bytes(files.collect(), 4).expect("valid files");
+        let extremum = |indexed| Spec::of(DType::U8, Monoid::Extremum { indexed });
+        let several = Spec { dtype: DType::U8, ..extremum(true) };
+        let both = Spec { monoids: vec![Monoid::Tally, several.monoids[0].clone()], ..several };
+        for (spec, in_c_order) in [(extremum(false), false), (extremum(true), true), (both, true)] {
+            let mut places = Vec::new();
+            for entry in manifest.entries() {
+                let site = Site::of(&manifest, entry, &spec);
+                let mut start = 0;
+                while start < entry.len() {
+                    let end = start + site.block_at(start..entry.len(), 3);
+                    let place = site.place(start..end);
+                    places.extend((0..place.reduced as u64).map(|k| place.index(k)));
+                    start = end;
+                }
+            }
+            let mut expected = Vec::from_iter(0..24);
+            // A table of three rows, column after column.
+            let columns = (0..5).flat_map(|column| (0..3).map(move |row| 24 + row * 5 + column));
+            expected.extend(columns);
+            expected.extend(39..46);
+            let lying = Vec::from_iter(0..46);
+            assert_eq!(places, if in_c_order { expected } else { lying }, "{spec:?}");
+        }
+    }
+
+    #[test]
+    fn along_an_axis_places_are_those_of_the_axis() {
+        let table = array("a", &[4, 6], MemoryOrder::Fortran);
+        let cut = Cut::Axis { entry_bytes: 6, axis: 1, outputs: 0..4, outputs_max: 2 };
+        let manifest = Manifest::cut(vec![table], cut).expect("a valid file");
+        let spec = Spec::of(DType::U8, Monoid::Extremum { indexed: true });
+        for entry in manifest.entries() {
+            let site = Site::of(&manifest, entry, &spec);
+            assert_eq!(site.fortran, None);
+            assert_eq!((site.block, site.first_index), (entry.block, entry.first_index));
+            assert_eq!(site.outputs() as u64, entry.outputs());
+        }
     }
 
     proptest! {

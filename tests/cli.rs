@@ -248,7 +248,6 @@ fn files_that_cannot_be_used_are_refused_by_name() {
     for (name, word) in [
         ("refused_complex128.npy", "complex"),
         ("refused_datetime64.npy", "datetime"),
-        ("refused_float16.npy", "float16"),
         ("refused_longdouble.npy", "long double"),
         ("refused_record.npy", "records"),
         ("refused_str.npy", "text"),

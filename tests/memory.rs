@@ -5,6 +5,8 @@
 mod program;
 
 use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
 use std::process::Stdio;
 
 use program::{command, write_npy};
@@ -29,19 +31,58 @@ fn a_file_larger_than_the_memory_is_reduced_within_it() {
     for (memory, extra) in
         [(512_u64 << 20, &[][..]), (256 << 20, &[]), (64 << 20, &[]), (128 << 20, &["--no-mmap"])]
     {
-        let limit = memory.to_string();
-        let arguments = [&["sum", "--device", "cpu", "--memory", &limit, path][..], extra].concat();
-        let mut child =
-            command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let mut peak = 0;
-        let code = loop {
-            peak = peak_bytes(child.id()).unwrap_or(peak);
-            if let Some(status) = child.try_wait().unwrap() {
-                break status.code();
-            }
-        };
-        assert_eq!(code, Some(0));
-        assert!(peak > 0, "the process was never seen");
-        assert!(peak <= memory, "{peak} bytes of {memory} with {extra:?}");
+        let arguments = [&["sum", "--device", "cpu", path][..], extra].concat();
+        stays_within(memory, &arguments);
     }
+}
+
+/// Runs to the end and watches the process's memory.
+fn stays_within(memory: u64, arguments: &[&str]) {
+    let limit = memory.to_string();
+    let arguments = [arguments, &["--memory", &limit][..]].concat();
+    let mut child =
+        command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut peak = 0;
+    let code = loop {
+        peak = peak_bytes(child.id()).unwrap_or(peak);
+        if let Some(status) = child.try_wait().unwrap() {
+            break status.code();
+        }
+    };
+    assert_eq!(code, Some(0), "{arguments:?}");
+    assert!(peak > 0, "the process was never seen");
+    assert!(peak <= memory, "{peak} bytes of {memory} with {arguments:?}");
+}
+
+/// A million columns, and a result larger than the memory.
+#[test]
+fn results_along_an_axis_go_through_piece_by_piece() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let sparse = |path: &str, shape: [usize; 2]| {
+        let bytes = (shape[0] * shape[1] * 4) as u64;
+        write_npy(Path::new(path), "<f4", shape[0] * shape[1], &[]);
+        let mut file = File::options().write(true).open(path).unwrap();
+        // The same header with another shape of as many letters.
+        let header = format!(
+            "{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}",
+            shape[0], shape[1]
+        );
+        file.seek(SeekFrom::Start(10)).unwrap();
+        file.write_all(format!("{header:117}\n").as_bytes()).unwrap();
+        file.set_len(bytes + 128).unwrap();
+    };
+    let (columns, row, out) = (at("columns.npy"), at("row.npy"), at("out.npy"));
+    sparse(&columns, [64, 1_000_000]);
+    sparse(&row, [1, 3_000_000]);
+    let along = |op: &'static str, path: &str, memory: u64| {
+        let arguments = [op, "--device", "cpu", "--axis", "0", "--force", "--out", &out, path];
+        stays_within(memory, &arguments);
+    };
+    along("sum", &columns, 64 << 20);
+    along("std", &columns, 512 << 20);
+    assert_eq!(fs::metadata(&out).unwrap().len(), 4_000_000 + 128);
+    // The states of all outputs together would take several times the memory.
+    along("sum", &row, 40 << 20);
+    assert_eq!(fs::metadata(&out).unwrap().len(), 12_000_000 + 128);
 }

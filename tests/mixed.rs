@@ -15,9 +15,11 @@ use adsum::backend::cpu::CpuBackend;
 use adsum::compute::{Completion, Compute, Notice, Task, TaskKey};
 use adsum::gpu::{Adapter, GpuBackend, Options, adapters};
 use adsum::manifest::JobId;
-use adsum::shard::MemoryShard;
+use adsum::shard::{MemoryShard, Shard};
+use adsum::site::Site;
 use adsum::{DType, Layout, Partial, Spec};
 use data_kinds::{Kind, floats};
+use oracle::Data;
 
 const TILE_BYTES: usize = 64 << 10;
 const SHARDS: u32 = 6;
@@ -54,7 +56,8 @@ fn reduce(backends: Vec<Box<dyn Backend>>) -> (Vec<Completion>, Vec<String>) {
         .map(|position| {
             let shard = MemoryShard::new(Layout::little(DType::F64), shard_bytes(position));
             let key = TaskKey { job: JobId([7; 32]), position };
-            Task { key, spec, shard: Arc::new(shard) }
+            let site = Site::line(shard.elements(), 0);
+            Task { key, spec: spec.clone(), shard: Arc::new(shard), site }
         })
         .collect();
     for task in tasks {
@@ -69,7 +72,7 @@ fn reduce(backends: Vec<Box<dyn Backend>>) -> (Vec<Completion>, Vec<String>) {
     }
     for completion in &completions {
         let bytes = shard_bytes(completion.key.position);
-        let expected = oracle::sum(DType::F64, &bytes).partial_bytes();
+        let expected = oracle::partial(&spec, &Data::new(DType::F64, &bytes)).to_bytes();
         let got = completion.outcome.as_ref().map(Partial::to_bytes);
         assert_eq!(got, Ok(expected), "shard {}", completion.key.position);
     }

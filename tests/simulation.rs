@@ -183,7 +183,7 @@ fn add_flaws(world: &mut World, chance: &mut Chance, data: usize) {
     let everywhere = chance.per_mille(200);
     for _ in 0..chance.number(1..=3).min(entries as u64) {
         let position = chance.index(entries) as u32;
-        let flaw = chance.pick(&[Flaw::Unreadable, Flaw::Short, Flaw::Foreign]);
+        let flaw = chance.pick(&[Flaw::Unreadable, Flaw::Short, Flaw::Misplaced, Flaw::Foreign]);
         for node in &mut world.nodes {
             if everywhere || chance.per_mille(300) {
                 node.flaws.insert((data, position), flaw);

@@ -10,5 +10,7 @@ mod files;
 mod fixture;
 #[path = "source/recorded.rs"]
 mod recorded;
+#[path = "source/shaped.rs"]
+mod shaped;
 #[path = "source/stream.rs"]
 mod stream;

@@ -6,14 +6,14 @@
 // significand of 53 bits, an element's magnitude m 2^s has at most 75 bits. A
 // positive element enters as v = m 2^s and a negative one as v = -m 2^s - 1,
 // which is the one's complement and needs no carry; the ones are added back by
-// the count of negatives. Of each v a batch of eight elements sums
+// the count of negatives. Of each v an octet of elements sums
 //   w0 = v modulo 2^32
 //   w1 = floor(v / 2^27) modulo 2^32
 //   w2 = floor(v / 2^54), within -2^21 .. 2^21 - 1
 // all modulo 2^32. The sum of w2 is exact. The rests
 //   v - 2^27 floor(v / 2^27)  and  floor(v / 2^27) - 2^27 floor(v / 2^54)
 // lie in 0 .. 2^27 - 1, so eight of them are below 2^30, and their sums are
-// w0 - 2^27 w1 and w1 - 2^27 w2, modulo 2^32. After each batch they join the
+// w0 - 2^27 w1 and w1 - 2^27 w2, modulo 2^32. After each octet they join the
 // thread's state, in halves so that a block's worth of them fits.
 
 const WINDOW: u32 = 22u;
@@ -27,7 +27,7 @@ struct State {
     top: i32,
 }
 
-struct Batch {
+struct Octet {
     w0: u32,
     w1: u32,
     w2: u32,
@@ -60,21 +60,21 @@ fn lift(
     let s1 = shift_in_window(x1, base);
     let s2 = shift_in_window(x2, base);
     let s3 = shift_in_window(x3, base);
-    var batch = Batch(0u, 0u, 0u, 0u);
+    var octet = Octet(0u, 0u, 0u, 0u);
     if (all(max(max(s0, s1), max(s2, s3)) <= vec2<u32>(WINDOW))) {
-        add(&batch, x0.xz, significand_high(x0), signs(x0), s0);
-        add(&batch, x1.xz, significand_high(x1), signs(x1), s1);
-        add(&batch, x2.xz, significand_high(x2), signs(x2), s2);
-        add(&batch, x3.xz, significand_high(x3), signs(x3), s3);
+        add(&octet, x0.xz, significand_high(x0), signs(x0), s0);
+        add(&octet, x1.xz, significand_high(x1), signs(x1), s1);
+        add(&octet, x2.xz, significand_high(x2), signs(x2), s2);
+        add(&octet, x3.xz, significand_high(x3), signs(x3), s3);
     } else {
-        lift_mixed(&batch, x0, s0, copy);
-        lift_mixed(&batch, x1, s1, copy);
-        lift_mixed(&batch, x2, s2, copy);
-        lift_mixed(&batch, x3, s3, copy);
+        lift_mixed(&octet, x0, s0, copy);
+        lift_mixed(&octet, x1, s1, copy);
+        lift_mixed(&octet, x2, s2, copy);
+        lift_mixed(&octet, x3, s3, copy);
     }
-    (*state).rest0 += halves(batch.w0 - (batch.w1 << 27u) + batch.negatives);
-    (*state).rest1 += halves(batch.w1 - (batch.w2 << 27u));
-    (*state).top += bitcast<i32>(batch.w2);
+    (*state).rest0 += halves(octet.w0 - (octet.w1 << 27u) + octet.negatives);
+    (*state).rest1 += halves(octet.w1 - (octet.w2 << 27u));
+    (*state).top += bitcast<i32>(octet.w2);
 }
 
 fn merge(state: ptr<function, State>, copy: u32) {
@@ -107,7 +107,7 @@ fn halves(value: u32) -> vec2<i32> {
 
 // Adds two elements, s <= 22.
 fn add(
-    batch: ptr<function, Batch>,
+    octet: ptr<function, Octet>,
     low: vec2<u32>,
     high: vec2<u32>,
     sign: vec2<u32>,
@@ -116,18 +116,18 @@ fn add(
     let w0 = (low << s) ^ sign;
     let w1 = ((low >> (vec2<u32>(27u) - s)) | (high << (s + vec2<u32>(5u)))) ^ sign;
     let w2 = (high >> (vec2<u32>(WINDOW) - s)) ^ sign;
-    (*batch).w0 += w0.x + w0.y;
-    (*batch).w1 += w1.x + w1.y;
-    (*batch).w2 += w2.x + w2.y;
-    (*batch).negatives -= sign.x + sign.y;
+    (*octet).w0 += w0.x + w0.y;
+    (*octet).w1 += w1.x + w1.y;
+    (*octet).w2 += w2.x + w2.y;
+    (*octet).negatives -= sign.x + sign.y;
 }
 
-fn lift_mixed(batch: ptr<function, Batch>, x: vec4<u32>, s: vec2<u32>, copy: u32) {
+fn lift_mixed(octet: ptr<function, Octet>, x: vec4<u32>, s: vec2<u32>, copy: u32) {
     let inside = s <= vec2<u32>(WINDOW);
     let zero = vec2<u32>(0u);
     let low = select(zero, x.xz, inside);
     let high = select(zero, significand_high(x), inside);
-    add(batch, low, high, signs(x), select(zero, s, inside));
+    add(octet, low, high, signs(x), select(zero, s, inside));
     if (any(!inside & (((x.yw << vec2<u32>(1u)) | x.xz) != zero))) {
         if (!inside.x) { lift_outside(x.x, x.y, copy); }
         if (!inside.y) { lift_outside(x.z, x.w, copy); }

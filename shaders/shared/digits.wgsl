@@ -58,20 +58,20 @@ fn count_special(kind: u32) {
 // Moves the digits into the workgroup's partial and leaves zeros. Each digit
 // has one thread, always the same, so the partial needs no atomics. Barriers
 // stand before and after.
-fn drain(group: u32, thread: u32) {
+fn drain(slot: u32, thread: u32) {
     for (var digit = thread; digit < DIGITS; digit += THREADS) {
         var value = 0;
         for (var copy = 0u; copy < COPIES; copy += 1u) {
             value += atomicExchange(&digits[digit * COPIES + copy], 0);
         }
-        let low = partials[group].low[digit] + bitcast<u32>(value & 0xffff);
-        partials[group].low[digit] = low & 0xffffu;
-        partials[group].high[digit] += (value >> 16u) + bitcast<i32>(low >> 16u);
+        let low = partials[slot].low[digit] + bitcast<u32>(value & 0xffff);
+        partials[slot].low[digit] = low & 0xffffu;
+        partials[slot].high[digit] += (value >> 16u) + bitcast<i32>(low >> 16u);
     }
     if (thread < 3u) {
-        partials[group].special[thread] += atomicExchange(&special[thread], 0u);
+        partials[slot].special[thread] += atomicExchange(&special[thread], 0u);
     }
     if (thread == 0u) {
-        partials[group].blocks += 1u;
+        partials[slot].blocks += 1u;
     }
 }

@@ -1,44 +1,58 @@
-// The run of elements that one dispatch sums, and how a thread reads it.
+// The elements that one dispatch reduces, and how a thread reads them.
 //
-// A window is seen as vectors of four words. Nothing here knows what the words
-// mean, and no shader ever binds data as floats: WGSL lets an implementation
-// flush subnormals and assume that there is no NaN.
+// A window is seen as vectors of four words, each word four bytes with the
+// least significant first. No shader ever binds data as floats: WGSL lets an
+// implementation flush subnormals and assume that there is no NaN.
 
 struct Params {
-    // Bytes of the run, a whole number of elements, at most 1 GiB. What the
-    // buffer holds beyond them is left over from an earlier run.
+    // Bytes of the run, a whole number of elements; with its second run, if
+    // there is one, at most 1 GiB. What the buffer holds beyond them is left
+    // over from an earlier run.
     bytes: u32,
-    // Blocks of the run, the last one perhaps in part.
+    // Blocks of each output, the last one perhaps in part.
     blocks: u32,
     // Workgroups of this dispatch.
     workgroups: u32,
-    padding: u32,
+    // Whether the run is a block of many outputs. Else all of it is one line,
+    // with one output.
+    along_axis: u32,
+    // Outputs of this dispatch, and where in the run's block they start.
+    outputs: u32,
+    first_output: u32,
+    // Elements of each output, and elements from one of them to the next.
+    reduced: u32,
+    inner: u32,
+    // The place of an output's first element, as low and high words.
+    first_index: vec2<u32>,
+    // The vector that the second run starts with.
+    second: u32,
+    // Intervals that elements are counted in.
+    bins: u32,
 }
 
 @group(0) @binding(0) var<storage, read> data: array<vec4<u32>>;
 @group(0) @binding(2) var<uniform> params: Params;
 
-// Four vectors are read together before the first is used, so that a thread
-// has four loads in flight.
-const BATCH_VECTORS: u32 = 4u;
-const BLOCK_VECTORS: u32 = THREADS * BATCHES * BATCH_VECTORS;
 const VECTOR_BYTES: u32 = 16u;
+// Bits of an element in a word, and elements that a word holds.
+const FIELD_BITS: u32 = min(ELEMENT_BITS, 32u);
+const WORD_ELEMENTS: u32 = 32u / FIELD_BITS;
 
-// The vector at `index`, with zeros for all bytes past the end of the run.
-// Zero is the identity of every sum here.
-fn load(index: u32) -> vec4<u32> {
-    let first = index * VECTOR_BYTES;
-    if (first + VECTOR_BYTES <= params.bytes) {
-        return data[index];
+// The position in the run of an output's first element. The run is a block of
+// shape (outer, reduced, inner), the last axis fastest.
+fn first_of(output: u32) -> u32 {
+    let number = params.first_output + output;
+    let outer = number / params.inner;
+    return outer * (params.reduced * params.inner) + (number - outer * params.inner);
+}
+
+// The bits of the element at a position of the run that starts with a vector.
+fn element(position: u32, start: u32) -> vec2<u32> {
+    if (ELEMENT_BITS == 64u) {
+        let x = data[start + (position >> 1u)];
+        return select(x.xy, x.zw, (position & 1u) != 0u);
     }
-    if (first >= params.bytes) {
-        return vec4<u32>(0u);
-    }
-    let word_starts = vec4<u32>(0u, 4u, 8u, 12u);
-    let left = max(vec4<u32>(params.bytes - first), word_starts) - word_starts;
-    let missing = vec4<u32>(4u) - min(left, vec4<u32>(4u));
-    // A shift by 32 bits is not defined, so a word that misses all four bytes
-    // is shifted by 24 and then dropped.
-    let mask = vec4<u32>(0xffffffffu) >> (min(missing, vec4<u32>(3u)) * 8u);
-    return select(data[index] & mask, vec4<u32>(0u), missing == vec4<u32>(4u));
+    let word = position / WORD_ELEMENTS;
+    let bit = (position % WORD_ELEMENTS) * FIELD_BITS;
+    return vec2<u32>(extractBits(data[start + (word >> 2u)][word & 3u], bit, FIELD_BITS), 0u);
 }

@@ -8,19 +8,24 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::args::ReduceArgs;
+use super::args::{AxisArgs, OutputArgs, RunArgs, SourceArgs};
 use super::asker::Asker;
 use super::exit::{Blame, Failure};
 use super::input;
-use super::reduce::{output_dtype, remark};
+use super::reduce::output_dtype;
+use super::remarks::Remarks;
 use super::report::Report;
 use super::shown::Shown;
 use super::talk::Talk;
 use crate::dtype::DType;
-use crate::finish::{self, Finished, Options, Remark, Special, special};
-use crate::manifest::{Cut, ENTRY_BYTES, Manifest, OutputOrder, axis_outputs};
-use crate::op::{Op, Spec};
+use crate::finish::{self, FinishError, Finished, Options, Remark, Special, special};
+use crate::manifest::{Cut, ENTRY_BYTES, Manifest, OutputOrder, axis_outputs, element_count};
+use crate::op::{MULTISET_MAX, Monoid, Op, Spec};
 use crate::partial::Partial;
+use crate::reduction::State;
+use crate::reduction::multiset::Multiset;
+use crate::rounds::Method;
+use crate::rounds::quantile::{self, Search};
 use crate::sink::NpySink;
 use crate::value::Value;
 
@@ -33,67 +38,163 @@ const ENTRY_STATE_BYTES_MAX: u64 = 1 << 20;
 /// The most bytes of the states of one window.
 const WINDOW_STATE_BYTES_MAX: u64 = 32 << 20;
 
-/// Reduces along an axis, and prints or writes the result.
-pub fn run(op: Op, args: &ReduceArgs, axis: i64, options: Options) -> Result<(), Failure> {
-    if !op.has_axis() {
-        return Err(Failure::new(
-            Blame::Usage,
-            format!("{op} does not reduce along an axis; leave '--axis' out"),
-        ));
-    }
-    input::refuse_standard_input(&args.source, "'--axis' reads an array in blocks")?;
-    let start = Instant::now();
-    let mut talk = Talk::new(&args.output);
-    let data = input::open(op, &args.source.files, &args.source, &mut talk)?;
-    let dtype = data.dtype();
-    let axis = axis_of(&data, axis)?;
-    let files = data.files().to_vec();
-    let order = OutputOrder::new(&files, usize::from(axis))?;
-    let outputs = axis_outputs(&files, usize::from(axis))?;
-    let mut shape = order.shape().to_vec();
-    if args.axis.keepdims {
-        shape.insert(usize::from(axis), 1);
-    }
-    let output = match (&args.axis.out, args.output.out_dtype) {
-        // Files keep NumPy's type.
-        (Some(_), None) => op.natural_output(dtype),
-        _ => output_dtype(op, dtype, &args.output)?,
-    };
-    let mut target = Target::open(args, output, &shape, outputs)?;
+/// A reduction along an axis, as it was asked for.
+pub struct Along<'a> {
+    pub op: Op,
+    pub source: &'a SourceArgs,
+    pub axis: &'a AxisArgs,
+    pub run: &'a RunArgs,
+    pub output: &'a OutputArgs,
+    pub options: Options,
+    /// The shares and the method of quantiles. Several shares make a first axis.
+    pub quantiles: Option<(&'a [f64], Method)>,
+}
 
-    let spec = Spec { dtype, monoids: op.monoids(dtype) };
-    let settings = input::settings(&args.run, Some(data.bytes()))?;
-    talk.start(Some(data.bytes()));
-    let mut asker = Asker::start(&args.run, &settings, args.output.is_quiet(), start, &mut talk)?;
-    let state_bytes: u64 = spec.monoids.iter().map(|monoid| monoid.state_bytes(dtype)).sum();
-    let window_bytes = (settings.memory_bytes / 16).min(WINDOW_STATE_BYTES_MAX);
-    let window = (window_bytes / state_bytes).max(1);
-    let mut met = None;
-    let mut elements = 0;
-    let mut first = 0;
-    while first < outputs {
-        let range = first..outputs.min(first + window);
-        let cut = Cut::Axis {
-            entry_bytes: ENTRY_BYTES,
-            axis,
-            outputs: range.clone(),
-            outputs_max: (ENTRY_STATE_BYTES_MAX / state_bytes).max(1),
-        };
-        let manifest = Arc::new(Manifest::cut(files.clone(), cut)?);
-        let total = asker.reduce(&manifest, &spec, &mut talk)?;
-        elements += total.elements();
-        first = range.end;
-        let mut finished = finish_all(op, &total, options, output, &mut met)?;
-        if args.axis.out.is_some() {
-            finished.iter_mut().for_each(|one| *one = wrapped(*one, output));
+impl Along<'_> {
+    /// Reduces along an axis, and prints or writes the result.
+    pub fn answer(&self, axis: i64) -> Result<(), Failure> {
+        let op = self.op;
+        if !op.has_axis() {
+            return Err(Failure::new(
+                Blame::Usage,
+                format!("{op} does not reduce along an axis; leave '--axis' out"),
+            ));
         }
-        remark(op, &finished, &args.output, options, &mut talk)?;
-        target.take(&order, range, &finished)?;
+        input::refuse_standard_input(self.source, "'--axis' reads an array in blocks")?;
+        let start = Instant::now();
+        let mut talk = Talk::new(self.output);
+        let data = input::open(op, &self.source.files, self.source, &mut talk)?;
+        let dtype = data.dtype();
+        let axis = axis_of(&data, axis)?;
+        let files = data.files().to_vec();
+        let order = OutputOrder::new(&files, usize::from(axis))?;
+        let outputs = axis_outputs(&files, usize::from(axis))?;
+        let spec = self.spec(&data, axis)?;
+        let output = self.output_dtype(dtype)?;
+        let shape = self.shape(&order, axis);
+        let mut target = Target::open(self.axis, output, &shape)?;
+
+        let settings = input::settings(self.run, Some(data.bytes()))?;
+        talk.start(Some(data.bytes()));
+        let mut asker =
+            Asker::start(self.run, &settings, self.output.is_quiet(), start, &mut talk)?;
+        let state_bytes: u64 = spec.monoids.iter().map(|monoid| monoid.state_bytes(dtype)).sum();
+        let window_bytes = (settings.memory_bytes / 16).min(WINDOW_STATE_BYTES_MAX);
+        let window = (window_bytes / state_bytes).max(1);
+        let mut met = None;
+        let mut remarks = Remarks::default();
+        let mut elements = 0;
+        let mut first = 0;
+        while first < outputs {
+            let range = first..outputs.min(first + window);
+            let cut = Cut::Axis {
+                entry_bytes: ENTRY_BYTES,
+                axis,
+                outputs: range.clone(),
+                outputs_max: (ENTRY_STATE_BYTES_MAX / state_bytes).max(1),
+            };
+            let manifest = Arc::new(Manifest::cut(files.clone(), cut)?);
+            let total = asker.reduce(&manifest, &spec, &mut talk)?;
+            elements += total.elements();
+            first = range.end;
+            for index in 0..total.outputs() {
+                let found = special(total.states(index));
+                met = Some(met.map_or(found, |met: Special| met.and(found)));
+            }
+            for (which, mut finished) in (0..).zip(self.finish(&total, output)?) {
+                if self.axis.out.is_some() {
+                    finished.iter_mut().for_each(|one| *one = wrapped(*one, output));
+                }
+                remarks.add(&finished);
+                target.take(&order, range.clone(), which * outputs, &finished)?;
+            }
+        }
+        remarks.tell(op, self.output, self.options, &mut talk)?;
+        let shown = target.finish(op, output, &shape)?;
+        let work = asker.work(&data);
+        let special = met.unwrap_or_default();
+        Report { op, dtype, elements, special, work, shown }.tell(self.output, talk)
     }
-    let shown = target.finish(op, output, &shape)?;
-    let work = asker.work(&data);
-    let special = met.unwrap_or_default();
-    Report { op, dtype, elements, special, work, shown }.tell(&args.output, talk)
+
+    fn spec(&self, data: &Manifest, axis: u8) -> Result<Spec, Failure> {
+        let dtype = data.dtype();
+        if self.quantiles.is_none() {
+            return Ok(Spec { dtype, monoids: self.op.monoids(dtype) });
+        }
+        let lengths = data.files().iter().map(|file| file.shape[usize::from(axis)]);
+        let length: u64 = if axis == 0 { lengths.sum() } else { lengths.take(1).sum() };
+        match u32::try_from(length.max(1)) {
+            Ok(elements_max @ 1..=MULTISET_MAX) => {
+                Ok(Spec::of(dtype, Monoid::Multiset { elements_max }))
+            }
+            _ => Err(Failure::new(
+                Blame::Usage,
+                format!(
+                    "{} along an axis of {length} elements; it takes at most {MULTISET_MAX}: reduce pieces of the array without '--axis'",
+                    self.op
+                ),
+            )),
+        }
+    }
+
+    /// The type of the numbers. Files keep NumPy's.
+    fn output_dtype(&self, dtype: DType) -> Result<DType, Failure> {
+        match (self.quantiles, &self.axis.out, self.output.out_dtype) {
+            (Some((shares, method)), _, asked) => {
+                let search = Search::new(dtype, shares, method, self.options.skip_nan, asked)?;
+                Ok(search.output())
+            }
+            (None, Some(_), None) => Ok(self.op.natural_output(dtype)),
+            _ => output_dtype(self.op, dtype, self.output),
+        }
+    }
+
+    /// The shape of the result.
+    fn shape(&self, order: &OutputOrder, axis: u8) -> Vec<u64> {
+        let mut shape = order.shape().to_vec();
+        if self.axis.keepdims {
+            shape.insert(usize::from(axis), 1);
+        }
+        if let Some((shares @ [_, _, ..], _)) = self.quantiles {
+            shape.insert(0, shares.len() as u64);
+        }
+        shape
+    }
+
+    /// Rounds once: a list over the outputs for each number that an output has.
+    fn finish(&self, total: &Partial, output: DType) -> Result<Vec<Vec<Finished>>, Failure> {
+        let outputs = 0..total.outputs();
+        let Some((shares, method)) = self.quantiles else {
+            let finish = |index| finish::finish(self.op, total.states(index), self.options, output);
+            return Ok(vec![outputs.map(finish).collect::<Result<_, FinishError>>()?]);
+        };
+        let of_share = |&share: &f64| {
+            let quantile = |index| match total.states(index) {
+                [State::Multiset(set)] => self.quantile(set, total, share, method, output),
+                _ => unreachable!("the spec has one multiset"),
+            };
+            outputs.clone().map(quantile).collect::<Result<Vec<Finished>, Failure>>()
+        };
+        shares.iter().map(of_share).collect()
+    }
+
+    fn quantile(
+        &self,
+        set: &Multiset,
+        total: &Partial,
+        share: f64,
+        method: Method,
+        output: DType,
+    ) -> Result<Finished, Failure> {
+        let (dtype, skip) = (total.spec().dtype, self.options.skip_nan);
+        let value = quantile::of_multiset(set, dtype, share, method, skip, output)?;
+        let remark = match set.elements() - set.nan() {
+            0 if set.elements() == 0 => Some(Remark::Empty),
+            0 if skip => Some(Remark::AllNan),
+            _ => None,
+        };
+        Ok(Finished { value, remark })
+    }
 }
 
 /// The axis that is meant, counted from the first.
@@ -120,24 +221,6 @@ fn axis_of(data: &Manifest, axis: i64) -> Result<u8, Failure> {
     }
 }
 
-/// Rounds every output once, and gathers what was met.
-fn finish_all(
-    op: Op,
-    total: &Partial,
-    options: Options,
-    output: DType,
-    met: &mut Option<Special>,
-) -> Result<Vec<Finished>, Failure> {
-    let one = |index: usize| {
-        let states = total.states(index);
-        let found = special(states);
-        *met = Some(met.map_or(found, |met| met.and(found)));
-        finish::finish(op, states, options, output)
-    };
-    let all: Result<Vec<Finished>, finish::FinishError> = (0..total.outputs()).map(one).collect();
-    Ok(all?)
-}
-
 /// A number as a file of its type holds it.
 fn wrapped(finished: Finished, output: DType) -> Finished {
     match finished.remark {
@@ -157,13 +240,9 @@ enum Target {
 
 impl Target {
     /// What cannot be written is told before the work starts.
-    fn open(
-        args: &ReduceArgs,
-        output: DType,
-        shape: &[u64],
-        outputs: u64,
-    ) -> Result<Target, Failure> {
-        let Some(path) = &args.axis.out else {
+    fn open(args: &AxisArgs, output: DType, shape: &[u64]) -> Result<Target, Failure> {
+        let Some(path) = &args.out else {
+            let outputs = element_count(shape).unwrap_or(u64::MAX);
             if outputs > PRINTED_MAX {
                 return Err(Failure::new(
                     Blame::Usage,
@@ -174,31 +253,32 @@ impl Target {
             }
             return Ok(Target::Printed(vec![Value::of(output, 0); outputs as usize]));
         };
-        let sink = NpySink::create(path, output, shape, args.axis.force)?;
+        let sink = NpySink::create(path, output, shape, args.force)?;
         Ok(Target::File { sink, path: path.to_string_lossy().into_owned() })
     }
 
-    /// Takes the numbers of some outputs.
+    /// Takes the numbers of some outputs, which begin at `offset` in the result.
     fn take(
         &mut self,
         order: &OutputOrder,
         outputs: Range<u64>,
+        offset: u64,
         finished: &[Finished],
     ) -> Result<(), Failure> {
         match self {
             Target::Printed(values) => {
                 for (output, one) in outputs.zip(finished) {
-                    values[order.position(output) as usize] = one.value;
+                    values[(offset + order.position(output)) as usize] = one.value;
                 }
             }
             Target::File { sink, .. } if order.is_linear() => {
                 let mut bytes = Vec::new();
                 finished.iter().for_each(|one| bytes.extend(one.value.to_le_bytes()));
-                sink.write_at(outputs.start, &bytes)?;
+                sink.write_at(offset + outputs.start, &bytes)?;
             }
             Target::File { sink, .. } => {
                 for (output, one) in outputs.zip(finished) {
-                    sink.write_at(order.position(output), &one.value.to_le_bytes())?;
+                    sink.write_at(offset + order.position(output), &one.value.to_le_bytes())?;
                 }
             }
         }
@@ -207,7 +287,7 @@ impl Target {
 
     fn finish(self, op: Op, output: DType, shape: &[u64]) -> Result<Shown, Failure> {
         match self {
-            Target::Printed(values) => Ok(Shown::array(op, &values, shape)),
+            Target::Printed(values) => Ok(Shown::array(op, output, &values, shape)),
             Target::File { sink, path } => {
                 sink.finish()?;
                 Ok(Shown::file(&path, output, shape))

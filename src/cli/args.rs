@@ -11,13 +11,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::device::DeviceChoice;
 use crate::dtype::{ByteOrder, DType};
 use crate::op::{BINS_MAX, Op};
+use crate::rounds::Method;
 
 /// The most nodes that one machine is asked to start.
 pub const NODES_MAX: u64 = 256;
 /// The most threads of one machine.
 pub const THREADS_MAX: u64 = 4096;
 
-/// One exact total over arrays on many machines: the same bits from any set of
+/// Exact reductions over arrays on many machines: the same bits from any set of
 /// CPUs and GPUs.
 #[derive(Debug, Parser)]
 #[command(name = "adsum", version, max_term_width = 100, after_help = EXIT_CODES)]
@@ -239,7 +240,9 @@ pub struct HistogramArgs {
     pub output: OutputArgs,
 }
 
+// `-q` is the share here, and `--quiet` has no short form.
 #[derive(Debug, Args)]
+#[command(mut_arg("quiet", |argument| argument.short(None)))]
 pub struct QuantileArgs {
     /// Shares of the elements, each from 0 to 1, as 0.25,0.5
     #[arg(
@@ -253,8 +256,9 @@ pub struct QuantileArgs {
     )]
     pub shares: Vec<f64>,
 
-    /// What to give between two elements
-    #[arg(long, value_name = "METHOD", value_enum, default_value_t = Method::Linear)]
+    /// What to give between two elements: linear, lower, higher, midpoint or
+    /// nearest
+    #[arg(long, value_name = "METHOD", default_value_t = Method::Linear)]
     pub method: Method,
 
     #[command(flatten)]
@@ -262,24 +266,11 @@ pub struct QuantileArgs {
     #[command(flatten)]
     pub nan: NanArgs,
     #[command(flatten)]
+    pub axis: AxisArgs,
+    #[command(flatten)]
     pub run: RunArgs,
     #[command(flatten)]
     pub output: OutputArgs,
-}
-
-/// A method of quantiles by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Method {
-    /// A point on the line between the two
-    Linear,
-    /// The lower one
-    Lower,
-    /// The higher one
-    Higher,
-    /// The middle of the two
-    Midpoint,
-    /// The nearer one; of two equally near, that of the even place
-    Nearest,
 }
 
 /// Which elements count.
@@ -420,7 +411,8 @@ impl RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// Type of the result [default: as README.md has it]
+    /// Type of the result [default: NumPy's, but float64 for what is rounded of
+    /// floats and printed]
     #[arg(long, value_name = "TYPE")]
     pub out_dtype: Option<DType>,
 

@@ -12,6 +12,8 @@ use crate::local::LocalError;
 use crate::manifest::ManifestError;
 #[cfg(feature = "net")]
 use crate::node::cluster::ClusterError;
+use crate::rounds::edges::EdgesError;
+use crate::rounds::quantile::QuantileError;
 use crate::shard::{ShardError, ShardErrorKind};
 use crate::sink::SinkError;
 use crate::source::SourceError;
@@ -46,6 +48,26 @@ impl From<SinkError> for Failure {
 impl From<ManifestError> for Failure {
     fn from(error: ManifestError) -> Failure {
         Failure::new(Blame::Input, error)
+    }
+}
+
+impl From<QuantileError> for Failure {
+    fn from(error: QuantileError) -> Failure {
+        let blame = match error {
+            QuantileError::Empty { .. } => Blame::Input,
+            _ => Blame::Usage,
+        };
+        Failure::new(blame, error)
+    }
+}
+
+impl From<EdgesError> for Failure {
+    fn from(error: EdgesError) -> Failure {
+        let blame = match error {
+            EdgesError::DataNotFinite { .. } | EdgesError::Spacing { .. } => Blame::Input,
+            _ => Blame::Usage,
+        };
+        Failure::new(blame, error)
     }
 }
 

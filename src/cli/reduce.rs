@@ -3,27 +3,34 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::along::Along;
 use super::args::{DotArgs, OutputArgs, ReduceArgs, RunArgs, SourceArgs};
 use super::asker::Asker;
 use super::exit::{Blame, Failure};
+use super::remarks::Remarks;
 use super::report::{self, FileReport, Report, ShardsReport, Work};
 use super::shown::Shown;
 use super::talk::Talk;
-use super::{along, input};
+use super::{input, quantile, stats};
 use crate::dtype::DType;
-use crate::finish::{self, Finished, Options, Remark, special};
+use crate::finish::{self, Options, special};
 use crate::local::{LocalError, LocalNode, Observer};
 use crate::manifest::{Cut, ENTRY_BYTES, Manifest};
 use crate::op::{Op, Spec};
 use crate::partial::Partial;
+use crate::rounds::Method;
 
 /// Reduces, and prints the answer.
 pub fn run(op: Op, args: &ReduceArgs, ddof: i64) -> Result<(), Failure> {
     let options = Options { skip_nan: args.nan.skip_nan, ddof };
     if let Some(axis) = args.axis.axis {
-        return along::run(op, args, axis, options);
+        let ReduceArgs { source, axis: along, run, output, .. } = args;
+        let quantiles = (op == Op::Median).then_some((&[0.5][..], Method::Linear));
+        return Along { op, source, axis: along, run, output, options, quantiles }.answer(axis);
     }
     match op {
+        Op::Median => return quantile::median(args),
+        Op::Stats => return stats::run(args),
         _ => {}
     }
     let start = Instant::now();
@@ -141,59 +148,15 @@ fn tell(
         Op::MinMax => vec![finish(Op::Min)?, finish(Op::Max)?],
         op => vec![finish(op)?],
     };
-    remark(op, &finished, output, options, &mut talk)?;
+    let mut remarks = Remarks::default();
+    remarks.add(&finished);
+    remarks.tell(op, output, options, &mut talk)?;
     let shown = match &finished[..] {
         [one] => Shown::one(op, one.value),
-        several => Shown::list(&several.iter().map(|one| one.value).collect::<Vec<_>>()),
+        several => Shown::list(out, &several.iter().map(|one| one.value).collect::<Vec<_>>()),
     };
     let special = special(total.states(0));
     Report { op, dtype, elements: total.elements(), special, work, shown }.tell(output, talk)
-}
-
-/// Tells what should be known about results, or refuses them if `--strict`.
-pub fn remark(
-    op: Op,
-    finished: &[Finished],
-    output: &OutputArgs,
-    options: Options,
-    talk: &mut Talk,
-) -> Result<(), Failure> {
-    for remark in [Remark::Empty, Remark::AllNan, Remark::Freedom, Remark::Wide, Remark::Wrapped] {
-        let count = finished.iter().filter(|one| one.remark == Some(remark)).count();
-        if count == 0 {
-            continue;
-        }
-        let which = match (finished.len(), count) {
-            (1, _) => format!("the {op}"),
-            (all, count) => format!("{op} of {count} of {all} outputs"),
-        };
-        let text = match remark {
-            Remark::Empty => format!("{which} is NaN: there are no elements"),
-            Remark::AllNan => format!("{which} is NaN: all elements are NaN"),
-            Remark::Freedom => {
-                format!("{which} is NaN: there are no more elements than '--ddof {}'", options.ddof)
-            }
-            Remark::Wide => format!("{which} does not fit into 64 bits; it is printed in full"),
-            Remark::Wrapped => format!(
-                "{which} does not fit into 64 bits; its lowest 64 bits are given, as NumPy does"
-            ),
-        };
-        let is_overflow = matches!(remark, Remark::Wide | Remark::Wrapped);
-        if output.strict && is_overflow {
-            return Err(Failure::new(
-                Blame::Numeric,
-                format!(
-                    "{which} does not fit into 64 bits; leave '--strict' out, or use '--out-dtype float64' where it applies"
-                ),
-            ));
-        }
-        if remark == Remark::Wide {
-            talk.note(&text);
-        } else {
-            talk.warning(&text);
-        }
-    }
-    Ok(())
 }
 
 /// The type of a result. The command line prints what is rounded of floats in

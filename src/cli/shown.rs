@@ -29,16 +29,17 @@ impl Shown {
         Shown { text: value.to_string(), fields }
     }
 
-    /// Several numbers, one per line.
-    pub fn list(values: &[Value]) -> Shown {
+    /// Several numbers of `dtype`, one per line.
+    pub fn list(dtype: DType, values: &[Value]) -> Shown {
         let text: Vec<String> = values.iter().map(Value::to_string).collect();
-        let fields =
-            fields(&widest(values), all(values, to_json), all(values, |v| json!(v.bits())));
+        let dtype_out = widest(values).unwrap_or_else(|| dtype.name().to_owned());
+        let bits = all(values, |value| json!(value.bits()));
+        let fields = fields(&dtype_out, all(values, to_json), bits);
         Shown { text: text.join("\n"), fields }
     }
 
-    /// The elements of an array in C order.
-    pub fn array(op: Op, values: &[Value], shape: &[u64]) -> Shown {
+    /// The elements of an array of `dtype`, in C order.
+    pub fn array(op: Op, dtype: DType, values: &[Value], shape: &[u64]) -> Shown {
         if let ([], [value]) = (shape, values) {
             let mut shown = Shown::one(op, *value);
             shown.fields.insert("shape".to_owned(), json!(shape));
@@ -48,7 +49,8 @@ impl Shown {
             Op::ArgMin | Op::ArgMax => json!(value.to_string()),
             _ => json!(value.bits()),
         };
-        let mut fields = fields(&widest(values), all(values, to_json), all(values, bits));
+        let dtype_out = widest(values).unwrap_or_else(|| dtype.name().to_owned());
+        let mut fields = fields(&dtype_out, all(values, to_json), all(values, bits));
         fields.insert("shape".to_owned(), json!(shape));
         let cells: Vec<String> = values.iter().map(Value::to_string).collect();
         Shown { text: nested(&cells, shape, 0), fields }
@@ -86,9 +88,8 @@ fn all(values: &[Value], show: impl Fn(&Value) -> Json) -> Json {
 }
 
 /// The type of all values, or of the widest where integers went past 64 bits.
-fn widest(values: &[Value]) -> String {
-    let widest = values.iter().max_by_key(|value| value.bits().len());
-    widest.map_or_else(String::new, Value::dtype_name)
+fn widest(values: &[Value]) -> Option<String> {
+    values.iter().max_by_key(|value| value.bits().len()).map(Value::dtype_name)
 }
 
 /// Brackets in brackets, each row on a line of its own.
@@ -145,11 +146,11 @@ mod tests {
     #[test]
     fn arrays_are_nested_as_their_shape_says() {
         let values: Vec<Value> = (0..8).map(Value::int64).collect();
-        let text = |shape: &[u64]| Shown::array(Op::Sum, &values, shape).text;
+        let text = |shape: &[u64]| Shown::array(Op::Sum, DType::I64, &values, shape).text;
         assert_eq!(text(&[8]), "[0, 1, 2, 3, 4, 5, 6, 7]");
         assert_eq!(text(&[2, 4]), "[[0, 1, 2, 3],\n [4, 5, 6, 7]]");
         assert_eq!(text(&[2, 2, 2]), "[[[0, 1],\n  [2, 3]],\n\n [[4, 5],\n  [6, 7]]]");
-        assert_eq!(Shown::array(Op::Sum, &[], &[0, 3]).text, "[]");
-        assert_eq!(Shown::array(Op::Sum, &values[3..4], &[]).text, "3");
+        assert_eq!(Shown::array(Op::Sum, DType::I64, &[], &[0, 3]).text, "[]");
+        assert_eq!(Shown::array(Op::Sum, DType::I64, &values[3..4], &[]).text, "3");
     }
 }

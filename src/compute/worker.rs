@@ -25,8 +25,7 @@ pub fn run(shared: &Shared, backend: Box<dyn Backend>, number: usize, device: u1
         let tile = shared.try_take(takes, worker.backend.tile_bytes());
         // Results leave before the worker waits, and before it turns to
         // another task: nobody else can complete what it holds.
-        let next = tile.as_ref().map(|tile| &tile.task);
-        let flushed = if worker.holds_other_than(next) || worker.holds_many() {
+        let flushed = if !worker.goes_on_with(tile.as_ref()) || worker.holds_many() {
             worker.flush()
         } else {
             Ok(())
@@ -93,11 +92,16 @@ impl<'a> Worker<'a> {
         self.held.as_ref().is_some_and(|held| held.tiles.len() >= TILES_HELD_MAX)
     }
 
-    fn holds_other_than(&self, next: Option<&Arc<ActiveTask>>) -> bool {
+    /// Whether the next tile may be added to what is held: it is of the same
+    /// task, and none that was given back and lies before the others.
+    fn goes_on_with(&self, next: Option<&Tile>) -> bool {
         match (&self.held, next) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(held), Some(next)) => !Arc::ptr_eq(&held.task, next),
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(held), Some(next)) => {
+                let end = held.tiles.last().map_or(0, |last| last.elements.end);
+                Arc::ptr_eq(&held.task, &next.task) && end <= next.elements.start
+            }
         }
     }
 

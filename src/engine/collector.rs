@@ -181,6 +181,9 @@ impl Collector {
         if spec.dtype != manifest.dtype() {
             return Err(SubmitError::DTypes { spec: spec.dtype, manifest: manifest.dtype() });
         }
+        if !manifest.suits(spec) {
+            return Err(SubmitError::Spec { spec: spec.clone() });
+        }
         if let Holders::PerFile(files) = holders
             && files.len() != manifest.files().len()
         {

@@ -22,7 +22,7 @@ pub struct Config {
     /// one does: 10 s, enough to start a node again. Zero where all nodes are
     /// there from the start and none returns.
     pub holder_grace: Duration,
-    /// The most results sent in one message: 64, about 20 KiB. Above
+    /// The most results sent in one message: 64, fewer if they are large. Above
     /// [`RESULTS_MAX`](crate::wire::RESULTS_MAX) that limit counts.
     pub results_per_message: usize,
     /// The most jobs that this node collects, and the most that it works on: 64 each.

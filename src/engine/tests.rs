@@ -5,8 +5,10 @@ use std::time::Duration;
 use super::*;
 use crate::backend::reference;
 use crate::dtype::ByteOrder;
+use crate::finish::{Options, finish};
 use crate::ledger::RecordError;
 use crate::manifest::imaginary_file;
+use crate::op::Op;
 use crate::placement::{EntryKey, rendezvous_order};
 use crate::shard::ShardErrorKind;
 use crate::value::Value;
@@ -17,7 +19,9 @@ mod loss;
 mod regressions;
 mod requests;
 
-const SPEC: Spec = Spec { op: crate::Op::Sum, dtype: DType::I64 };
+fn spec() -> Spec {
+    Spec::sum(DType::I64)
+}
 
 fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
@@ -35,7 +39,7 @@ fn manifest(files: usize, entries: u64) -> Arc<Manifest> {
 }
 
 fn partial(position: u32) -> Partial {
-    reference::reduce(SPEC, ByteOrder::NATIVE, &(i64::from(position) + 1).to_ne_bytes())
+    reference::reduce_line(&spec(), ByteOrder::NATIVE, &(i64::from(position) + 1).to_ne_bytes())
 }
 
 fn computed(position: u32) -> Computed {
@@ -45,7 +49,7 @@ fn computed(position: u32) -> Computed {
 
 fn request(id: u128, manifest: &Arc<Manifest>, holders: Holders) -> JobRequest {
     let manifest = Arc::clone(manifest);
-    JobRequest { id: RequestId(id), manifest, spec: SPEC, holders, deadline: None }
+    JobRequest { id: RequestId(id), manifest, spec: spec(), holders, deadline: None }
 }
 
 /// The same nodes for every one of `files` files.
@@ -202,7 +206,7 @@ impl Cluster {
                     Behaviour::Stuck => return self.stuck.push((id, job, position)),
                     Behaviour::Broken => Err(ShardError::unreadable("a scratch")),
                     Behaviour::Liar => {
-                        Ok(Computed { partial: Partial::identity(SPEC), usage: Vec::new() })
+                        Ok(Computed { partial: Partial::identity(&spec(), 1), usage: Vec::new() })
                     }
                 };
                 engine.handle_computed(now, job, position, outcome);
@@ -231,7 +235,9 @@ impl Cluster {
         let (_, result) = self.finished.remove(0);
         let outcome = result.expect("a result");
         assert_eq!(outcome.coverage.entries() as i64, entries);
-        assert_eq!(outcome.total.finish(None), Ok(Value::I64(entries * (entries + 1) / 2)));
+        let sum = finish(Op::Sum, outcome.total.states(0), Options::default(), DType::I64);
+        let expected = Value::int64(entries * (entries + 1) / 2);
+        assert_eq!(sum.map(|sum| sum.value), Ok(expected));
         outcome
     }
 
@@ -270,7 +276,7 @@ fn every_node_works_on_a_job_of_a_node_that_does_not() {
 fn a_job_of_no_entries_is_done_at_once() {
     let mut cluster = Cluster::new(&[0, 1], Config::default());
     cluster.submit(0, request(1, &manifest(2, 0), Holders::Everyone));
-    assert_eq!(cluster.result(0).total, Partial::identity(SPEC));
+    assert_eq!(cluster.result(0).total, Partial::identity(&spec(), 1));
     assert!(cluster.messages.is_empty());
 }
 

@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
-use wgpu::WriteOnly;
-
 use super::device::{Adapter, Device};
-use super::kernel::{Block, Kernel};
-use super::partials;
+use super::kernel::{Block, Kernel, Params};
+use super::partials::{self, Evidence, InvalidPartials};
+use super::piece::{Piece, elements_max};
 use super::pipeline::Pipelines;
-use super::plan::{Bounds, Plan};
-use super::stream::Stream;
-use crate::backend::{Backend, BackendError, DeviceInfo};
-use crate::dtype::{ByteOrder, DType, Layout};
-use crate::op::{Op, Spec};
+use super::plan::{Bounds, Load, Plan, Window};
+use super::stream::{Bound, Dispatch, Stream};
+use crate::backend::{Backend, BackendError, DeviceInfo, Run, Takes};
+use crate::op::Spec;
 use crate::partial::Partial;
-use crate::reduction::sum::Sum;
+use crate::site::Place;
 
 /// How an adapter is used.
 #[derive(Clone, Debug)]
@@ -57,7 +55,7 @@ impl Default for Options {
     }
 }
 
-/// A graphics adapter that sums.
+/// A graphics adapter that reduces.
 #[derive(Debug)]
 pub struct GpuBackend {
     info: DeviceInfo,
@@ -76,15 +74,17 @@ struct Open {
     device: Device,
     pipelines: Pipelines,
     stream: Stream,
+    /// The kernels of the spec that was added last.
+    bound: Option<(Spec, Bound)>,
 }
 
 #[derive(Debug)]
 struct Pending {
     spec: Spec,
-    /// Elements in the device's partials.
+    /// Elements of one output in the device's partials.
     elements: u64,
-    /// What had to be read from them before the flush.
-    sum: Sum,
+    /// What was read from them before the flush.
+    partial: Partial,
 }
 
 impl GpuBackend {
@@ -101,27 +101,24 @@ impl GpuBackend {
             return Err(refuse("its workgroups are smaller than WebGPU's defaults".into()));
         }
         let binding = limits.binding_bytes_max;
-        let partial_bytes =
-            DType::ALL.map(|dtype| Kernel::sum(dtype, options.block).partial_bytes());
         let plan = Plan::new(Bounds {
             tile_bytes: options.tile_bytes as u64,
             memory_bytes: options.memory_bytes as u64,
             buffer_bytes_max: limits.buffer_bytes_max,
             binding_bytes_max: options.window_bytes_max.map_or(binding, |max| max.min(binding)),
             workgroups_max: options.workgroups_max.min(limits.workgroups_max),
-            partial_bytes: partial_bytes.into_iter().max().map_or(0, u64::from),
         })
         .map_err(|error| refuse(error.to_string()))?;
         let device = Device::open(adapter, options.timeout)?;
         let pipelines = Pipelines::new(&device, options.block);
-        let stream = Stream::new(&device, plan, &pipelines)?;
+        let stream = Stream::new(&device, plan)?;
         Ok(GpuBackend {
             info,
             plan,
             tiles: 0,
             destroy_at_tile: options.destroy_at_tile,
             pending: None,
-            open: Some(Open { device, pipelines, stream }),
+            open: Some(Open { device, pipelines, stream, bound: None }),
         })
     }
 
@@ -133,7 +130,8 @@ impl GpuBackend {
     /// Does something with the open device. After an error it is open no more.
     fn with_open<T>(
         &mut self,
-        spec: Spec,
+        spec: &Spec,
+        outputs: usize,
         act: impl FnOnce(&mut Open, &mut Pending) -> Result<T, BackendError>,
     ) -> Result<T, BackendError> {
         let Some(open) = &mut self.open else {
@@ -141,11 +139,12 @@ impl GpuBackend {
             return Err(BackendError { device: self.info.id.clone(), message });
         };
         let pending = self.pending.get_or_insert_with(|| Pending {
-            spec,
+            spec: spec.clone(),
             elements: 0,
-            sum: Sum::identity(spec.dtype),
+            partial: Partial::identity(spec, outputs),
         });
-        assert_eq!(pending.spec, spec, "all runs between two flushes have one spec");
+        let same = (&pending.spec, pending.partial.outputs()) == (spec, outputs);
+        assert!(same, "all runs between two flushes have one spec and number of outputs");
         let result = act(open, pending);
         if result.is_err() {
             self.abandon();
@@ -179,82 +178,221 @@ impl Backend for GpuBackend {
         self.plan.tile_bytes as usize
     }
 
-    fn add(&mut self, spec: Spec, layout: Layout, bytes: &[u8]) -> Result<(), BackendError> {
-        assert_eq!(spec.dtype, layout.dtype, "a run has the spec's element type");
-        let size = layout.dtype.size_bytes();
-        assert_eq!(bytes.len() % size, 0, "bytes end inside an element");
-        for tile in bytes.chunks(self.tile_bytes()) {
+    fn takes(&self) -> Takes {
+        super::takes
+    }
+
+    fn add(&mut self, spec: &Spec, outputs: usize, run: &Run<'_>) -> Result<(), BackendError> {
+        assert_eq!(spec.dtype, run.layout.dtype, "a run has the spec's element type");
+        assert_eq!(spec.is_paired(), run.second.is_some(), "products take two runs");
+        assert_eq!(run.bytes.len() % spec.dtype.size_bytes(), 0, "bytes end inside an element");
+        let plan = self.plan;
+        let most = self.with_open(spec, outputs, |open, _| {
+            let kernels = &open.bound(spec)?.program.kernels;
+            Ok(elements_max(&plan, kernels, run, outputs == 1))
+        })?;
+        for piece in Piece::all_of(run, most) {
             self.tiles += 1;
             let destroy = self.destroy_at_tile == Some(self.tiles);
-            self.with_open(spec, |open, pending| open.send(pending, layout, tile, destroy))?;
+            self.with_open(spec, outputs, |open, pending| {
+                if destroy {
+                    open.device.inner.destroy();
+                }
+                match outputs {
+                    1 => open.add_line(&plan, pending, &piece),
+                    _ => open.add_along_axis(&plan, pending, &piece),
+                }
+            })?;
         }
         Ok(())
     }
 
-    fn flush(&mut self, spec: Spec) -> Result<Partial, BackendError> {
-        self.with_open(spec, |open, pending| open.read(pending))?;
+    fn flush(&mut self, spec: &Spec, outputs: usize) -> Result<Partial, BackendError> {
+        self.with_open(spec, outputs, |open, pending| {
+            open.bound(spec)?;
+            open.read_line(pending)
+        })?;
         let pending = self.pending.take().expect("kept until here");
-        Ok(Partial::from(pending.sum))
+        Ok(pending.partial)
     }
 }
 
 impl Open {
-    fn send(
-        &mut self,
-        pending: &mut Pending,
-        layout: Layout,
-        tile: &[u8],
-        destroy: bool,
-    ) -> Result<(), BackendError> {
-        if destroy {
-            self.device.inner.destroy();
+    /// The kernels of a spec, bound anew if the last spec was another.
+    fn bound(&mut self, spec: &Spec) -> Result<&Bound, BackendError> {
+        if self.bound.as_ref().is_none_or(|(bound, _)| bound != spec) {
+            let program = self.pipelines.program(&self.device, spec)?;
+            let bound = self.stream.bind(&self.device, &self.pipelines, program)?;
+            self.bound = Some((spec.clone(), bound));
         }
-        let kernel = match pending.spec.op {
-            Op::Sum => self.pipelines.kernel(layout.dtype),
-        };
-        loop {
-            let pipeline = self.pipelines.get(&self.device, layout.dtype)?;
-            let fill = |staging: WriteOnly<'_, [u8]>| write_little_endian(layout, tile, staging);
-            if self.stream.send(&self.device, pipeline, &kernel, tile.len(), fill)? {
-                pending.elements += (tile.len() / layout.dtype.size_bytes()) as u64;
-                return Ok(());
-            }
-            self.read(pending)?;
-        }
+        let (_, bound) = self.bound.as_ref().expect("bound above");
+        Ok(bound)
     }
 
-    /// Moves the device's partials into the pending sum.
-    fn read(&mut self, pending: &mut Pending) -> Result<(), BackendError> {
-        let kernel = self.pipelines.kernel(pending.spec.dtype);
+    /// Reduces a piece to the one output, on the device as long as there is
+    /// room in its partials.
+    fn add_line(
+        &mut self,
+        plan: &Plan,
+        pending: &mut Pending,
+        piece: &Piece<'_>,
+    ) -> Result<(), BackendError> {
+        let bound = self.bound(&pending.spec)?;
+        let dispatches = line_dispatches(plan, bound, piece);
+        if !self.send(piece, &dispatches)? {
+            self.read_line(pending)?;
+            if !self.send(piece, &dispatches)? {
+                return Err(self.device.error("a tile has more blocks than a partial holds"));
+            }
+        }
+        pending.elements += piece.elements();
+        Ok(())
+    }
+
+    /// Reduces a piece to many outputs, as many at a time as there is room for
+    /// in the device's partials.
+    fn add_along_axis(
+        &mut self,
+        plan: &Plan,
+        pending: &mut Pending,
+        piece: &Piece<'_>,
+    ) -> Result<(), BackendError> {
+        let outputs = (piece.place.outer * piece.place.inner) as u32;
+        let slots = self.bound(&pending.spec)?.regions.slots;
+        for first in (0..outputs).step_by(slots as usize) {
+            let count = slots.min(outputs - first);
+            let bound = self.bound(&pending.spec)?;
+            let dispatches = axis_dispatches(plan, bound, piece, first, count);
+            let sent = match first {
+                0 => self.send(piece, &dispatches)?,
+                _ => self.again(&dispatches)?,
+            };
+            if !sent {
+                return Err(self.device.error("a tile has more blocks than a partial holds"));
+            }
+            let elements = piece.place.reduced as u64;
+            self.read(|kernel, number, words, load| {
+                let sent = Evidence { blocks: load.blocks / u64::from(count), elements };
+                let partials = words.chunks_exact(kernel.partial_bytes() as usize / 4);
+                let output = piece.place.first_output + first as usize;
+                for (output, words) in (output..).zip(partials) {
+                    merge(&mut pending.partial, output, number, kernel, words, sent)?;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Moves what the device holds of the one output into the pending state.
+    fn read_line(&mut self, pending: &mut Pending) -> Result<(), BackendError> {
         let elements = std::mem::take(&mut pending.elements);
-        let sum = self
-            .stream
-            .read(&self.device, &kernel, |words, load| {
-                partials::fold(&kernel, words, load, elements)
-            })?
-            .map_err(|error| self.device.error(error))?;
-        pending.sum.merge(&sum).map_err(|error| self.device.error(error))
+        self.read(|kernel, number, words, load| {
+            let sent = Evidence { blocks: load.blocks, elements };
+            merge(&mut pending.partial, 0, number, kernel, words, sent)
+        })
+    }
+
+    fn send(&mut self, piece: &Piece<'_>, work: &[Dispatch]) -> Result<bool, BackendError> {
+        let (_, bound) = self.bound.as_ref().expect("bound before anything is sent");
+        let bytes = piece.tile_bytes();
+        self.stream.send(&self.device, bound, work, bytes, |tile| piece.write(tile))
+    }
+
+    fn again(&mut self, work: &[Dispatch]) -> Result<bool, BackendError> {
+        let (_, bound) = self.bound.as_ref().expect("bound before anything is sent");
+        self.stream.again(&self.device, bound, work)
+    }
+
+    /// Passes each kernel, its number and the words of its partials to `read`.
+    fn read(
+        &mut self,
+        mut read: impl FnMut(&Kernel, usize, &[u32], Load) -> Result<(), InvalidPartials>,
+    ) -> Result<(), BackendError> {
+        let (_, bound) = self.bound.as_ref().expect("bound before anything is read");
+        let device = &self.device;
+        self.stream.read(device, bound, |number, words, load| {
+            read(&bound.program.kernels[number], number, words, load)
+                .map_err(|error| device.error(error))
+        })
     }
 }
 
-/// Copies elements into staging memory with their least significant byte
-/// first, as the shaders read words.
-fn write_little_endian(layout: Layout, bytes: &[u8], mut staging: WriteOnly<'_, [u8]>) {
-    let size = layout.dtype.size_bytes();
-    if size == 1 || layout.byte_order == ByteOrder::Little {
-        staging.copy_from_slice(bytes);
-        return;
-    }
-    // Mapped memory may be slow to write in small pieces.
-    let mut swapped = [0; 4096];
-    let mut start = 0;
-    for chunk in bytes.chunks(swapped.len()) {
-        let swapped = &mut swapped[..chunk.len()];
-        swapped.copy_from_slice(chunk);
-        for element in swapped.chunks_exact_mut(size) {
-            element.reverse();
-        }
-        staging.slice(start..start + chunk.len()).copy_from_slice(swapped);
-        start += chunk.len();
-    }
+/// Merges the partials of a kernel into its state of an output.
+fn merge(
+    partial: &mut Partial,
+    output: usize,
+    number: usize,
+    kernel: &Kernel,
+    words: &[u32],
+    sent: Evidence,
+) -> Result<(), InvalidPartials> {
+    let state = partials::state(kernel, words, sent)?;
+    Ok(partial.states_mut(output)[number].merge(&state)?)
+}
+
+/// Every kernel over every window of a piece with one output.
+fn line_dispatches(plan: &Plan, bound: &Bound, piece: &Piece<'_>) -> Vec<Dispatch> {
+    let bytes = piece.run_bytes() as u64;
+    // Two runs lie in one window.
+    let windows = match piece.is_paired() {
+        true => vec![Window { offset: 0, bytes }],
+        false => plan.windows_of(bytes).collect(),
+    };
+    let size = bytes / piece.elements();
+    let of_window = |(number, window): (usize, Window)| {
+        let of_kernel = move |(kernel, shape): (usize, &Kernel)| {
+            let elements = (window.bytes / size) as u32;
+            let blocks = elements.div_ceil(shape.block_elements());
+            let params = Params {
+                bytes: window.bytes as u32,
+                blocks,
+                workgroups: blocks.min(plan.workgroups).min(bound.regions.slots),
+                along_axis: 0,
+                outputs: 1,
+                first_output: 0,
+                reduced: elements,
+                inner: 1,
+                first_index: words(piece.place.first_index + window.offset / size),
+                second: piece.second_vector(),
+                bins: 0,
+            };
+            Dispatch { kernel, window: number, params }
+        };
+        bound.program.kernels.iter().enumerate().map(of_kernel)
+    };
+    windows.into_iter().enumerate().flat_map(of_window).collect()
+}
+
+/// Every kernel over `count` outputs of a piece, from `first` on.
+fn axis_dispatches(
+    plan: &Plan,
+    bound: &Bound,
+    piece: &Piece<'_>,
+    first: u32,
+    count: u32,
+) -> Vec<Dispatch> {
+    let Place { reduced, inner, first_index, .. } = piece.place;
+    let of_kernel = |(kernel, shape): (usize, &Kernel)| {
+        let params = Params {
+            bytes: piece.run_bytes() as u32,
+            blocks: (reduced as u32).div_ceil(shape.block_elements()),
+            workgroups: count.min(plan.workgroups),
+            along_axis: 1,
+            outputs: count,
+            first_output: first,
+            reduced: reduced as u32,
+            inner: inner as u32,
+            first_index: words(first_index),
+            second: piece.second_vector(),
+            bins: 0,
+        };
+        Dispatch { kernel, window: 0, params }
+    };
+    bound.program.kernels.iter().enumerate().map(of_kernel).collect()
+}
+
+/// A number as low and high words.
+fn words(number: u64) -> [u32; 2] {
+    [number as u32, (number >> 32) as u32]
 }

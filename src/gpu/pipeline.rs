@@ -1,11 +1,13 @@
 //! Kernels compiled for one device.
 
+use std::collections::HashMap;
+
 use wgpu::{BindGroupLayout, BindingType, BufferBindingType, ComputePipeline};
 
 use super::device::Device;
 use super::kernel::{Block, Kernel};
 use crate::backend::BackendError;
-use crate::dtype::DType;
+use crate::op::Spec;
 
 /// The binding of a window's words.
 pub const DATA_BINDING: u32 = 0;
@@ -14,14 +16,18 @@ pub const PARTIALS_BINDING: u32 = 1;
 /// The binding of a window's parameters.
 pub const PARAMS_BINDING: u32 = 2;
 
+/// The binding of the boundaries of intervals.
+pub const BOUNDARIES_BINDING: u32 = 3;
+
 /// The kernels of one device, each compiled when it is first needed. All have
-/// the same bindings, so one bind group serves any of them.
+/// the same bindings.
 #[derive(Debug)]
 pub(super) struct Pipelines {
     block: Block,
     bindings: BindGroupLayout,
     layout: wgpu::PipelineLayout,
-    compiled: [Option<ComputePipeline>; DType::ALL.len()],
+    /// By their sources.
+    compiled: HashMap<String, ComputePipeline>,
 }
 
 impl Pipelines {
@@ -38,6 +44,7 @@ impl Pipelines {
                 entry(DATA_BINDING, BufferBindingType::Storage { read_only: true }),
                 entry(PARTIALS_BINDING, BufferBindingType::Storage { read_only: false }),
                 entry(PARAMS_BINDING, BufferBindingType::Uniform),
+                entry(BOUNDARIES_BINDING, BufferBindingType::Storage { read_only: true }),
             ],
         });
         let layout = device.inner.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
@@ -45,7 +52,7 @@ impl Pipelines {
             bind_group_layouts: &[Some(&bindings)],
             immediate_size: 0,
         });
-        Pipelines { block, bindings, layout, compiled: Default::default() }
+        Pipelines { block, bindings, layout, compiled: HashMap::new() }
     }
 
     /// The bindings that all kernels share.
@@ -53,31 +60,48 @@ impl Pipelines {
         &self.bindings
     }
 
-    /// The kernel that sums elements of `dtype`.
-    pub fn kernel(&self, dtype: DType) -> Kernel {
-        Kernel::sum(dtype, self.block)
+    /// The kernels of a spec, compiled for this device.
+    ///
+    /// # Panics
+    /// If there is none for one of its states.
+    pub fn program(&mut self, device: &Device, spec: &Spec) -> Result<Program, BackendError> {
+        let mut program = Program { kernels: Vec::new(), pipelines: Vec::new() };
+        for monoid in &spec.monoids {
+            let kernel = Kernel::new(monoid, spec.dtype, self.block);
+            let kernel = kernel.expect("only specs that have kernels are given to an adapter");
+            program.pipelines.push(self.get(device, &kernel)?);
+            program.kernels.push(kernel);
+        }
+        Ok(program)
     }
 
-    /// The kernel compiled for this device.
-    pub fn get(&mut self, device: &Device, dtype: DType) -> Result<&ComputePipeline, BackendError> {
-        let slot = &mut self.compiled[usize::from(dtype.code())];
-        if slot.is_none() {
-            let source = Kernel::sum(dtype, self.block).source();
-            let module = device.inner.create_shader_module(wgpu::ShaderModuleDescriptor {
-                label: Some(dtype.name()),
-                source: wgpu::ShaderSource::Wgsl(source.into()),
-            });
-            let pipeline = device.inner.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: Some(dtype.name()),
-                layout: Some(&self.layout),
-                module: &module,
-                entry_point: None,
-                compilation_options: wgpu::PipelineCompilationOptions::default(),
-                cache: None,
-            });
-            device.check()?;
-            *slot = Some(pipeline);
+    fn get(&mut self, device: &Device, kernel: &Kernel) -> Result<ComputePipeline, BackendError> {
+        let source = kernel.source();
+        if let Some(pipeline) = self.compiled.get(&source) {
+            return Ok(pipeline.clone());
         }
-        Ok(slot.as_ref().expect("compiled above"))
+        let label = format!("{kernel:?}");
+        let module = device.inner.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(&label),
+            source: wgpu::ShaderSource::Wgsl(source.as_str().into()),
+        });
+        let pipeline = device.inner.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(&label),
+            layout: Some(&self.layout),
+            module: &module,
+            entry_point: None,
+            compilation_options: wgpu::PipelineCompilationOptions::default(),
+            cache: None,
+        });
+        device.check()?;
+        self.compiled.insert(source, pipeline.clone());
+        Ok(pipeline)
     }
+}
+
+/// The kernels of one spec, one for each of its states.
+#[derive(Debug)]
+pub(super) struct Program {
+    pub kernels: Vec<Kernel>,
+    pub pipelines: Vec<ComputePipeline>,
 }

@@ -2,6 +2,7 @@
 //! into windows, and how many workgroups sum a window.
 
 use super::kernel::{BLOCKS_PER_PARTIAL_MAX, Kernel, Params};
+use crate::op::{BINS_MAX, MONOIDS_MAX};
 
 /// Offsets of windows, and of their parameters, are multiples of this: the
 /// strictest alignment that WebGPU lets an adapter ask for.
@@ -18,6 +19,18 @@ pub const SLOTS: u64 = 2;
 /// The most workgroups of one dispatch. Blocks beyond them are taken in turns.
 pub const WORKGROUPS_MAX: u32 = 256;
 
+/// Bytes for partials where memory is plenty: 256 workgroups of any spec.
+pub const PARTIALS_BYTES_MAX: u64 = 2 << 20;
+
+/// Bytes for partials where it is scarce: one of each state, and the most bins.
+pub const PARTIALS_BYTES_MIN: u64 = 4 * BINS_MAX as u64 + MONOIDS_MAX as u64 * (8 << 10);
+
+/// Bytes for the boundaries of the most bins.
+pub const BOUNDARIES_BYTES: u64 = 8 * (BINS_MAX as u64 + 1);
+
+/// Bytes of the parameters of a window, one alignment for each kernel.
+pub const WINDOW_PARAMS_BYTES: u64 = MONOIDS_MAX as u64 * ALIGNMENT_BYTES;
+
 /// What bounds a plan: the adapter's limits and the caller's wishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -31,8 +44,6 @@ pub struct Bounds {
     pub binding_bytes_max: u64,
     /// The most workgroups of one dispatch.
     pub workgroups_max: u32,
-    /// Bytes of the largest partial of any kernel.
-    pub partial_bytes: u64,
 }
 
 /// The sizes of a stream's buffers.
@@ -42,9 +53,9 @@ pub struct Plan {
     pub tile_bytes: u64,
     /// Bytes that one dispatch sums, a multiple of [`ALIGNMENT_BYTES`].
     pub window_bytes: u64,
-    /// Workgroups, and so partials, of the largest dispatch.
+    /// The most workgroups of one dispatch.
     pub workgroups: u32,
-    /// Bytes of the partials of all workgroups.
+    /// Bytes of the partials of all kernels of a spec.
     pub partials_bytes: u64,
 }
 
@@ -65,7 +76,9 @@ impl Plan {
     /// Even the smallest tile needs more memory than there may be.
     pub fn new(bounds: Bounds) -> Result<Plan, TooLittleMemory> {
         let workgroups = bounds.workgroups_max.clamp(1, WORKGROUPS_MAX);
-        let partials_bytes = u64::from(workgroups) * bounds.partial_bytes;
+        // A sixteenth of the memory, where it is not plenty.
+        let partials_bytes =
+            align_down(bounds.memory_bytes / 16).clamp(PARTIALS_BYTES_MIN, PARTIALS_BYTES_MAX);
         let binding = bounds.binding_bytes_max.min(WINDOW_BYTES_MAX);
         let window_bytes = align_down(binding).max(ALIGNMENT_BYTES);
         let plan = |tile_bytes| Plan { tile_bytes, window_bytes, workgroups, partials_bytes };
@@ -73,13 +86,12 @@ impl Plan {
         let needed = plan(ALIGNMENT_BYTES).memory_bytes();
         let got = bounds.memory_bytes;
         let room = got.checked_sub(needed).ok_or(TooLittleMemory { needed, got })?;
-        // A tile's memory is its bytes and the parameters of its windows, each
-        // in two buffers of each slot; the first window is in `needed`.
+        // A tile's memory is its bytes, twice in each slot, and the parameters
+        // of its windows; the first window is in `needed`.
         let windows_per_tile = (room / (2 * SLOTS)) / window_bytes + 1;
-        let tile_room = (room / (2 * SLOTS)).saturating_sub(windows_per_tile * ALIGNMENT_BYTES);
-        let buffer_room =
-            bounds.buffer_bytes_max.saturating_sub(plan(bounds.tile_bytes).params_bytes());
-        let tile = bounds.tile_bytes.min(tile_room + ALIGNMENT_BYTES).min(buffer_room);
+        let params_bytes = windows_per_tile * WINDOW_PARAMS_BYTES;
+        let tile_room = (room / SLOTS).saturating_sub(params_bytes) / 2;
+        let tile = bounds.tile_bytes.min(tile_room + ALIGNMENT_BYTES).min(bounds.buffer_bytes_max);
         Ok(plan(align_down(tile).max(ALIGNMENT_BYTES)))
     }
 
@@ -97,25 +109,51 @@ impl Plan {
         })
     }
 
-    /// Bytes at the start of a staging buffer that hold the windows'
-    /// parameters, one alignment for each.
+    /// Bytes of the parameters of a tile's windows.
     pub fn params_bytes(&self) -> u64 {
-        self.tile_bytes.div_ceil(self.window_bytes) * ALIGNMENT_BYTES
+        self.tile_bytes.div_ceil(self.window_bytes) * WINDOW_PARAMS_BYTES
     }
 
-    /// All bytes of the buffers: for each slot a staging buffer and what it is
-    /// copied to, then the partials and the buffer they are read through.
+    /// All bytes of the buffers: for each slot a staging buffer, what it is
+    /// copied to and the parameters; then the partials, the buffer they are
+    /// read through, and the boundaries of bins.
     pub fn memory_bytes(&self) -> u64 {
-        2 * SLOTS * (self.params_bytes() + self.tile_bytes) + 2 * self.partials_bytes
+        SLOTS * (self.params_bytes() + 2 * self.tile_bytes)
+            + 2 * self.partials_bytes
+            + BOUNDARIES_BYTES
     }
 
-    /// How one window is dispatched.
-    pub fn dispatch(&self, kernel: &Kernel, window: Window) -> Params {
-        // A window is at most 1 GiB, so all of this fits 32 bits.
-        let bytes = window.bytes as u32;
-        let blocks = bytes.div_ceil(kernel.block_bytes());
-        Params { bytes, blocks, workgroups: blocks.min(self.workgroups), padding: 0 }
+    /// Where the partials of a spec's kernels lie.
+    pub fn regions(&self, kernels: &[Kernel]) -> Regions {
+        let bytes = |kernel: &Kernel| u64::from(kernel.partial_bytes());
+        let alignments = kernels.len() as u64 * ALIGNMENT_BYTES;
+        let slots = (self.partials_bytes - alignments) / kernels.iter().map(bytes).sum::<u64>();
+        let mut end = 0;
+        let regions = kernels.iter().map(|kernel| {
+            let region = Region { offset: end, bytes: slots * bytes(kernel) };
+            end = (region.offset + region.bytes).next_multiple_of(ALIGNMENT_BYTES);
+            region
+        });
+        Regions { regions: regions.collect(), slots: slots as u32 }
     }
+}
+
+/// Where the partials of each kernel of a spec lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Regions {
+    /// One for each kernel.
+    pub regions: Vec<Region>,
+    /// Partials that each holds.
+    pub slots: u32,
+}
+
+/// Part of the buffer of partials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Where it starts, a multiple of [`ALIGNMENT_BYTES`].
+    pub offset: u64,
+    /// How long it is.
+    pub bytes: u64,
 }
 
 /// Part of a tile that one dispatch sums.
@@ -141,12 +179,16 @@ pub struct Load {
 impl Load {
     /// The load after one more dispatch, or `None` if a partial could then
     /// overflow and the host must read them first.
-    pub fn after(self, dispatch: Params) -> Option<Load> {
-        let share = dispatch.blocks.div_ceil(dispatch.workgroups);
+    pub fn after(self, dispatch: &Params) -> Option<Load> {
+        let along_axis = dispatch.along_axis != 0;
+        let (share, partials) = match along_axis {
+            true => (dispatch.blocks, dispatch.outputs),
+            false => (dispatch.blocks.div_ceil(dispatch.workgroups), dispatch.workgroups),
+        };
         let load = Load {
-            blocks: self.blocks + u64::from(dispatch.blocks),
+            blocks: self.blocks + u64::from(dispatch.blocks) * u64::from(dispatch.outputs),
             blocks_per_partial: self.blocks_per_partial + share,
-            partials: self.partials.max(dispatch.workgroups),
+            partials: self.partials.max(partials),
         };
         (load.blocks_per_partial <= BLOCKS_PER_PARTIAL_MAX).then_some(load)
     }

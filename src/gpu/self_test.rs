@@ -9,9 +9,9 @@ use super::cache::{self, Cache};
 use super::device::Adapter;
 use super::kernel::Kernel;
 use crate::backend::reference;
-use crate::backend::{Backend as _, BackendError};
+use crate::backend::{Backend as _, BackendError, Place, Run};
 use crate::dtype::{ByteOrder, DType, Layout};
-use crate::op::Spec;
+use crate::op::{Monoid, Spec, Term};
 
 /// A passed self-test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,16 +55,20 @@ const TILE_BYTES: usize = 1 << 20;
 /// Everything that the verdict depends on.
 fn entry_name(adapter: &Adapter, options: &Options, program: &str) -> String {
     let identity = adapter.identity();
-    let sources = DType::ALL.map(|dtype| Kernel::sum(dtype, options.block).source());
+    let sources = DType::ALL.map(|dtype| kernel(dtype, options).source());
     let sources = sources.iter().map(String::as_str);
     cache::name([program, identity.as_str()].into_iter().chain(sources))
+}
+
+fn kernel(dtype: DType, options: &Options) -> Kernel {
+    Kernel::new(&Monoid::Sum(Term::Value), dtype, options.block).expect("sums have kernels")
 }
 
 fn examine(backend: &mut GpuBackend, options: &Options, dtype: DType) -> Result<(), BackendError> {
     let spec = Spec::sum(dtype);
     let layout = Layout::little(dtype);
     let size = dtype.size_bytes();
-    let block_elements = Kernel::sum(dtype, options.block).block_bytes() as usize / size;
+    let block_elements = kernel(dtype, options).block_elements() as usize;
     for case in cases(dtype) {
         // The third run is sent through the slot of the first, and is shorter:
         // what the first left there follows it as junk.
@@ -73,15 +77,16 @@ fn examine(backend: &mut GpuBackend, options: &Options, dtype: DType) -> Result<
         let bytes: Vec<u8> =
             elements.flat_map(|bits| bits.to_le_bytes().into_iter().take(size)).collect();
         let part = &bytes[..517 * size];
-        let mut expected = reference::reduce(spec, ByteOrder::Little, &bytes);
+        let mut expected = reference::reduce_line(&spec, ByteOrder::Little, &bytes);
         for _ in 0..2 {
-            let more = reference::reduce(spec, ByteOrder::Little, part);
+            let more = reference::reduce_line(&spec, ByteOrder::Little, part);
             expected.merge(&more).expect("one spec, and few elements");
         }
         for run in [&bytes, part, part] {
-            backend.add(spec, layout, run)?;
+            let place = Place::line(run.len() / size, 0);
+            backend.add(&spec, 1, &Run { layout, bytes: run, second: None, place })?;
         }
-        if backend.flush(spec)? != expected {
+        if backend.flush(&spec, 1)? != expected {
             let message =
                 format!("its self-test gave a wrong sum of {} {dtype} elements", case.name);
             return Err(BackendError { device: backend.info().id.clone(), message });

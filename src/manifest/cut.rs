@@ -91,33 +91,43 @@ pub enum Cut {
 }
 
 impl Cut {
-    /// The entries, and the number of outputs.
+    /// The entries, and the number of outputs. What the cut says beyond what
+    /// there is, is taken from it, so that equal entries have equal cuts.
     pub(super) fn entries(
-        &self,
+        &mut self,
         files: &[File],
         dtype: DType,
     ) -> Result<(Vec<Entry>, u64), ManifestError> {
-        let step = |entry_bytes: u64| (entry_bytes / dtype.size_bytes() as u64).max(1);
+        let size = dtype.size_bytes() as u64;
+        let step = |entry_bytes: &mut u64| {
+            let step = (*entry_bytes / size).max(1);
+            *entry_bytes = step * size;
+            step
+        };
         let mut list = List::default();
         let outputs = match self {
             Cut::Runs { entry_bytes } => {
-                list.add_runs(files, step(*entry_bytes))?;
+                list.add_runs(files, step(entry_bytes))?;
                 1
             }
             Cut::Pairs { entry_bytes, second } => {
+                let step = step(entry_bytes);
                 let (first, second) =
                     files.split_at_checked(*second as usize).ok_or(ManifestError::Empty)?;
                 if first.is_empty() || second.is_empty() {
                     return Err(ManifestError::Empty);
                 }
-                list.add_pairs(first, second, step(*entry_bytes))?;
+                list.add_pairs(first, second, step)?;
                 1
             }
             Cut::Axis { entry_bytes, axis, outputs, outputs_max } => {
                 let axis = usize::from(*axis);
                 check_axis(files, axis)?;
                 let mut spaces = Spaces::new(files, axis);
-                let window = outputs.start.min(spaces.total)..outputs.end.min(spaces.total);
+                let end = outputs.end.min(spaces.total);
+                *outputs = outputs.start.min(end)..end;
+                *outputs_max = (*outputs_max).max(1);
+                let step = step(entry_bytes);
                 for (index, file) in (0..).zip(files) {
                     let shape = AxisShape::of(file, axis);
                     let (first_output, first_index) = spaces.next(shape);
@@ -126,13 +136,13 @@ impl Cut {
                         shape,
                         first_output,
                         first_index,
-                        window: window.clone(),
-                        step: step(*entry_bytes),
-                        outputs_max: (*outputs_max).max(1),
+                        window: outputs.clone(),
+                        step,
+                        outputs_max: *outputs_max,
                     };
                     cutter.cut(&mut list)?;
                 }
-                window.end.saturating_sub(window.start)
+                outputs.end - outputs.start
             }
         };
         Ok((list.entries, outputs))
@@ -296,8 +306,10 @@ fn check_axis(files: &[File], axis: usize) -> Result<(), ManifestError> {
             return Err(ManifestError::TooLarge);
         }
     }
-    // Arrays of one long axis lie in any order.
-    let long = files.iter().filter(|file| file.shape.iter().filter(|&&n| n > 1).count() > 1);
+    // Arrays without elements, or of one long axis, lie in any order.
+    let long = files.iter().filter(|file| {
+        !file.shape.contains(&0) && file.shape.iter().filter(|&&n| n > 1).count() > 1
+    });
     let mut orders = long.map(|file| (file.is_fortran(), file));
     if let Some((order, _)) = orders.next()
         && let Some((_, other)) = orders.find(|(other, _)| *other != order)

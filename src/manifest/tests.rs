@@ -1,6 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::op::{Bins, Monoid, Term};
+
+mod axis;
+mod pairs;
 
 fn file(name: &str, elements: u64) -> File {
     imaginary_file(name, DType::F32, elements)
@@ -8,6 +12,10 @@ fn file(name: &str, elements: u64) -> File {
 
 fn ranges(manifest: &Manifest) -> Vec<(u32, Range<u64>)> {
     manifest.entries().iter().map(|entry| (entry.file, entry.elements.clone())).collect()
+}
+
+fn entry_bytes_max(manifest: &Manifest) -> Option<u64> {
+    manifest.entries().iter().map(|entry| manifest.entry_bytes(entry)).max()
 }
 
 #[test]
@@ -30,7 +38,7 @@ fn a_large_file_has_entries_of_a_fixed_size() {
     let elements = 3 * ENTRY_BYTES / 4 + 1;
     let manifest = Manifest::new(vec![file("a", elements)]).expect("a valid file");
     assert_eq!(manifest.entries().len(), 4);
-    assert_eq!(manifest.entry_bytes_max(), ENTRY_BYTES);
+    assert_eq!(entry_bytes_max(&manifest), Some(ENTRY_BYTES));
     assert_eq!(manifest.entries()[3].len(), 1);
 }
 
@@ -39,7 +47,7 @@ fn entries_hold_whole_elements_and_at_least_one() {
     let cut = |bytes| Manifest::with_entry_bytes(vec![file("a", 3)], bytes).expect("valid");
     for bytes in [0, 1, 4, 7] {
         assert_eq!(ranges(&cut(bytes)), [(0, 0..1), (0, 1..2), (0, 2..3)]);
-        assert_eq!(cut(bytes).entry_bytes_max(), 4);
+        assert_eq!(entry_bytes_max(&cut(bytes)), Some(4));
     }
     assert_eq!(ranges(&cut(u64::MAX)), [(0, 0..3)]);
 }
@@ -123,7 +131,7 @@ fn all_bytes_together_fit_into_64_bits() {
 #[test]
 fn a_job_is_its_spec_and_all_of_its_manifest() {
     let spec = Spec::sum(DType::F32);
-    let job = |files: Vec<File>| Manifest::new(files).expect("valid").job_id(spec);
+    let job = |files: Vec<File>| Manifest::new(files).expect("valid").job_id(&spec);
     let base = vec![file("a", 10), file("b", 10)];
     assert_eq!(job(base.clone()), job(base.clone()));
     assert_ne!(job(base.clone()), job(base.iter().rev().cloned().collect()), "order");
@@ -154,9 +162,73 @@ fn a_job_is_also_where_its_files_are_cut() {
     let cut = |bytes| Manifest::with_entry_bytes(vec![file("a", 100)], bytes).expect("valid");
     let (one, other) = (cut(34 * 4), cut(40 * 4));
     assert_eq!(one.entries().len(), other.entries().len());
-    assert_ne!(one.job_id(spec), other.job_id(spec));
+    assert_ne!(one.job_id(&spec), other.job_id(&spec));
     // But cuts that are the same are the same job.
-    assert_eq!(one.job_id(spec), cut(34 * 4 + 3).job_id(spec));
+    assert_eq!(one.job_id(&spec), cut(34 * 4 + 3).job_id(&spec));
+    // So it is along an axis, also where less is there than the cut says.
+    let along = |axis, outputs, outputs_max, bytes| {
+        let file = File { shape: vec![10, 10], ..file("a", 100) };
+        let cut = Cut::Axis { entry_bytes: bytes, axis, outputs, outputs_max };
+        Manifest::cut(vec![file], cut).expect("valid").job_id(&spec)
+    };
+    assert_eq!(along(0, 0..10, 1, 8), along(0, 0..u64::MAX, 0, 11));
+    let others = [along(1, 0..10, 1, 8), along(0, 0..9, 1, 8), along(0, 1..10, 1, 8)];
+    let more = [along(0, 0..10, 2, 8), along(0, 0..10, 1, 4), one.job_id(&spec)];
+    for other in others.into_iter().chain(more) {
+        assert_ne!(along(0, 0..10, 1, 8), other);
+    }
+}
+
+#[test]
+fn a_job_is_also_what_is_reduced() {
+    let manifest = Manifest::new(vec![file("a", 10)]).expect("valid");
+    let specs = [
+        Spec::sum(DType::F32),
+        Spec::of(DType::F32, Monoid::Sum(Term::Magnitude)),
+        Spec::of(DType::F32, Monoid::Tally),
+        Spec { dtype: DType::F32, monoids: vec![Monoid::Tally; 2] },
+        Spec::of(DType::F32, Monoid::Extremum { indexed: false }),
+        Spec::of(DType::F32, Monoid::Extremum { indexed: true }),
+        Spec::of(DType::F32, Monoid::Bins(Bins { lower: [1].into(), last: 2 })),
+        Spec::of(DType::F32, Monoid::Bins(Bins { lower: [1].into(), last: 3 })),
+    ];
+    let mut ids: Vec<JobId> = specs.iter().map(|spec| manifest.job_id(spec)).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), specs.len());
+}
+
+#[test]
+fn a_spec_suits_the_data_that_it_can_be_carried_out_over() {
+    let runs = Manifest::new(vec![file("a", 10)]).expect("valid");
+    let pairs = Cut::Pairs { entry_bytes: 100, second: 1 };
+    let pairs = Manifest::cut(vec![file("a", 10), file("b", 10)], pairs).expect("valid");
+    let dot = Spec::of(DType::F32, Monoid::Sum(Term::Product));
+    let sum = Spec::sum(DType::F32);
+    assert!(runs.suits(&sum) && pairs.suits(&dot));
+    assert!(!runs.suits(&dot) && !pairs.suits(&sum));
+    assert!(!runs.suits(&Spec::sum(DType::F64)), "another type");
+    assert!(!runs.suits(&Spec { dtype: DType::F32, monoids: Vec::new() }), "no spec");
+    assert!(!runs.suits(&Spec::of(DType::F32, Monoid::Bits)), "no spec of floats");
+}
+
+/// A partial of an entry must fit into a message, whatever its cut says.
+#[test]
+fn a_spec_whose_partials_are_too_large_does_not_suit() {
+    let spec = Spec::sum(DType::F32);
+    let most = (1..).take_while(|&n| encoded_bytes_max(&spec, n) <= ENCODED_BYTES_MAX as u64);
+    let most = most.last().expect("one output fits");
+    let suits = |outputs: u64, spec: &Spec| {
+        let file = File { shape: vec![3, outputs], ..file("a", 3 * outputs) };
+        let (entry_bytes, outputs_max) = (u64::MAX, u64::MAX);
+        let cut = Cut::Axis { entry_bytes, axis: 0, outputs: 0..outputs, outputs_max };
+        let manifest = Manifest::cut(vec![file], cut).expect("valid");
+        assert_eq!((manifest.entries().len(), manifest.outputs()), (1, outputs));
+        manifest.suits(spec)
+    };
+    assert!(suits(most, &spec));
+    assert!(!suits(most + 1, &spec));
+    assert!(!suits(most, &Spec { dtype: DType::F32, monoids: vec![Monoid::Tally; 4] }));
 }
 
 proptest! {

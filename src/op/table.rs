@@ -109,8 +109,8 @@ impl Op {
             Op::Or => row("or", "bitwise or", Integers, Integers, true, Result::Same),
             Op::Xor => row("xor", "bitwise exclusive or", Integers, Integers, true, Result::Same),
             Op::Histogram => row("histogram", "counts in bins", All, All, false, Result::Index),
-            Op::Quantile => row("quantile", "exact quantiles", All, All, false, Result::Float),
-            Op::Median => row("median", "exact median", All, All, false, Result::Float),
+            Op::Quantile => row("quantile", "exact quantiles", All, All, true, Result::Float),
+            Op::Median => row("median", "exact median", All, All, true, Result::Float),
             Op::Stats => row("stats", "summary table", All, All, false, Result::Float),
         }
     }

@@ -14,8 +14,8 @@
 use super::{DecodeError, Partial};
 use crate::dtype::DType;
 use crate::op::{Monoid, Spec, Term};
-use crate::reduction::State;
 use crate::reduction::sum::{Counts, Sum, is_signed, limb_count};
+use crate::reduction::{InvalidState, State, limbs};
 
 /// The most vectors that may be merged: digits of 32 bits then stay below 2^63.
 pub const VECTORS_MAX: u64 = 1 << 31;
@@ -80,15 +80,22 @@ impl Partial {
             return Err(DecodeError::Vectors { max: VECTORS_MAX, got: vectors });
         }
         check_words(is_signed(dtype, term), words, vectors)?;
-        let mut sum = Sum::identity(dtype, term);
-        for (index, &digit) in digits.iter().enumerate() {
-            sum.add_units(i128::from(digit), 32 * index as u32);
-        }
         let mut counts = [0; 4];
         for (count, &word) in counts.iter_mut().zip(rest) {
             *count = word as u64;
         }
-        let sum = Sum::from_parts(dtype, term, Counts::from_array(counts), &sum.limbs())?;
+        let counts = Counts::from_array(counts);
+        // One limb more: digits that no sum has may carry past its topmost one.
+        let mut limbs = vec![0; limb_count(dtype, term) + 1];
+        for (index, &digit) in digits.iter().enumerate() {
+            limbs::add_shifted(&mut limbs, i128::from(digit), 32 * index as u32);
+        }
+        let above = limbs.pop();
+        let negative = is_signed(dtype, term) && limbs::is_negative(&limbs);
+        if above != Some(if negative { u64::MAX } else { 0 }) {
+            return Err(InvalidState::Magnitude { elements: counts.elements }.into());
+        }
+        let sum = Sum::from_parts(dtype, term, counts, &limbs)?;
         let spec = Spec::of(dtype, Monoid::Sum(term));
         Ok(Partial::from_states(&spec, vec![State::Sum(sum)]))
     }

@@ -68,6 +68,11 @@ impl BinCounts {
         self.counts.iter().chain(&others).try_fold(0_u64, |sum, &count| sum.checked_add(count))
     }
 
+    /// Whether these are counts of elements of `dtype` in the intervals `bins`.
+    pub fn is_of(&self, dtype: DType, bins: &op::Bins) -> bool {
+        self.dtype == dtype && self.bins == *bins
+    }
+
     /// All elements.
     pub fn elements(&self) -> u64 {
         self.total().expect("checked by every way to grow")
@@ -79,7 +84,7 @@ impl BinCounts {
     }
 
     pub(super) fn same_kind(&self, other: &BinCounts) -> Result<(), CombineError> {
-        match (self.dtype, &self.bins) == (other.dtype, &other.bins) {
+        match self.is_of(other.dtype, &other.bins) {
             true => Ok(()),
             false => Err(CombineError::Kinds),
         }

@@ -119,7 +119,9 @@ mod tests {
         let next = f64::from_bits(1e8_f64.to_bits() + 1);
         assert_eq!(variance(&[1e8, next], 0), 2f64.powi(-54));
         assert_eq!(variance(&[1e300; 7], 0), 0.0);
-        assert_eq!(f64::from_bits(norm(&sums(&[3e200, 4e200]).1, BINARY64)), 5e200);
+        let (three, four) = (3.0 * 2f64.powi(700), 4.0 * 2f64.powi(700));
+        let length = f64::from_bits(norm(&sums(&[three, four]).1, BINARY64));
+        assert_eq!(length, 5.0 * 2f64.powi(700));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::bins::BinCounts;
 use super::bits::Bits;
 use super::codec::Bytes;
 use super::extremum::Extremum;
+use super::multiset::Multiset;
 use super::product::Product;
 use super::sum::Sum;
 use super::tally::Tally;
@@ -40,6 +41,8 @@ pub enum State {
     Bits(Bits),
     /// [`Monoid::Bins`].
     Bins(BinCounts),
+    /// [`Monoid::Multiset`].
+    Multiset(Multiset),
 }
 
 impl State {
@@ -53,6 +56,9 @@ impl State {
             Monoid::Tree => State::Tree(Tree::identity(dtype)),
             Monoid::Bits => State::Bits(Bits::identity(dtype)),
             Monoid::Bins(bins) => State::Bins(BinCounts::identity(dtype, bins)),
+            Monoid::Multiset { elements_max } => {
+                State::Multiset(Multiset::identity(dtype, *elements_max))
+            }
         }
     }
 
@@ -68,6 +74,7 @@ impl State {
             State::Tree(tree) => tree.add(bits, index),
             State::Bits(all) => all.add(bits),
             State::Bins(bins) => bins.add(bits),
+            State::Multiset(set) => set.add(bits),
         }
     }
 
@@ -81,6 +88,7 @@ impl State {
             State::Tree(tree) => tree.elements(),
             State::Bits(all) => all.elements(),
             State::Bins(bins) => bins.elements(),
+            State::Multiset(set) => set.elements(),
         }
     }
 
@@ -97,6 +105,7 @@ impl State {
             (State::Tree(ours), State::Tree(theirs)) => ours.can_merge(theirs)?,
             (State::Bits(ours), State::Bits(theirs)) => ours.same_kind(theirs)?,
             (State::Bins(ours), State::Bins(theirs)) => ours.same_kind(theirs)?,
+            (State::Multiset(ours), State::Multiset(theirs)) => ours.same_kind(theirs)?,
             _ => return Err(CombineError::Kinds),
         }
         // No other count is more than that of elements.
@@ -117,6 +126,7 @@ impl State {
             (State::Tree(ours), State::Tree(theirs)) => ours.merge(theirs),
             (State::Bits(ours), State::Bits(theirs)) => ours.merge(theirs),
             (State::Bins(ours), State::Bins(theirs)) => ours.merge(theirs),
+            (State::Multiset(ours), State::Multiset(theirs)) => ours.merge(theirs),
             _ => Err(CombineError::Kinds),
         }
     }
@@ -144,6 +154,7 @@ impl State {
             State::Tree(tree) => tree.encode(to),
             State::Bits(all) => all.encode(to),
             State::Bins(bins) => bins.encode(to),
+            State::Multiset(set) => set.encode(to),
         }
     }
 
@@ -162,6 +173,9 @@ impl State {
             Monoid::Tree => State::Tree(Tree::decode(dtype, from)?),
             Monoid::Bits => State::Bits(Bits::decode(dtype, from)?),
             Monoid::Bins(bins) => State::Bins(BinCounts::decode(dtype, bins, from)?),
+            Monoid::Multiset { elements_max } => {
+                State::Multiset(Multiset::decode(dtype, *elements_max, from)?)
+            }
         })
     }
 }

@@ -301,13 +301,17 @@ impl Sum {
     /// Takes away a sum that was merged before, exactly.
     ///
     /// # Errors
-    /// Different element types or terms, or a count that would fall below zero.
+    /// Different element types or terms, a count that would fall below zero, or
+    /// a remainder that no elements make.
     pub fn unmerge(&mut self, other: &Sum) -> Result<(), CombineError> {
         self.same_kind(other)?;
-        self.counts =
-            self.counts.zip(other.counts, u64::checked_sub).ok_or(CombineError::NotContained)?;
-        let width = self.width();
-        self.integer.subtract(&other.integer, width);
+        let counts = self.counts.zip(other.counts, u64::checked_sub);
+        let counts = counts.ok_or(CombineError::NotContained)?;
+        let mut integer = self.integer.clone();
+        integer.subtract(&other.integer, self.width());
+        let left = Sum { counts, integer, ..*self };
+        left.check().map_err(|_| CombineError::NotContained)?;
+        *self = left;
         Ok(())
     }
 
@@ -392,6 +396,17 @@ impl Sum {
         if limbs.len() != limb_count(dtype, term) {
             return Err(InvalidState::Short);
         }
+        let mut signed = limbs.to_vec();
+        if !is_signed(dtype, term) {
+            signed.push(0);
+        }
+        let sum = Sum { dtype, term, counts, integer: Register::new(&signed) };
+        sum.check()?;
+        Ok(sum)
+    }
+
+    fn check(&self) -> Result<(), InvalidState> {
+        let Sum { dtype, term, counts, .. } = *self;
         let special = counts.special().unwrap_or(u64::MAX);
         let has_negative = matches!(term, Term::Value | Term::Product);
         if special > counts.elements
@@ -400,30 +415,26 @@ impl Sum {
         {
             return Err(InvalidState::Counts { elements: counts.elements });
         }
-        let mut signed = limbs.to_vec();
-        if !is_signed(dtype, term) {
-            signed.push(0);
+        let too_large = Err(InvalidState::Magnitude { elements: counts.elements });
+        let negative = self.integer.is_negative();
+        if negative && !is_signed(dtype, term) {
+            return too_large;
         }
-        let sum = Sum { dtype, term, counts, integer: Register::new(&signed) };
-        let negative = sum.integer.is_negative();
-        let mut magnitude = limbs.to_vec();
+        let mut magnitude = self.limbs();
         if negative {
             limbs::negate(&mut magnitude);
         }
         let finite = u128::from(counts.elements - special);
         let (largest, shift) = magnitude_max(dtype, term, negative);
         // Two limbs more than the state: the bound itself may need them.
-        let mut room = vec![0; limbs.len() + 2];
+        let mut room = vec![0; magnitude.len() + 2];
         for (half, above) in [(largest as u64, 0), ((largest >> 64) as u64, 64)] {
             let bound = finite * u128::from(half);
             limbs::add_shifted(&mut room, i128::from(bound as u64), shift + above);
             limbs::add_shifted(&mut room, i128::from((bound >> 64) as u64), shift + above + 64);
         }
         limbs::subtract(&mut room, &[&magnitude[..], &[0, 0]].concat());
-        if limbs::is_negative(&room) {
-            return Err(InvalidState::Magnitude { elements: counts.elements });
-        }
-        Ok(sum)
+        if limbs::is_negative(&room) { too_large } else { Ok(()) }
     }
 
     /// Appends the canonical bytes: the four counts, then the limbs without

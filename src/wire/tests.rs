@@ -6,7 +6,8 @@ use super::*;
 use crate::backend::reference;
 use crate::backend::{DeviceInfo, DeviceKind};
 use crate::dtype::{ByteOrder, DType};
-use crate::manifest::{AXES_MAX, File, Manifest, PATH_BYTES_MAX, imaginary_file};
+use crate::manifest::{AXES_MAX, Cut, File, Manifest, PATH_BYTES_MAX, imaginary_file};
+use crate::op::{BINS_MAX, Bins, MONOIDS_MAX, Monoid, Term};
 use crate::partial::{ENCODED_BYTES_MAX, Partial};
 use crate::placement::NodeId;
 use crate::shard::{ShardError, ShardErrorKind};
@@ -34,9 +35,13 @@ fn hello(devices: usize) -> Hello {
 }
 
 fn offer(files: Vec<File>) -> Message {
-    let manifest = Manifest::with_entry_bytes(files, 100).expect("valid files");
-    let spec = Spec::sum(manifest.dtype());
-    Message::Offer { job: manifest.job_id(spec), spec, manifest: Arc::new(manifest) }
+    let spec = Spec::sum(files[0].layout.dtype);
+    offer_of(files, Cut::Runs { entry_bytes: 100 }, spec)
+}
+
+fn offer_of(files: Vec<File>, cut: Cut, spec: Spec) -> Message {
+    let manifest = Manifest::cut(files, cut).expect("valid files");
+    Message::Offer { job: manifest.job_id(&spec), spec, manifest: Arc::new(manifest) }
 }
 
 fn result(partial: Partial, devices: usize) -> EntryResult {
@@ -45,7 +50,7 @@ fn result(partial: Partial, devices: usize) -> EntryResult {
 }
 
 fn results(count: usize) -> Message {
-    let partial = Partial::identity(Spec::sum(DType::F64));
+    let partial = Partial::identity(&Spec::sum(DType::F64), 1);
     Message::Results { job: JOB, results: vec![result(partial, 1); count], want: 3 }
 }
 
@@ -66,11 +71,37 @@ fn claim(message: &Message, before: usize, count: u64) -> Vec<u8> {
 /// Tag and job.
 const HEAD_BYTES: usize = 1 + 32;
 
+/// One monoid of each kind that takes the type.
+fn monoids(dtype: DType) -> Vec<Monoid> {
+    let bins = Bins { lower: [0, 7, 7, 99].into(), last: 1 << 40 };
+    let all = [
+        Monoid::Sum(Term::Value),
+        Monoid::Sum(Term::Square),
+        Monoid::Extremum { indexed: true },
+        Monoid::Tally,
+        Monoid::Product,
+        Monoid::Tree,
+        Monoid::Bits,
+        Monoid::Bins(bins),
+    ];
+    all.into_iter().filter(|monoid| monoid.takes(dtype)).collect()
+}
+
+fn any_spec() -> impl Strategy<Value = Spec> {
+    prop::sample::select(DType::ALL.to_vec()).prop_flat_map(|dtype| {
+        let monoid = prop::sample::select(monoids(dtype));
+        prop::collection::vec(monoid, 1..4).prop_map(move |monoids| Spec { dtype, monoids })
+    })
+}
+
 fn any_partial() -> impl Strategy<Value = Partial> {
-    (prop::sample::select(DType::ALL.to_vec()), prop::collection::vec(any::<u8>(), 0..64)).prop_map(
-        |(dtype, bytes)| {
-            let whole = bytes.len() / dtype.size_bytes() * dtype.size_bytes();
-            reference::reduce(Spec::sum(dtype), ByteOrder::Little, &bytes[..whole])
+    (any_spec(), 1..4_usize, prop::collection::vec(any::<u8>(), 0..64)).prop_map(
+        |(spec, outputs, bytes)| {
+            let whole = bytes.len() / spec.dtype.size_bytes() * spec.dtype.size_bytes();
+            let one = reference::reduce_line(&spec, ByteOrder::Little, &bytes[..whole]);
+            let mut partial = Partial::identity(&spec, outputs);
+            partial.merge_at(outputs - 1, &one).expect("room for one");
+            partial
         },
     )
 }
@@ -98,10 +129,31 @@ fn any_hello() -> impl Strategy<Value = Hello> {
 }
 
 fn any_offer() -> impl Strategy<Value = Message> {
-    let file = ("[a-z/]{0,20}", 0_u64..500).prop_map(|(name, elements)| (name, elements));
-    (prop::sample::select(DType::ALL.to_vec()), prop::collection::vec(file, 1..4)).prop_map(
-        |(dtype, files)| {
-            offer(files.iter().map(|(name, count)| imaginary_file(name, dtype, *count)).collect())
+    let rows = prop::collection::vec(("[a-z/]{0,20}", 0_u64..60), 1..4);
+    (any_spec(), rows, 0..3_u8, 0_u64..300, 0..9_u64).prop_map(
+        |(spec, rows, kind, entry_bytes, outputs_max)| {
+            let dtype = spec.dtype;
+            let line = |(name, count): &(String, u64)| imaginary_file(name, dtype, *count);
+            let lines: Vec<File> = rows.iter().map(line).collect();
+            match kind {
+                0 => offer_of(lines, Cut::Runs { entry_bytes }, spec),
+                1 => {
+                    let second = lines.len() as u32;
+                    let cut = Cut::Pairs { entry_bytes, second };
+                    let dot = Spec::of(dtype, Monoid::Sum(Term::Product));
+                    offer_of([lines.clone(), lines].concat(), cut, dot)
+                }
+                _ => {
+                    let table = |(name, count): &(String, u64)| {
+                        let file = imaginary_file(name, dtype, count * 6);
+                        File { shape: vec![*count, 3, 2], ..file }
+                    };
+                    let axis = (outputs_max % 3) as u8;
+                    let outputs = outputs_max..4 * outputs_max;
+                    let cut = Cut::Axis { entry_bytes, axis, outputs, outputs_max };
+                    offer_of(rows.iter().map(table).collect(), cut, spec)
+                }
+            }
         },
     )
 }
@@ -190,13 +242,13 @@ fn another_version_is_named_with_ours_whatever_follows() {
     assert_eq!(decode(&bytes[..10]), Err(error.clone()));
     bytes[5] = 200;
     assert_eq!(decode(&bytes), Err(error.clone()));
-    assert!(error.to_string().contains("version 77") && error.to_string().contains("speaks 1"));
+    assert!(error.to_string().contains("version 77") && error.to_string().contains("speaks 2"));
 }
 
 #[test]
 fn the_first_bytes_of_a_handshake_never_change() {
     let bytes = encode(&Message::Welcome(hello(0)));
-    assert_eq!(bytes[..10], [b'a', b'd', b's', b'u', b'm', 1, 1, 0, 0, 0]);
+    assert_eq!(bytes[..10], [b'a', b'd', b's', b'u', b'm', 1, 2, 0, 0, 0]);
 }
 
 #[test]
@@ -204,7 +256,7 @@ fn lists_are_read_up_to_their_limits() {
     assert_returns(Message::Hello(hello(DEVICES_MAX)));
     assert_returns(Message::Assign { job: JOB, positions: vec![u32::MAX; POSITIONS_MAX] });
     assert_returns(results(RESULTS_MAX));
-    let partial = Partial::identity(Spec::sum(DType::F64));
+    let partial = Partial::identity(&Spec::sum(DType::F64), 1);
     let results = vec![result(partial, DEVICES_MAX)];
     assert_returns(Message::Results { job: JOB, results, want: 0 });
 }
@@ -219,9 +271,8 @@ fn longer_lists_are_refused_before_they_are_read() {
     let too_many = claim(&results(1), HEAD_BYTES + 1, RESULTS_MAX as u64 + 1);
     assert_eq!(decode(&too_many), limit("results", RESULTS_MAX));
 
-    let partial_bytes = Partial::identity(Spec::sum(DType::F64)).to_bytes().len();
-    assert_eq!(partial_bytes, ENCODED_BYTES_MAX);
-    let usage_at = HEAD_BYTES + 1 + 1 + 1 + 2 + partial_bytes;
+    let partial_bytes = Partial::identity(&Spec::sum(DType::F64), 1).to_bytes().len();
+    let usage_at = HEAD_BYTES + 1 + 1 + 1 + 1 + partial_bytes;
     let too_many = claim(&results(1), usage_at, DEVICES_MAX as u64 + 1);
     assert_eq!(decode(&too_many), limit("devices", DEVICES_MAX));
 
@@ -229,7 +280,8 @@ fn longer_lists_are_refused_before_they_are_read() {
     let too_many = claim(&Message::Hello(hello(1)), devices_at, DEVICES_MAX as u64 + 1);
     assert_eq!(decode(&too_many), limit("devices", DEVICES_MAX));
 
-    let files_at = HEAD_BYTES + 2 + 1;
+    // Type, one monoid, its term; the kind of cut and its bytes.
+    let files_at = HEAD_BYTES + 4 + 2;
     let one = offer(vec![imaginary_file("a", DType::U8, 3)]);
     let too_many = claim(&one, files_at, FILES_MAX as u64 + 1);
     assert_eq!(decode(&too_many), limit("files", FILES_MAX));
@@ -243,7 +295,7 @@ fn a_longer_partial_is_refused_before_it_is_read() {
     let mut bytes = encode(&results(1));
     let length_at = HEAD_BYTES + 1 + 1 + 1;
     let long = postcard::to_stdvec(&(ENCODED_BYTES_MAX as u64 + 1)).expect("to memory");
-    bytes[length_at..length_at + 2].copy_from_slice(&long);
+    bytes.splice(length_at..length_at + 1, long);
     let (what, max) = ("bytes of a partial", ENCODED_BYTES_MAX);
     assert_eq!(decode(&bytes), Err(WireError::Limit { what, max, got: max as u64 + 1 }));
 }
@@ -284,7 +336,7 @@ fn more_devices_than_a_node_has_are_left_out() {
 fn a_device_number_has_a_limit() {
     let max = DEVICES_MAX as u16 - 1;
     let message = |device| {
-        let partial = Partial::identity(Spec::sum(DType::U8));
+        let partial = Partial::identity(&Spec::sum(DType::U8), 1);
         let usage = vec![Usage { device, ..Usage::default() }];
         let results = vec![EntryResult { position: 0, partial, usage }];
         Message::Results { job: JOB, results, want: 1 }
@@ -303,10 +355,11 @@ fn a_node_makes_no_longer_list() {
 #[test]
 fn a_partial_must_mean_something() {
     let mut bytes = encode(&results(1));
-    let elements_at = HEAD_BYTES + 1 + 1 + 1 + 2 + 8;
-    // One limb set in the sum of no elements.
-    bytes[elements_at + 32] = 1;
-    assert!(matches!(decode(&bytes), Err(WireError::Partial(DecodeError::Sum(_)))));
+    // Version, spec and number of outputs go before the counts.
+    let counts_at = HEAD_BYTES + 1 + 1 + 1 + 1 + 6;
+    // One NaN among no elements.
+    bytes[counts_at + 1] = 1;
+    assert!(matches!(decode(&bytes), Err(WireError::Partial(DecodeError::State(_)))));
 }
 
 #[test]
@@ -314,30 +367,88 @@ fn a_manifest_must_mean_something() {
     let mut file = imaginary_file("a", DType::U8, 100);
     file.identity.size_bytes = 99;
     assert!(matches!(
-        decode(&offer_bytes(Spec::sum(DType::U8), &[file])),
+        decode(&offer_bytes(&Spec::sum(DType::U8), &[file])),
         Err(WireError::Manifest(ManifestError::Extent { .. }))
     ));
     assert_eq!(
-        decode(&offer_bytes(Spec::sum(DType::U8), &[])),
+        decode(&offer_bytes(&Spec::sum(DType::U8), &[])),
         Err(WireError::Manifest(ManifestError::Empty))
     );
     let files = [imaginary_file("a", DType::U8, 100)];
     let error = WireError::Spec { spec: Spec::sum(DType::I8), manifest: DType::U8 };
-    assert_eq!(decode(&offer_bytes(Spec::sum(DType::I8), &files)), Err(error));
+    assert_eq!(decode(&offer_bytes(&Spec::sum(DType::I8), &files)), Err(error));
     assert!(matches!(
-        decode(&offer_bytes(Spec::sum(DType::U8), &files)),
+        decode(&offer_bytes(&Spec::sum(DType::U8), &files)),
         Err(WireError::Job { got: JOB, .. })
     ));
+    // A spec that is none, or not of one data set, as this manifest is.
+    let none = Spec { dtype: DType::U8, monoids: Vec::new() };
+    let many = Spec { dtype: DType::U8, monoids: vec![Monoid::Tally; MONOIDS_MAX + 1] };
+    let unordered = Bins { lower: [2, 1].into(), last: 3 };
+    let of = |monoid| Spec::of(DType::U8, monoid);
+    let dot = of(Monoid::Sum(Term::Product));
+    for spec in [none, many, of(Monoid::Tree), of(Monoid::Bins(unordered)), dot] {
+        let error = WireError::Spec { spec: spec.clone(), manifest: DType::U8 };
+        assert_eq!(decode(&offer_bytes(&spec, &files)), Err(error));
+    }
     // Two files of 2^63 bytes: more than 64 bits count, and few entries.
     let huge = imaginary_file("a", DType::U8, 1 << 63);
-    let offer = (0_u8, JOB, Spec::sum(DType::U8), u64::MAX, vec![&huge, &huge]);
+    let cut = Cut::Runs { entry_bytes: u64::MAX };
+    let offer = (0_u8, JOB, Spec::sum(DType::U8), cut, vec![&huge, &huge]);
     let bytes = postcard::to_stdvec(&offer).expect("to memory");
     assert_eq!(decode(&bytes), Err(WireError::Manifest(ManifestError::TooLarge)));
 }
 
 /// An offer of `files` in entries of one byte, under the wrong name.
-fn offer_bytes(spec: Spec, files: &[File]) -> Vec<u8> {
-    postcard::to_stdvec(&(0_u8, JOB, spec, 1_u64, files)).expect("to memory")
+fn offer_bytes(spec: &Spec, files: &[File]) -> Vec<u8> {
+    offer_cut(spec, files, &Cut::Runs { entry_bytes: 1 })
+}
+
+/// An offer of `files`, cut as told, under the wrong name.
+fn offer_cut(spec: &Spec, files: &[File], cut: &Cut) -> Vec<u8> {
+    postcard::to_stdvec(&(0_u8, JOB, spec, cut, files)).expect("to memory")
+}
+
+#[test]
+fn a_cut_must_mean_something() {
+    let sum = Spec::sum(DType::U8);
+    let line = imaginary_file("a", DType::U8, 100);
+    let table = File { shape: vec![10, 10], ..line.clone() };
+    let along = |axis, outputs_max| {
+        let outputs = 0..u64::MAX;
+        Cut::Axis { entry_bytes: u64::MAX, axis, outputs, outputs_max }
+    };
+    let missing = decode(&offer_cut(&sum, std::slice::from_ref(&table), &along(2, 9)));
+    assert!(matches!(missing, Err(WireError::Manifest(ManifestError::Axis { .. }))));
+    let unlike = decode(&offer_cut(&sum, &[table.clone(), line.clone()], &along(0, 9)));
+    assert!(matches!(unlike, Err(WireError::Manifest(ManifestError::Shapes { .. }))));
+    let pairs = |second| Cut::Pairs { entry_bytes: 10, second };
+    let alone = decode(&offer_cut(&sum, std::slice::from_ref(&line), &pairs(1)));
+    assert_eq!(alone, Err(WireError::Manifest(ManifestError::Empty)));
+    let uneven = decode(&offer_cut(&sum, &[table, line.clone()], &pairs(1)));
+    assert!(matches!(uneven, Err(WireError::Manifest(ManifestError::Pair { .. }))));
+    // A spec of one data set over two.
+    let one = decode(&offer_cut(&sum, &[line.clone(), line], &pairs(1)));
+    assert!(matches!(one, Err(WireError::Spec { .. })));
+    // Outputs of one entry whose partial would be too large to travel.
+    let wide = imaginary_file("a", DType::U8, 1 << 22);
+    let wide = [File { shape: vec![2, 1 << 21], ..wide }];
+    let large = decode(&offer_cut(&sum, &wide, &along(0, u64::MAX)));
+    assert!(matches!(large, Err(WireError::Spec { .. })));
+    let small = decode(&offer_cut(&sum, &wide, &along(0, 1 << 10)));
+    assert!(matches!(small, Err(WireError::Job { .. })), "only its name is wrong");
+}
+
+/// The largest partials that a spec can have fit into a message, and a longer
+/// one is not taken for any.
+#[test]
+fn the_largest_partial_travels() {
+    let lower: Vec<u64> = (0..BINS_MAX as u64).map(|bin| u64::MAX - bin).rev().collect();
+    let bins = Monoid::Bins(Bins { lower: lower.into(), last: u64::MAX });
+    let spec = Spec { dtype: DType::U64, monoids: vec![bins] };
+    let partial = Partial::identity(&spec, 1);
+    assert!(partial.encoded_bytes_max() <= ENCODED_BYTES_MAX as u64);
+    assert_returns(Message::Results { job: JOB, results: vec![result(partial, 0)], want: 1 });
 }
 
 #[test]
@@ -347,7 +458,7 @@ fn a_file_has_limits() {
     file.shape = vec![1; AXES_MAX];
     assert_returns(offer(vec![file.clone()]));
     let limit = |file: File| {
-        let decoded = decode(&offer_bytes(Spec::sum(DType::U8), &[file]));
+        let decoded = decode(&offer_bytes(&Spec::sum(DType::U8), &[file]));
         assert!(matches!(decoded, Err(WireError::Manifest(ManifestError::Limit { .. }))));
     };
     limit(File { path: vec![b'a'; PATH_BYTES_MAX + 1], ..file.clone() });
@@ -357,10 +468,10 @@ fn a_file_has_limits() {
 #[test]
 fn an_offer_has_as_many_entries_as_a_job() {
     let file = |elements| [imaginary_file("a", DType::U8, elements)];
-    let most = decode(&offer_bytes(Spec::sum(DType::U8), &file(ENTRIES_MAX as u64)));
+    let most = decode(&offer_bytes(&Spec::sum(DType::U8), &file(ENTRIES_MAX as u64)));
     assert!(matches!(most, Err(WireError::Job { .. })), "only its name is wrong");
     assert_eq!(
-        decode(&offer_bytes(Spec::sum(DType::U8), &file(ENTRIES_MAX as u64 + 1))),
+        decode(&offer_bytes(&Spec::sum(DType::U8), &file(ENTRIES_MAX as u64 + 1))),
         Err(WireError::Manifest(ManifestError::Entries { max: ENTRIES_MAX }))
     );
 }

@@ -295,22 +295,20 @@ def dots(cases):
 
 def histograms(cases):
     integers, floats = plain()
-    # NumPy has no rule for edges of bfloat16: ml_dtypes makes some of float64.
-    brain = [name for name in floats if "bf2" in name]
     for name in integers + floats:
-        edges = ["--edges", "-1e38,-1e10,-1e-10,0,1e10,1e38"] if name in brain else []
-        cases.ask("histogram", *edges, *raw(name))
+        cases.ask("histogram", *raw(name))
     for dtype in ["bool", "int8", "uint64", "float16", "float32", "float64"]:
         cases.ask("histogram", "--bins", 3, f"op_empty_{dtype}.npy")
     edged = ["edges_f8.npy", "edges_f4.npy", "edges_f2.npy", "edges_i4.npy", "edges_u1.npy"]
     edged += ["repeated_f8.npy", "repeated_f4.npy", "repeated_f2.npy"]
     edged += ["normal_f8.npy", "normal_f4.npy", "normal_f2.npy"]
     for name in edged:
-        for bins in [1, 3, 7, 40]:
-            cases.ask("histogram", "--bins", bins, f"op_{name}")
         for bins, limits in [(4, "-1,3"), (3, "0,0.3"), (2, "2,2")]:
             cases.ask("histogram", "--bins", bins, "--range", limits, f"op_{name}")
+    # Of bfloat16 and a range, ml_dtypes makes edges of another type.
     for name in edged + ["edges_bf2.bin", "repeated_bf2.bin"]:
+        for bins in [1, 3, 7, 40]:
+            cases.ask("histogram", "--bins", bins, *raw(f"op_{name}"))
         for edges in ["-1,0,1,2,3", "-0.0,1,1,2", "1,2,2", "0.1,0.3,2.9999999999999996"]:
             cases.ask("histogram", "--edges", edges, *raw(f"op_{name}"))
     constant = ["op_zeros_f8.npy", "op_one_f8.npy", "op_equal_f8.npy"]

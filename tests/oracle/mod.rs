@@ -50,7 +50,7 @@ impl<'a> Data<'a> {
     }
 
     /// At the places from `first` on.
-    pub fn from_place(self, first: u64) -> Data<'a> {
+    pub fn starting_at(self, first: u64) -> Data<'a> {
         Data { places: Places::From(first), ..self }
     }
 
@@ -77,6 +77,7 @@ pub fn state(monoid: &Monoid, data: &Data<'_>) -> State {
         Monoid::Tree => tree::tree(data),
         Monoid::Bits => order::bits(data),
         Monoid::Bins(bins) => order::bins(data, bins),
+        Monoid::Multiset { elements_max } => order::multiset(data, *elements_max),
     }
 }
 
@@ -155,8 +156,8 @@ fn the_oracle_rounds_roots_ratios_and_16_bits_as_hardware_does() {
         // Half the distance is exact, unlike its square root's square.
         assert_eq!(of(Op::Std, &two, DType::F64), ((a - b) / 2.0).abs().to_bits());
         let half = half::f16::from_f64(a).to_bits();
-        assert_eq!(of(Op::Sum, &one, DType::F16), half.into());
+        assert_eq!(of(Op::Sum, &one, DType::F16), u64::from(half));
         let bfloat = half::bf16::from_f64(a).to_bits();
-        assert_eq!(of(Op::Sum, &one, DType::BF16), bfloat.into());
+        assert_eq!(of(Op::Sum, &one, DType::BF16), u64::from(bfloat));
     }
 }

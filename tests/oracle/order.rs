@@ -9,6 +9,7 @@ use adsum::reduction::State;
 use adsum::reduction::bins::BinCounts;
 use adsum::reduction::bits::Bits;
 use adsum::reduction::extremum::{Extremes, Extremum, Found};
+use adsum::reduction::multiset::Multiset;
 use adsum::reduction::product::Product;
 use adsum::reduction::tally::Tally;
 
@@ -149,4 +150,18 @@ pub fn bins(data: &Data<'_>, bins: &Bins) -> State {
     }
     let state = BinCounts::from_parts(dtype, bins, nan, below, above, counts);
     State::Bins(state.expect("counts"))
+}
+
+/// How often each key is there.
+pub fn multiset(data: &Data<'_>, elements_max: u32) -> State {
+    let dtype = data.dtype;
+    let (mut nan, mut keys) = (0, BTreeMap::new());
+    for bits in bits_of(dtype, data.bytes) {
+        match is_nan(dtype, bits) {
+            true => nan += 1,
+            false => *keys.entry(key(dtype, bits)).or_insert(0) += 1,
+        }
+    }
+    let state = Multiset::from_parts(dtype, elements_max, nan, keys);
+    State::Multiset(state.expect("a multiset"))
 }

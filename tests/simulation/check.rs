@@ -1,6 +1,8 @@
 //! The safety of a world: a result is the oracle's, and an error has a reason.
 
+use adsum::Op;
 use adsum::engine::{Holders, JobError, Outcome};
+use adsum::finish::{Options, finish};
 
 use crate::world::{Ask, World};
 
@@ -11,17 +13,27 @@ pub fn result(world: &mut World, index: usize, outcome: &Outcome) {
     let data = &world.data[data];
     let entries = data.manifest.entries().len();
     assert_eq!(outcome.coverage.entries(), entries, "not all entries");
-    assert_eq!(outcome.total.counts().elements, data.expected.elements, "elements");
-    let bits = outcome.total.finish(None).expect("a sum has its own type").bits();
-    assert_eq!(bits, data.expected.bits, "the sum is wrong");
+    assert_eq!(outcome.total.elements(), data.expected.elements, "elements");
+    let outputs = 0..outcome.total.outputs();
+    let result = |op: Op, output| {
+        let dtype = op.natural_output(data.spec.dtype);
+        let finished = finish(op, outcome.total.states(output), Options::default(), dtype);
+        finished.ok().map(|finished| finished.value.bits())
+    };
+    let bits: Vec<Vec<Option<String>>> =
+        outputs.map(|output| data.ops.iter().map(|&op| result(op, output)).collect()).collect();
+    assert_eq!(bits, data.expected.bits, "{:?} are wrong", data.ops);
     let counted: u64 = outcome.nodes.iter().map(|node| node.entries).sum();
     assert_eq!(counted, entries as u64, "entries counted by node");
     // A rogue does not say which device it used.
     let bytes: u64 = outcome.usage.values().map(|usage| usage.bytes).sum();
     assert!(bytes == data.manifest.bytes() || world.weather.rogues, "bytes counted by device");
 
+    let (along_axis, states) = (data.manifest.is_along_axis(), data.spec.monoids.len());
     let stats = &mut world.stats;
     stats.results += 1;
+    stats.results_along_an_axis += u64::from(along_axis);
+    stats.results_of_several_states += u64::from(states > 1);
     stats.results_after_a_loss += u64::from(outcome.nodes.iter().any(|node| node.lost));
     stats.results_with_warnings += u64::from(!outcome.warnings.is_empty());
     stats.entries_recomputed += outcome.recomputed;

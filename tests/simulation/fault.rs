@@ -9,6 +9,7 @@ use adsum::shard::ShardError;
 use adsum::wire::{EntryResult, Message, Refusal};
 use adsum::{DType, Partial, Spec};
 
+use crate::data::Lie;
 use crate::world::{Event, Letter, Place, World};
 
 #[derive(Clone, Copy, Debug)]
@@ -69,20 +70,20 @@ impl Fault {
 /// A well-formed message that nobody asked for, mostly about a job that there is.
 fn nonsense(world: &mut World) -> Message {
     let data = Arc::clone(&world.data[world.chance.index(world.data.len())]);
-    let (spec, manifest) = (data.spec, Arc::clone(&data.manifest));
-    let job = if world.chance.per_mille(100) { JobId([9; 32]) } else { manifest.job_id(spec) };
+    let (spec, manifest) = (data.spec.clone(), Arc::clone(&data.manifest));
+    let job = if world.chance.per_mille(100) { JobId([9; 32]) } else { manifest.job_id(&spec) };
     let chance = &mut world.chance;
     let position = chance.number(0..=manifest.entries().len() as u64) as u32;
     let want = chance.pick(&[0, 1, 2, u32::MAX]);
     match chance.index(8) {
-        0 => Message::Offer { job: manifest.job_id(spec), spec, manifest },
+        0 => Message::Offer { job: manifest.job_id(&spec), spec, manifest },
         1 => Message::Pull { job, want },
         2 => Message::Assign { job, positions: vec![position, position] },
         3 => {
             // A lie that has the right count cannot be seen, so none is told here.
             let partial = match manifest.entry(position) {
-                Some(entry) => data.reduce(entry, chance.number(0..=1)),
-                None => Partial::identity(Spec::sum(DType::Bool)),
+                Some(entry) => data.reduce(entry, chance.pick(&[Lie::None, Lie::Short])),
+                None => Partial::identity(&Spec::sum(DType::Bool), 1),
             };
             let results = vec![EntryResult { position, partial, usage: Vec::new() }];
             Message::Results { job, results, want }

@@ -10,6 +10,8 @@ pub struct Stats {
     pub messages_repeated: u64,
     pub messages_from_old_connections: u64,
     pub results: u64,
+    pub results_along_an_axis: u64,
+    pub results_of_several_states: u64,
     pub results_after_a_loss: u64,
     pub results_with_warnings: u64,
     pub entries_recomputed: u64,
@@ -23,13 +25,15 @@ pub struct Stats {
 }
 
 impl Stats {
-    fn counts(&mut self) -> [&mut u64; 15] {
+    fn counts(&mut self) -> [&mut u64; 17] {
         [
             &mut self.events,
             &mut self.messages,
             &mut self.messages_repeated,
             &mut self.messages_from_old_connections,
             &mut self.results,
+            &mut self.results_along_an_axis,
+            &mut self.results_of_several_states,
             &mut self.results_after_a_loss,
             &mut self.results_with_warnings,
             &mut self.entries_recomputed,

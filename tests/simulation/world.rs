@@ -22,7 +22,7 @@ use adsum::wire::{self, Message};
 
 use crate::chance::Chance;
 use crate::check;
-use crate::data::Data;
+use crate::data::{Data, Lie};
 use crate::fault::Fault;
 use crate::stats::Stats;
 
@@ -58,6 +58,8 @@ pub enum Flaw {
     Unreadable,
     /// It leaves out an element.
     Short,
+    /// It counts an element for another output, if there is one.
+    Misplaced,
     /// It answers with a sum of something else.
     Foreign,
 }
@@ -183,7 +185,7 @@ impl World {
     }
 
     pub fn add_data(&mut self, data: Data) -> usize {
-        self.jobs.insert(data.manifest.job_id(data.spec), self.data.len());
+        self.jobs.insert(data.manifest.job_id(&data.spec), self.data.len());
         self.data.push(Arc::new(data));
         self.data.len() - 1
     }
@@ -450,7 +452,7 @@ impl World {
         let request = JobRequest {
             id: *id,
             manifest: Arc::clone(&data.manifest),
-            spec: data.spec,
+            spec: data.spec.clone(),
             holders: holders.clone(),
             deadline: *deadline,
         };
@@ -483,10 +485,13 @@ impl World {
         let data = &self.data[index];
         let entry = data.manifest.entry(position).expect("an entry of the job");
         let partial = match self.nodes[place].flaws.get(&(index, position)) {
-            None => data.reduce(entry, 0),
+            None => data.reduce(entry, Lie::None),
             Some(Flaw::Unreadable) => return Err(ShardError::unreadable("a scratch on the disk")),
-            Some(Flaw::Short) => data.reduce(entry, 1),
-            Some(Flaw::Foreign) => adsum::Partial::identity(adsum::Spec::sum(adsum::DType::Bool)),
+            Some(Flaw::Short) => data.reduce(entry, Lie::Short),
+            Some(Flaw::Misplaced) => data.reduce(entry, Lie::Misplaced),
+            Some(Flaw::Foreign) => {
+                adsum::Partial::identity(&adsum::Spec::sum(adsum::DType::Bool), 1)
+            }
         };
         let bytes = data.manifest.entry_bytes(entry);
         Ok(Computed { partial, usage: vec![Usage { device: 0, tiles: 1, bytes, busy_ns: 1 }] })

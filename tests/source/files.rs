@@ -43,6 +43,36 @@ fn layout_shape_and_memory_order_come_from_the_header() {
 }
 
 #[test]
+fn floats_of_16_bits_are_read() {
+    let directory = Directory::new();
+    let data: Vec<u8> = (0..10).collect();
+    for (descr, dtype, order) in [
+        ("<f2", DType::F16, ByteOrder::Little),
+        (">f2", DType::F16, ByteOrder::Big),
+        ("bfloat16", DType::BF16, ByteOrder::NATIVE),
+        ("<bfloat16", DType::BF16, ByteOrder::Little),
+    ] {
+        let path = directory.write("half.npy", &npy(descr, false, "(5,)", &data));
+        let opened = open(&[path]).unwrap();
+        let layout = opened.manifest.files()[0].layout;
+        assert_eq!((layout.dtype, layout.byte_order), (dtype, order), "{descr}");
+        for access in WAYS {
+            assert_eq!(contents(&opened.manifest, access).unwrap(), data, "{descr}");
+        }
+    }
+    // What libraries save of bfloat16 says its size alone, and is read as raw data.
+    let path = directory.write("nameless.npy", &npy("|V2", false, "(5,)", &data));
+    let message = error_of(&path, &Options::default());
+    assert!(message.contains("'--dtype bfloat16 --offset 128'"), "{message}");
+    let format = RawFormat { offset_bytes: 128, ..raw(DType::BF16) };
+    let path = directory.write("nameless.bin", &npy("|V2", false, "(5,)", &data));
+    match open_with(&[path], &raw_options(format)) {
+        Ok(opened) => assert_eq!(opened.manifest.elements(), 5),
+        Err(error) => panic!("the way out leads nowhere: {error}"),
+    }
+}
+
+#[test]
 fn arrays_without_elements_and_without_axes_are_arrays() {
     let directory = Directory::new();
     let empty = directory.write("empty.npy", &npy("<f8", false, "(3, 0)", &[]));

@@ -70,7 +70,6 @@ fn streams_from_numpy_have_their_recorded_totals() {
 #[test]
 fn element_types_of_numpy_that_are_not_read_are_refused() {
     for (name, words) in [
-        ("float16", "holds float16 ('<f2')"),
         ("longdouble", "holds long double ('<f16')"),
         ("complex128", "holds complex numbers ('<c16')"),
         ("bytes", "holds text ('|S2')"),

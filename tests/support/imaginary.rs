@@ -12,10 +12,12 @@ use adsum::backend::{DeviceInfo, DeviceKind};
 use adsum::driver::{Completions, Executor};
 use adsum::dtype::{ByteOrder, DType};
 use adsum::engine::{Computed, Holders, JobRequest, Outcome, Usage};
+use adsum::finish::{Options, finish};
 use adsum::manifest::{JobId, Manifest, imaginary_file};
 use adsum::node::{Equipment, random_request_id};
-use adsum::op::Spec;
+use adsum::op::{Op, Spec};
 use adsum::shard::ShardError;
+use adsum::value::Value;
 
 pub const ENTRY_ELEMENTS: u64 = 100;
 
@@ -40,8 +42,8 @@ pub fn request(entries: u64) -> JobRequest {
 /// Panics unless the outcome is the sum of [`request`] over so many entries.
 pub fn check(outcome: &Outcome, entries: u64) {
     let expected: i64 = (0..entries * ENTRY_ELEMENTS - 1).map(|i| i64::from(element(i))).sum();
-    let total = outcome.total.finish(None).expect("a sum has its natural type");
-    assert_eq!(total.to_string(), expected.to_string());
+    let total = finish(Op::Sum, outcome.total.states(0), Options::default(), DType::I64);
+    assert_eq!(total.map(|total| total.value), Ok(Value::int64(expected)));
     assert_eq!(outcome.coverage.entries() as u64, entries);
 }
 
@@ -102,7 +104,7 @@ impl Executor for ImaginaryExecutor {
 fn reduce(spec: Spec, manifest: &Manifest, position: u32) -> Result<Computed, ShardError> {
     let entry = manifest.entry(position).expect("the engine asks for entries of the job");
     let bytes: Vec<u8> = entry.elements.clone().flat_map(|i| element(i).to_le_bytes()).collect();
-    let partial = reference::reduce(spec, ByteOrder::Little, &bytes);
+    let partial = reference::reduce_line(&spec, ByteOrder::Little, &bytes);
     let usage = Usage { device: 0, tiles: 1, bytes: bytes.len() as u64, busy_ns: 1 };
     Ok(Computed { partial, usage: vec![usage] })
 }

@@ -43,6 +43,16 @@ pub fn line(monoid: &Monoid, dtype: DType) -> Box<dyn Line> {
         Monoid::Tree => Box::new(Leaves),
         Monoid::Bits => Box::new(Folds),
         Monoid::Bins(bins) => Box::new(Intervals::new(bins, dtype)),
+        Monoid::Multiset { .. } => Box::new(Each),
+    }
+}
+
+/// Element by element: the definition, for states without a faster way.
+struct Each;
+
+impl Line for Each {
+    fn add(&mut self, stretch: &Stretch<'_>, state: &mut State) {
+        stretch.each().for_each(|element| state.add(element));
     }
 }
 

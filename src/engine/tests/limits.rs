@@ -1,6 +1,7 @@
 //! Limits, each at its edge, and messages that break the rules.
 
 use super::*;
+use crate::op::{BINS_MAX, Bins, Monoid};
 
 #[test]
 fn a_collector_takes_so_many_jobs_and_requests() {
@@ -52,6 +53,47 @@ fn a_manifest_must_fit_into_a_message() {
     );
 }
 
+/// Partials can be so large that as many results as a message may have would
+/// make it longer than a frame.
+#[test]
+fn large_partials_travel_in_several_messages() {
+    let lower: Vec<u64> = (0..BINS_MAX as u64).map(|bin| bin << 48).collect();
+    let bins = Bins { lower: lower.into(), last: u64::MAX };
+    let spec = Spec::of(DType::I64, Monoid::Bins(bins));
+    let count = 100;
+    let manifest = manifest(1, count);
+    assert!(manifest.suits(&spec));
+    let job = manifest.job_id(&spec);
+    let config = Config { results_per_message: wire::RESULTS_MAX, ..Config::default() };
+    let mut engine = Engine::new(node(1), config, count as usize);
+    let mut tell = |message| engine.handle_message(Now::ZERO, node(0), message);
+    tell(Message::Offer { job, spec: spec.clone(), manifest });
+    assert!(engine.poll_output().is_none(), "a peer that is not connected is not heard");
+    engine.handle_connected(Now::ZERO, node(0));
+    let manifest = super::manifest(1, count);
+    let mut tell = |message| engine.handle_message(Now::ZERO, node(0), message);
+    tell(Message::Offer { job, spec: spec.clone(), manifest });
+    tell(Message::Assign { job, positions: (0..count as u32).collect() });
+    while engine.poll_output().is_some() {}
+    let partial = Partial::identity(&spec, 1);
+    let most = partial.encoded_bytes_max();
+    for position in 0..count as u32 {
+        let computed = Computed { partial: partial.clone(), usage: Vec::new() };
+        engine.handle_computed(Now::ZERO, job, position, Ok(computed));
+    }
+    let (mut seen, mut messages) = (Vec::new(), 0);
+    while let Some(output) = engine.poll_output() {
+        let Output::Send { message, .. } = output else { panic!("{output:?}") };
+        let Message::Results { results, .. } = &message else { panic!("{message:?}") };
+        seen.extend(results.iter().map(|result| result.position));
+        assert!(results.len() as u64 * most <= wire::FRAME_BYTES_MAX as u64);
+        assert!(wire::encode(&message).len() <= wire::FRAME_BYTES_MAX);
+        messages += 1;
+    }
+    assert_eq!(seen, Vec::from_iter(0..count as u32));
+    assert!(messages > 1 && messages < count, "{messages} messages");
+}
+
 #[test]
 fn warnings_are_counted_past_their_limit() {
     let mut cluster = Cluster::new(&[0, 1, 1], Config::default());
@@ -74,8 +116,8 @@ fn warnings_are_counted_past_their_limit() {
 fn a_peer_that_is_not_connected_is_not_heard() {
     let mut cluster = Cluster::new(&[0, 1], Config::default());
     let manifest = manifest(1, 1);
-    let job = manifest.job_id(SPEC);
-    cluster.deliver(9, 1, Message::Offer { job, spec: SPEC, manifest });
+    let job = manifest.job_id(&spec());
+    cluster.deliver(9, 1, Message::Offer { job, spec: spec(), manifest });
     cluster.deliver(0, 0, Message::Cancel { job });
     assert!(cluster.messages.is_empty());
 }

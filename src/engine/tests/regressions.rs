@@ -13,8 +13,8 @@ fn a_node_that_pulls_what_it_was_not_offered_is_told_to_drop_it() {
     cluster.behave(1, Behaviour::Stuck);
     let manifest = manifest(1, 2);
     cluster.submit(0, request(1, &manifest, held_by(1, &[1])));
-    let job = manifest.job_id(SPEC);
-    cluster.deliver(0, 2, Message::Offer { job, spec: SPEC, manifest });
+    let job = manifest.job_id(&spec());
+    cluster.deliver(0, 2, Message::Offer { job, spec: spec(), manifest });
     assert_eq!(cluster.abandoned, [node(2)]);
 }
 
@@ -27,7 +27,7 @@ fn a_worker_that_a_late_message_stopped_is_offered_the_job_again() {
     cluster.behave(1, Behaviour::Stuck);
     let manifest = manifest(1, 4);
     cluster.submit(0, request(1, &manifest, Holders::Everyone));
-    cluster.deliver(0, 1, Message::Cancel { job: manifest.job_id(SPEC) });
+    cluster.deliver(0, 1, Message::Cancel { job: manifest.job_id(&spec()) });
     assert_eq!(cluster.abandoned, [node(1)]);
     assert_eq!(cluster.stuck_at(1).len(), 2);
     cluster.release(1);
@@ -44,7 +44,7 @@ fn a_node_whose_refusal_came_late_takes_part() {
         cluster.behave(1, Behaviour::Stuck);
         let manifest = manifest(1, 4);
         cluster.submit(0, request(1, &manifest, Holders::Everyone));
-        cluster.deliver(1, 0, Message::Refused { job: manifest.job_id(SPEC), refusal });
+        cluster.deliver(1, 0, Message::Refused { job: manifest.job_id(&spec()), refusal });
         cluster.release(1);
         cluster.release(1);
         cluster.result(4);
@@ -61,7 +61,7 @@ fn a_pull_of_nothing_is_a_pull_of_one() {
     cluster.behave(1, Behaviour::Stuck);
     let manifest = manifest(1, 4);
     cluster.submit(0, request(1, &manifest, Holders::Everyone));
-    cluster.deliver(1, 0, Message::Pull { job: manifest.job_id(SPEC), want: 0 });
+    cluster.deliver(1, 0, Message::Pull { job: manifest.job_id(&spec()), want: 0 });
     (0..4).for_each(|_| cluster.release(1));
     cluster.result(4);
 }
@@ -90,7 +90,7 @@ fn what_was_not_asked_cannot_fail() {
     cluster.behave(1, Behaviour::Stuck);
     let manifest = manifest(1, 4);
     cluster.submit(0, request(1, &manifest, Holders::Everyone));
-    let (job, error) = (manifest.job_id(SPEC), ShardError::changed("long ago"));
+    let (job, error) = (manifest.job_id(&spec()), ShardError::changed("long ago"));
     cluster.deliver(1, 0, Message::Failed { job, position: 3, error });
     cluster.release(1);
     cluster.release(1);
@@ -105,7 +105,7 @@ fn late_and_repeated_messages_are_harmless() {
     cluster.behave(2, Behaviour::Stuck);
     let manifest = manifest(1, 4);
     cluster.submit(0, request(1, &manifest, Holders::Everyone));
-    let job = manifest.job_id(SPEC);
+    let job = manifest.job_id(&spec());
     let position = cluster.stuck_at(1)[0];
     let result = || {
         let result = EntryResult { position, partial: partial(position), usage: Vec::new() };

@@ -1,6 +1,7 @@
 //! Requests: how they share jobs and end.
 
 use super::*;
+use crate::op::{Monoid, Term};
 
 #[test]
 fn two_requests_for_one_job_are_one_job() {
@@ -97,6 +98,13 @@ fn what_cannot_be_done_is_said_at_once() {
         engine.submit(Now::ZERO, wrong),
         Err(SubmitError::DTypes { spec: DType::U8, manifest: DType::I64 })
     );
+    // A spec that no node could carry out over this data.
+    let dot = Spec::of(DType::I64, Monoid::Sum(Term::Product));
+    let tree = Spec::of(DType::I64, Monoid::Tree);
+    for spec in [dot, tree, Spec { dtype: DType::I64, monoids: Vec::new() }] {
+        let wrong = JobRequest { spec: spec.clone(), ..good.clone() };
+        assert_eq!(engine.submit(Now::ZERO, wrong), Err(SubmitError::Spec { spec }));
+    }
     let wrong = JobRequest { holders: held_by(3, &[0]), ..good.clone() };
     assert_eq!(engine.submit(Now::ZERO, wrong), Err(SubmitError::Holders { expected: 2, got: 3 }));
     assert_eq!(engine.submit(Now::ZERO, good.clone()), Ok(()));

@@ -1,6 +1,7 @@
 use super::*;
 use crate::dtype::DType;
 use crate::gpu::kernel::Block;
+use crate::op::{Monoid, Term};
 
 const MIB: u64 = 1 << 20;
 
@@ -11,7 +12,6 @@ fn bounds() -> Bounds {
         buffer_bytes_max: 1 << 31,
         binding_bytes_max: 128 * MIB,
         workgroups_max: WORKGROUPS_MAX,
-        partial_bytes: 2128,
     }
 }
 
@@ -66,7 +66,7 @@ fn a_plan_stays_within_memory_and_buffer_limits() {
                     continue;
                 };
                 assert!(plan.memory_bytes() <= memory_bytes, "{bounds:?} {plan:?}");
-                assert!(plan.params_bytes() + plan.tile_bytes <= buffer_bytes_max);
+                assert!(plan.tile_bytes <= buffer_bytes_max);
                 assert!(plan.tile_bytes > 0 && plan.tile_bytes.is_multiple_of(ALIGNMENT_BYTES));
             }
         }
@@ -80,17 +80,46 @@ fn too_little_memory_says_how_much_is_needed() {
     assert_eq!(enough.map(|plan| plan.tile_bytes), Ok(ALIGNMENT_BYTES));
 }
 
+fn kernel(term: Term, dtype: DType) -> Kernel {
+    Kernel::new(&Monoid::Sum(term), dtype, Block::LARGE).expect("sums have kernels")
+}
+
+#[test]
+fn regions_hold_all_partials_side_by_side() {
+    let dots = [kernel(Term::Product, DType::F64); MONOIDS_MAX];
+    let mixed = [kernel(Term::Value, DType::F64), kernel(Term::Square, DType::F64)];
+    for memory_bytes in [2 * MIB, 128 * MIB] {
+        let plan = Plan::new(Bounds { memory_bytes, ..bounds() }).expect("enough memory");
+        for kernels in [&dots[..], &mixed] {
+            let Regions { regions, slots } = plan.regions(kernels);
+            assert!(slots > 0, "{memory_bytes}");
+            let mut end = 0;
+            for (region, kernel) in regions.iter().zip(kernels) {
+                assert!(region.offset >= end && region.offset.is_multiple_of(ALIGNMENT_BYTES));
+                assert_eq!(region.bytes, u64::from(slots) * u64::from(kernel.partial_bytes()));
+                end = region.offset + region.bytes;
+            }
+            assert!(end <= plan.partials_bytes);
+        }
+    }
+}
+
 #[test]
 fn the_host_reads_partials_before_one_can_overflow() {
-    let plan = Plan::new(Bounds { workgroups_max: 3, ..bounds() }).expect("enough memory");
-    let kernel = Kernel::sum(DType::F32, Block::LARGE);
-    let dispatch = plan.dispatch(&kernel, Window { offset: 0, bytes: 16 * MIB });
-    assert_eq!((dispatch.blocks, dispatch.workgroups), (128, 3));
+    let dispatch = Params { blocks: 128, workgroups: 3, outputs: 1, ..Params::default() };
     let mut load = Load::default();
-    while let Some(next) = load.after(dispatch) {
+    while let Some(next) = load.after(&dispatch) {
         load = next;
     }
     assert_eq!(load.partials, 3);
     assert!(load.blocks_per_partial <= BLOCKS_PER_PARTIAL_MAX);
     assert!(load.blocks_per_partial + 43 > BLOCKS_PER_PARTIAL_MAX);
+}
+
+#[test]
+fn along_an_axis_each_output_has_a_partial_and_all_of_its_blocks() {
+    let dispatch =
+        Params { blocks: 5, workgroups: 3, outputs: 7, along_axis: 1, ..Params::default() };
+    let load = Load::default().after(&dispatch);
+    assert_eq!(load, Some(Load { blocks: 35, blocks_per_partial: 5, partials: 7 }));
 }

@@ -22,6 +22,7 @@ fn monoids(dtype: DType) -> Vec<Monoid> {
         Monoid::Tree,
         Monoid::Bits,
         Monoid::Bins(bins),
+        Monoid::Multiset { elements_max: 100 },
     ]
     .into_iter()
     .filter(|monoid| monoid.takes(dtype))

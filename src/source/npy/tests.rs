@@ -50,7 +50,9 @@ fn each_version_is_read() {
 
 #[test]
 fn each_dtype_and_byte_order_is_read() {
-    let codes = ["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"];
+    let codes =
+        ["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8", "f2", "bfloat16"];
+    assert_eq!(codes.len(), DType::ALL.len());
     let orders = [
         ("<", ByteOrder::Little),
         (">", ByteOrder::Big),
@@ -69,9 +71,8 @@ fn each_dtype_and_byte_order_is_read() {
 #[test]
 fn other_dtypes_are_refused_with_the_way_out() {
     for (descr, words) in [
-        ("'<f2'", "float16 ('<f2'), which adsum does not read yet; convert it exactly"),
-        ("'bfloat16'", "bfloat16"),
-        ("'<V2'", "bfloat16, save .astype('float32')"),
+        ("'<V2'", "nameless 2-byte elements ('<V2')"),
+        ("'|V2'", "'--dtype bfloat16 --offset 128'"),
         ("'<f16'", "long double"),
         ("'<c16'", ".real and .imag"),
         ("'|O'", "Python objects"),

@@ -123,7 +123,7 @@ fn large_blocks_are_right_as_well() {
         for spec in specs(dtype) {
             // The oracle is faster than the slow reference.
             for (name, [first, second]) in kinds.iter().step_by(3) {
-                let data = Data::new(dtype, first).with_second(second).from_place(3);
+                let data = Data::new(dtype, first).with_second(second).starting_at(3);
                 let expected = oracle::partial(&spec, &data);
                 let layout = Layout::little(dtype);
                 let place = Place::line(70_001, 3);

@@ -3,21 +3,27 @@
 
 #![cfg(feature = "gpu")]
 
+mod data_kinds;
+
 use std::mem::{offset_of, size_of};
 
 use adsum::DType;
-use adsum::gpu::kernel::{Block, Kernel, Params};
+use adsum::gpu::kernel::{Block, Kernel, Kind, Params};
+use data_kinds::all_monoids;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ScalarKind, TypeInner};
 
 /// Workgroup memory that WebGPU promises.
 const WORKGROUP_BYTES: u32 = 16 << 10;
 
+/// Every kernel that there is, in blocks of several sizes.
 fn kernels() -> impl Iterator<Item = Kernel> {
     let blocks = [Block::LARGE, Block::new(32, 1), Block::new(128, 3)];
-    DType::ALL
-        .into_iter()
-        .flat_map(move |dtype| blocks.into_iter().map(move |block| Kernel::sum(dtype, block)))
+    DType::ALL.into_iter().flat_map(move |dtype| {
+        all_monoids(dtype).into_iter().flat_map(move |monoid| {
+            blocks.into_iter().filter_map(move |block| Kernel::new(&monoid, dtype, block))
+        })
+    })
 }
 
 fn module(kernel: &Kernel) -> Module {
@@ -128,17 +134,39 @@ fn structs_lie_in_memory_as_the_host_lays_them_out() {
             ("bytes", offset_of!(Params, bytes)),
             ("blocks", offset_of!(Params, blocks)),
             ("workgroups", offset_of!(Params, workgroups)),
-            ("padding", offset_of!(Params, padding)),
+            ("along_axis", offset_of!(Params, along_axis)),
+            ("outputs", offset_of!(Params, outputs)),
+            ("first_output", offset_of!(Params, first_output)),
+            ("reduced", offset_of!(Params, reduced)),
+            ("inner", offset_of!(Params, inner)),
+            ("first_index", offset_of!(Params, first_index)),
+            ("second", offset_of!(Params, second)),
+            ("bins", offset_of!(Params, bins)),
         ];
         assert_eq!(members, expected.map(|(name, offset)| (name.to_owned(), offset as u32)));
         assert_eq!(bytes as usize, size_of::<Params>());
-
-        let digits = 4 * kernel.digits() as u32;
-        let (members, bytes) = layout(&module, "Partial");
-        let expected =
-            [("low", 0), ("high", digits), ("special", 2 * digits), ("blocks", 2 * digits + 12)];
-        assert_eq!(members, expected.map(|(name, offset)| (name.to_owned(), offset)));
-        assert_eq!(bytes, kernel.partial_bytes());
+        match kernel.kind() {
+            Kind::Digits(digits) => {
+                let digits = 4 * digits.digits() as u32;
+                let (members, bytes) = layout(&module, "Partial");
+                let expected = [
+                    ("low", 0),
+                    ("high", digits),
+                    ("special", 2 * digits),
+                    ("blocks", 2 * digits + 12),
+                ];
+                assert_eq!(members, expected.map(|(name, offset)| (name.to_owned(), offset)));
+                assert_eq!(bytes, kernel.partial_bytes());
+            }
+            // Every state counts its blocks.
+            Kind::Fold(_) => {
+                let (members, bytes) = layout(&module, "State");
+                assert!(members.iter().any(|(name, _)| name == "blocks"), "{kernel:?}");
+                assert_eq!(bytes, kernel.partial_bytes(), "{kernel:?}");
+            }
+            // Counters in an array whose length the host gives.
+            Kind::Bins(_) => {}
+        }
     }
 }
 
@@ -154,6 +182,8 @@ fn workgroup_memory_is_within_what_every_adapter_has() {
             .filter(|(_, variable)| variable.space == AddressSpace::WorkGroup)
             .map(|(_, variable)| layouter[variable.ty].to_stride())
             .sum();
-        assert!(0 < bytes && bytes <= WORKGROUP_BYTES, "{kernel:?}: {bytes} bytes");
+        assert!(bytes <= WORKGROUP_BYTES, "{kernel:?}: {bytes} bytes");
+        let has_none = matches!(kernel.kind(), Kind::Bins(_));
+        assert_eq!(bytes == 0, has_none, "{kernel:?}: {bytes} bytes");
     }
 }

@@ -7,7 +7,8 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints what it measured")]
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use adsum::backend::cpu::{CpuBackend, TILE_BYTES};
 use adsum::backend::{Backend, Place, Run};
@@ -19,8 +20,9 @@ use rand::{Rng, RngExt, SeedableRng};
 
 /// Bytes of each data set: more than caches hold.
 const BYTES: usize = 64 << 20;
-/// The shortest of so many times counts.
-const ROUNDS: usize = 3;
+/// Everything is done again until it has taken so long, for the system's clock
+/// of a thread is coarse.
+const LEAST: Duration = Duration::from_millis(300);
 
 fn main() {
     let filters: Vec<String> =
@@ -140,36 +142,45 @@ fn nanoseconds(spec: &Spec, shape: [usize; 3], bytes: &[u8]) -> f64 {
     // Whole rows, or whole lines of columns, as many as a tile holds.
     let unit = if outer > 1 { reduced * size } else { inner * size };
     let tile = (TILE_BYTES / unit).max(1) * unit;
-    let mut once = || {
-        let start = Instant::now();
+    let (mut taken, mut rounds) = (Duration::ZERO, 0);
+    while taken < LEAST {
+        rounds += 1;
+        let start = clock();
         for (number, tile) in bytes.chunks(tile).enumerate() {
             let units = tile.len() / unit;
             let first = number * (TILE_BYTES / unit).max(1);
+            let line = Place::line(0, 0);
             let place = match (outer > 1, inner > 1) {
-                (true, _) => {
-                    Place { outer: units, reduced, first_output: first, ..Place::line(0, 0) }
-                }
-                (_, true) => Place { reduced: units, inner, ..Place::line(0, first as u64) },
+                (true, _) => Place { outer: units, reduced, first_output: first, ..line },
+                (_, true) => Place { reduced: units, inner, first_index: first as u64, ..line },
                 _ => Place::line(units, first as u64),
             };
             let run = Run { layout, bytes: tile, second: Some((layout, tile)), place };
             backend.add(spec, outputs, &run).expect("the CPU does not fail");
         }
-        let taken = start.elapsed();
+        taken += clock() - start;
         black_box(backend.flush(spec, outputs).expect("the CPU does not fail"));
-        taken.as_secs_f64() * 1e9 * size as f64 / bytes.len() as f64
-    };
-    (0..ROUNDS).map(|_| once()).fold(f64::INFINITY, f64::min)
+    }
+    taken.as_secs_f64() * 1e9 * size as f64 / (rounds * bytes.len()) as f64
+}
+
+/// Time that this thread has had on a processor, where the system tells (Linux
+/// does), so that other programs do not count; else the time that has passed.
+fn clock() -> Duration {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = text.split_whitespace().next().and_then(|first| first.parse().ok());
+    nanoseconds.map_or_else(|| START.elapsed(), Duration::from_nanos)
 }
 
 /// Nanoseconds to read an element and do next to nothing with it.
 fn plain_read(dtype: DType) -> f64 {
     let bytes = vec![1_u8; BYTES];
-    let once = || {
-        let start = Instant::now();
+    let (start, mut rounds) = (clock(), 0);
+    while clock() - start < LEAST {
+        rounds += 1;
         let words = black_box(&bytes[..]).as_chunks::<8>().0;
         black_box(words.iter().fold(0, |all, word| all ^ u64::from_le_bytes(*word)));
-        start.elapsed().as_secs_f64() * 1e9 * dtype.size_bytes() as f64 / BYTES as f64
-    };
-    (0..ROUNDS).map(|_| once()).fold(f64::INFINITY, f64::min)
+    }
+    (clock() - start).as_secs_f64() * 1e9 * dtype.size_bytes() as f64 / (rounds * BYTES) as f64
 }

@@ -10,7 +10,7 @@ mod oracle;
 
 use adsum::backend::{Backend as _, Order, Place, Run, reference};
 use adsum::gpu::kernel::{Block, Kernel};
-use adsum::gpu::{Adapter, Cache, GpuBackend, Options, SelfTest, adapters, self_test};
+use adsum::gpu::{Adapter, Cache, GpuBackend, Options, adapters};
 use adsum::{DType, Layout, Monoid, Op, Partial, Spec};
 use data_kinds::{all_kinds, all_monoids};
 use oracle::Data;
@@ -123,7 +123,7 @@ fn large_blocks_are_right_as_well() {
         for spec in specs(dtype) {
             // The oracle is faster than the slow reference.
             for (name, [first, second]) in kinds.iter().step_by(7) {
-                let data = Data::new(dtype, first).with_second(second).from_place(3);
+                let data = Data::new(dtype, first).with_second(second).starting_at(3);
                 let expected = oracle::partial(&spec, &data);
                 let layout = Layout::little(dtype);
                 let place = Place::line(40_001, 3);
@@ -226,21 +226,4 @@ fn a_backend_examines_each_kernel_before_it_is_used() {
             assert_eq!(entries(), spec.monoids.len());
         }
     }
-}
-
-#[test]
-fn the_self_test_passes_and_is_remembered() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let cache = Cache::at(directory.path());
-    let adapter = adapter();
-    let test = |options: &Options| self_test(&adapter, options, &cache);
-
-    let broken = Options { destroy_at_tile: Some(40), ..small() };
-    let error = test(&broken).expect_err("the device is lost on the way");
-    assert_eq!(error.device, "gpu:0");
-    let start = std::time::Instant::now();
-    assert_eq!(test(&Options::default()), Ok(SelfTest { cached: false }));
-    println!("self-test took {:?}", start.elapsed());
-    assert_eq!(test(&Options::default()), Ok(SelfTest { cached: true }));
-    println!("again {:?}", start.elapsed());
 }

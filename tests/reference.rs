@@ -25,7 +25,7 @@ fn every_state_of_every_kind_of_data_is_that_of_the_oracle() {
             let second = &kinds[(number + 3) % kinds.len()].1;
             for monoid in all_monoids(dtype) {
                 let spec = Spec::of(dtype, monoid);
-                let data = Data::new(dtype, bytes).with_second(second).from_place(17);
+                let data = Data::new(dtype, bytes).with_second(second).starting_at(17);
                 let partial = reduce(&spec, 1, Place::line(3001, 17), bytes, second);
                 assert_eq!(partial, oracle::partial(&spec, &data), "{name} {spec:?}");
             }
@@ -41,7 +41,7 @@ fn every_state_along_an_axis_is_that_of_the_oracle() {
         let kinds: Vec<(String, Vec<u8>)> = all_kinds(dtype, 3 * 7 * 11, 2).collect();
         for (number, (name, bytes)) in kinds.iter().enumerate() {
             let second = &kinds[(number + 1) % kinds.len()].1;
-            let data = Data::new(dtype, bytes).with_second(second).from_place(5);
+            let data = Data::new(dtype, bytes).with_second(second).starting_at(5);
             let spec = |monoid| Spec::of(dtype, monoid);
             for spec in all_monoids(dtype).into_iter().map(spec) {
                 let partial = reduce(&spec, outer * inner, place, bytes, second);
@@ -106,7 +106,7 @@ fn products_of_floats_are_those_of_the_oracle() {
         let spec = Spec { dtype, monoids: Op::Prod.monoids(dtype) };
         for (name, bytes) in all_kinds(dtype, 777, 5) {
             let partial = reduce(&spec, 1, Place::line(777, 3), &bytes, &bytes);
-            let data = Data::new(dtype, &bytes).from_place(3);
+            let data = Data::new(dtype, &bytes).starting_at(3);
             for (skip_nan, output) in [(false, dtype), (true, DType::F64)] {
                 let options = Options { skip_nan, ddof: 0 };
                 let value = finish(Op::Prod, partial.states(0), options, output);

@@ -1,6 +1,6 @@
 //! The CPU backend: one worker per thread, portable to every processor.
 //!
-//! Each state has a [`Line`], the fast way to add many elements of one output
+//! Each state has a `Line`, the fast way to add many elements of one output
 //! to it: exponent bins for exact sums of floats, wide counters for integers,
 //! and so on. Lines take little-endian rows. Runs of one output are cut into
 //! pieces that stay in the cache while all lines read them; rows of many
@@ -16,15 +16,18 @@ mod bins_wide;
 mod counts;
 mod extremes;
 mod factors;
+mod few;
 mod finder;
 mod integers;
+mod intervals;
 mod leaves;
 mod line;
 mod prefetch;
 mod products;
+mod squares;
 mod stretch;
 mod terms;
-mod window;
+mod widen;
 mod word;
 
 use line::{Line, line};

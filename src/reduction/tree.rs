@@ -151,6 +151,11 @@ impl Tree {
         self.push(Node { start: index, level: 0, significand, exponent });
     }
 
+    /// Whether a place comes after those of all elements.
+    pub fn ends_before(&self, place: u64) -> bool {
+        self.nodes.last().is_none_or(|last| last.start + last.leaves() <= place)
+    }
+
     /// Merges a complete subtree whose places come after all others.
     pub fn add_block(&mut self, block: Block) {
         let Block { start, level, significand, exponent, nan, zeros, infinities, negative } = block;

@@ -51,7 +51,7 @@ fn check_shape(shape: [usize; 3], kinds: usize, run_elements: &[u64]) {
         let size = dtype.size_bytes();
         let all = pairs_of_kinds(dtype, elements, elements as u64);
         for (name, bytes, second) in all.into_iter().step_by(kinds) {
-            let data = Data::new(dtype, &bytes).with_second(&second).from_place(12);
+            let data = Data::new(dtype, &bytes).with_second(&second).starting_at(12);
             let big: Vec<u8> =
                 second.chunks_exact(size).flat_map(|e| e.iter().rev().copied()).collect();
             let second = (Layout { dtype, byte_order: ByteOrder::Big }, &big[..]);

@@ -40,14 +40,14 @@ fn full(dtype: DType) -> [u64; 4] {
 #[test]
 fn equal_floats_never_overflow_a_bin() {
     // Narrow bins are emptied after 2^15 additions in each of 4 replicas, wide
-    // ones after 2^20, products after 2^21 in 2 replicas.
+    // ones after 2^20, those of products after 2^21.
     for dtype in [DType::F16, DType::BF16, DType::F32, DType::F64] {
         for bits in full(dtype) {
-            for elements in [(1 << 17) - 1, (1 << 17) + 1, (1 << 21) - 1, 1 << 21, (1 << 21) + 1] {
+            for elements in [(1 << 17) - 1, (1 << 17) + 1] {
                 check_sums(dtype, bits, elements);
             }
         }
-        for elements in [(1 << 22) - 1, (1 << 22) + 1, (1 << 23) + 5] {
+        for elements in [(1 << 22) + 1, (1 << 23) + 5] {
             check_sums(dtype, full(dtype)[2], elements);
         }
     }
@@ -59,7 +59,7 @@ fn equal_integers_never_overflow_a_counter() {
         let ones = u64::MAX >> (64 - 8 * dtype.size_bytes());
         let extremes = if dtype.is_signed() { [ones >> 1, (ones >> 1) + 1] } else { [ones, 1] };
         for bits in extremes {
-            for elements in [(1 << 15) + 1, (1 << 20) - 1, (1 << 20) + 1, (1 << 21) + 3] {
+            for elements in [(1 << 15) + 1, (1 << 20) + 1, (1 << 21) + 3] {
                 check_sums(dtype, bits, elements);
             }
         }

@@ -26,7 +26,7 @@ pub fn integer_kinds(
     };
     let mut random = Random(seed);
     // So few of the elements are not one that a product of them is small.
-    let some = move |i: usize, count: usize| i % (elements / count).max(1) == 0 && i > 0;
+    let some = move |i: usize, count: usize| i.is_multiple_of((elements / count).max(1)) && i > 0;
     [
         run("random", &mut |_| random.next()),
         run("least", &mut |_| least),

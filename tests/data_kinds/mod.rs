@@ -11,6 +11,7 @@ mod integers;
 mod monoids;
 
 pub use integers::integer_kinds;
+#[allow(unused_imports, reason = "each test file uses its part of the helpers")]
 pub use monoids::all_monoids;
 
 /// One kind of data.

@@ -50,7 +50,7 @@ impl<'a> Data<'a> {
     }
 
     /// At the places from `first` on.
-    pub fn from_place(self, first: u64) -> Data<'a> {
+    pub fn starting_at(self, first: u64) -> Data<'a> {
         Data { places: Places::From(first), ..self }
     }
 

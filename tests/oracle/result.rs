@@ -34,7 +34,7 @@ impl Real {
         let (units, exponent) =
             if self.is_root { (units * units, 2 * exponent) } else { (units.clone(), exponent) };
         let ours = self.numerator.clone() << (self.exponent - exponent).max(0) as u32;
-        let theirs = units * &self.denominator << (exponent - self.exponent).max(0) as u32;
+        let theirs = (units * &self.denominator) << (exponent - self.exponent).max(0) as u32;
         ours.cmp(&theirs)
     }
 

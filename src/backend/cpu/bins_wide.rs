@@ -44,12 +44,22 @@ const SPECIAL: [usize; 2] = [2047, 4095];
 pub struct BinsWide {
     bins: Box<[Bin; 4096]>,
     additions: usize,
+    /// How far the unit of the sum lies above the smallest subnormal.
+    unit_above: u32,
 }
 
 impl BinsWide {
+    /// Bins for a sum of elements.
     pub fn new() -> BinsWide {
+        BinsWide::with_unit_above(0)
+    }
+
+    /// Bins for a sum of multiples of a unit, which lies so many bits above the
+    /// smallest subnormal of float64.
+    pub fn with_unit_above(unit_above: u32) -> BinsWide {
         let bins = vec![EMPTY; 4096].into_boxed_slice();
-        BinsWide { bins: bins.try_into().expect("4096 bins were made"), additions: 0 }
+        let bins = bins.try_into().expect("as many bins as were made");
+        BinsWide { bins, additions: 0, unit_above }
     }
 
     /// Whether nothing is to be spilled.
@@ -59,20 +69,18 @@ impl BinsWide {
 
     /// Adds a block of at most [`BLOCK_ELEMENTS`] elements, by four and those
     /// that are left; full bins and special values go to `sum`, but not the
-    /// count of elements. `unit` is how far the smallest subnormal of float64
-    /// lies above the unit of the sum, which may be far below it.
+    /// count of elements.
     #[inline(always)]
     pub fn add(
         &mut self,
         elements: usize,
         quads: impl Iterator<Item = [u64; 4]> + Clone,
         rest: impl Iterator<Item = u64> + Clone,
-        unit: i32,
         sum: &mut Sum,
     ) {
         debug_assert!(elements <= BLOCK_ELEMENTS, "a block of {elements} elements");
         if self.additions + additions(elements) > ADDITIONS_MAX {
-            self.spill(unit, sum);
+            self.spill(sum);
         }
         self.additions += additions(elements);
         for [a, b, c, d] in quads.clone() {
@@ -109,12 +117,12 @@ impl BinsWide {
     }
 
     /// Empties the bins into `sum`.
-    pub fn spill(&mut self, unit: i32, sum: &mut Sum) {
+    pub fn spill(&mut self, sum: &mut Sum) {
         for (index, bin) in self.bins.iter_mut().enumerate() {
             if *bin == EMPTY {
                 continue;
             }
-            let (negative, exponent) = (index >> 11 != 0, (index & 2047) as i32);
+            let (negative, exponent) = (index >> 11 != 0, (index & 2047) as u32);
             let mut value = 0;
             for [low, high] in std::mem::replace(bin, EMPTY) {
                 let elements = i128::from(high >> COUNT_SHIFT);
@@ -125,17 +133,16 @@ impl BinsWide {
                     value += elements << FRACTION_BITS;
                 }
             }
-            // Zeros lie far below the units of products.
+            // Zeros lie below the unit, but are multiples of it, too.
             if value == 0 {
                 continue;
             }
-            let shift = unit + exponent.max(1) - 1;
-            // Where the unit lies above the lowest bit of these elements, they
-            // are multiples of the unit nevertheless.
-            let below = (-shift).max(0);
-            debug_assert!(value & ((1 << below) - 1) == 0, "a multiple of the unit");
+            let shift = exponent.max(1) - 1;
+            let below = self.unit_above.saturating_sub(shift);
+            debug_assert!(value.trailing_zeros() >= below, "a multiple of the unit");
             let value = value >> below;
-            sum.add_units(if negative { -value } else { value }, shift.max(0) as u32);
+            let value = if negative { -value } else { value };
+            sum.add_units(value, shift.saturating_sub(self.unit_above));
         }
         self.additions = 0;
     }

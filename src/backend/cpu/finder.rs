@@ -6,6 +6,8 @@
 //! at the lower. A part knows how many bounds lie below it, and mostly holds one
 //! at most; those with more are searched.
 
+use std::sync::Arc;
+
 use crate::op::Bins;
 
 /// Bits of a key that tell its cell.
@@ -14,28 +16,40 @@ const CELL_BITS: u32 = 12;
 /// Finds the place of a key: 0 below all intervals, then one for each interval,
 /// and one above all of them.
 pub struct Finder {
-    /// The lower bounds, and one more that is never counted.
-    bounds: Vec<u64>,
+    /// The lower bounds.
+    bounds: Arc<[u64]>,
     last: u64,
     /// The lowest bound above the first. Below it are but two places.
     start: u64,
     /// The place of keys from the first bound to `start`.
     first: usize,
+    /// The last bound. From there on there are but two places again.
+    end: u64,
     /// The largest distance from `start` that the tables tell.
     span: u64,
     /// How far a distance is shifted to its cell.
     shift: u32,
     cells: Vec<Cell>,
-    /// Of each part of each cell, how many bounds lie at or below its start.
-    parts: Vec<u32>,
+    /// The parts of all cells.
+    parts: Vec<Part>,
 }
 
 #[derive(Clone, Copy)]
 struct Cell {
-    /// Its first part.
-    first: u32,
-    /// How far a distance within the cell is shifted to its part.
+    /// How far a distance is shifted to tell its part.
     shift: u32,
+    /// What is added to that to give the part's number, modulo 2^32.
+    offset: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Part {
+    /// The first bound above its start.
+    bound: u64,
+    /// How many bounds lie at or below its start.
+    place: u32,
+    /// Whether more than one bound lies in it.
+    is_dense: bool,
 }
 
 impl Finder {
@@ -54,41 +68,55 @@ impl Finder {
             let size = 1_u64 << shift;
             let inside = below(at.saturating_add(size - 1)) - below(at);
             let split = (2 * inside).next_power_of_two().ilog2().min(shift);
-            cells.push(Cell { first: parts.len() as u32, shift: shift - split });
-            let part = size >> split;
-            parts.extend(
-                (0..1_u64 << split).map(|number| below(at.saturating_add(number * part)) as u32),
-            );
+            let (part, shift) = (size >> split, shift - split);
+            let before = ((at - start) >> shift) as u32;
+            cells.push(Cell { shift, offset: (parts.len() as u32).wrapping_sub(before) });
+            parts.extend((0..1_u64 << split).map(|number| {
+                let at = at.saturating_add(number * part);
+                let place = below(at);
+                let inside = below(at.saturating_add(part - 1)) - place;
+                let bound = bounds.get(place).copied().unwrap_or(u64::MAX);
+                Part { bound, place: place as u32, is_dense: inside > 1 }
+            }));
         }
-        let bounds = bounds.iter().copied().chain([u64::MAX]).collect();
-        Finder { bounds, last: bins.last, start, first, span, shift, cells, parts }
+        Finder {
+            bounds: Arc::clone(bounds),
+            last: bins.last,
+            start,
+            first,
+            end,
+            span,
+            shift,
+            cells,
+            parts,
+        }
     }
 
     /// The place of a key.
     #[inline(always)]
     pub fn find(&self, key: u64) -> usize {
-        let intervals = self.bounds.len() - 1;
+        let intervals = self.bounds.len();
         let distance = key.saturating_sub(self.start).min(self.span);
-        let Cell { first, shift } = self.cells[(distance >> self.shift) as usize];
-        let within = distance & ((1 << self.shift) - 1);
-        let mut place = self.parts[first as usize + (within >> shift) as usize] as usize;
+        let Cell { shift, offset } = self.cells[(distance >> self.shift) as usize];
+        let part = self.parts[((distance >> shift) as u32).wrapping_add(offset) as usize];
         let inside = self.start + distance;
-        place += usize::from(self.bounds[place] <= inside);
-        if self.bounds[place] <= inside {
-            place += self.search(place, inside);
-        }
+        let place = match part.is_dense {
+            true => self.search(part.place as usize, inside),
+            false => part.place as usize + usize::from(part.bound <= inside),
+        };
         if key < self.start {
             return if key < self.bounds[0] { 0 } else { self.first };
         }
-        // The last bound lies one above the span of the tables, or is all there is.
-        let place = if key - self.start > self.span { intervals } else { place };
-        place + usize::from(place == intervals && key > self.last)
+        if key >= self.end {
+            return intervals + usize::from(key > self.last);
+        }
+        place
     }
 
-    /// How many of the bounds from a place on lie at or below a key.
+    /// How many bounds lie at or below a key, of which `place` are known to.
     #[cold]
     fn search(&self, place: usize, key: u64) -> usize {
-        self.bounds[place..self.bounds.len() - 1].partition_point(|&bound| bound <= key)
+        place + self.bounds[place..].partition_point(|&bound| bound <= key)
     }
 }
 

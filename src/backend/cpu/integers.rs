@@ -17,13 +17,12 @@
 
 use std::ops::AddAssign;
 
-use super::line::{Line, sum_of};
+use super::line::{Line, count_elements, sum_of};
 use super::stretch::Stretch;
 use super::word::Word;
 use crate::dtype::DType;
 use crate::op::Term;
 use crate::reduction::State;
-use crate::reduction::sum::Counts;
 
 /// Sums of one term.
 pub struct Integers(pub Term);
@@ -36,15 +35,13 @@ impl Line for Integers {
         if high != 0 {
             sum.add_units(high, 64);
         }
-        let counts = Counts { elements: stretch.elements() as u64, ..Counts::default() };
-        super::line::count(sum, counts);
+        count_elements(stretch, sum);
     }
 }
 
 /// The sum of all terms as `low + 2^64 * high`.
 fn total(term: Term, stretch: &Stretch<'_>) -> [i128; 2] {
-    let bytes = stretch.bytes;
-    let other = if term == Term::Product { stretch.second() } else { bytes };
+    let (bytes, other) = stretch.factors(term);
     let single = |total| [total, 0];
     match (stretch.dtype, term) {
         (DType::Bool, Term::Product) => single(product(bytes, other, SMALL, |a: u8, b: u8| {
@@ -55,6 +52,9 @@ fn total(term: Term, stretch: &Stretch<'_>) -> [i128; 2] {
         (DType::I8, Term::Magnitude) => {
             single(value(bytes, 128, |x: i8| i16::from(x.unsigned_abs())))
         }
+        (DType::I8, Term::Square) => single(product(bytes, bytes, SMALL, |x: i8, _| {
+            i32::from(x.unsigned_abs()) * i32::from(x.unsigned_abs())
+        })),
         (DType::I8, _) => {
             single(product(bytes, other, SMALL, |a: i8, b: i8| i32::from(a) * i32::from(b)))
         }
@@ -68,6 +68,9 @@ fn total(term: Term, stretch: &Stretch<'_>) -> [i128; 2] {
         (DType::I16, Term::Magnitude) => {
             single(value(bytes, 1 << 14, |x: i16| i32::from(x.unsigned_abs())))
         }
+        (DType::I16, Term::Square) => single(product(bytes, bytes, LARGE, |x: i16, _| {
+            i64::from(u32::from(x.unsigned_abs()) * u32::from(x.unsigned_abs()))
+        })),
         (DType::I16, _) => single(product(bytes, other, LARGE, |a: i16, b: i16| {
             i64::from(i32::from(a) * i32::from(b))
         })),

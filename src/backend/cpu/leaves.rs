@@ -6,7 +6,7 @@
 
 use super::line::{Line, merge};
 use super::stretch::Stretch;
-use super::terms::{bf16_to_f64, f16_to_f64, f32_to_f64};
+use super::widen::{bf16_to_f64, f16_to_f64, f32_to_f64};
 use super::word::Word;
 use crate::dtype::DType;
 use crate::reduction::State;
@@ -28,19 +28,30 @@ pub struct Leaves;
 
 impl Line for Leaves {
     fn add(&mut self, stretch: &Stretch<'_>, state: &mut State) {
-        let tree = match stretch.dtype {
-            DType::F16 => multiply(stretch, f16_to_f64),
-            DType::BF16 => multiply(stretch, bf16_to_f64),
-            DType::F32 => multiply(stretch, f32_to_f64),
-            _ => multiply(stretch, f64::from_bits),
-        };
-        merge(state, State::Tree(tree));
+        match state {
+            // Runs mostly come in order.
+            State::Tree(tree) if tree.ends_before(stretch.index(0)) => add_to(tree, stretch),
+            _ => {
+                let mut tree = Tree::identity(stretch.dtype);
+                add_to(&mut tree, stretch);
+                merge(state, State::Tree(tree));
+            }
+        }
+    }
+}
+
+/// Adds elements whose places come after those of the tree.
+fn add_to(tree: &mut Tree, stretch: &Stretch<'_>) {
+    match stretch.dtype {
+        DType::F16 => multiply(tree, stretch, f16_to_f64),
+        DType::BF16 => multiply(tree, stretch, bf16_to_f64),
+        DType::F32 => multiply(tree, stretch, f32_to_f64),
+        _ => multiply(tree, stretch, f64::from_bits),
     }
 }
 
 #[inline(always)]
-fn multiply<W: Word>(stretch: &Stretch<'_>, widen: impl Fn(W) -> f64) -> Tree {
-    let mut tree = Tree::identity(stretch.dtype);
+fn multiply<W: Word>(tree: &mut Tree, stretch: &Stretch<'_>, widen: impl Fn(W) -> f64) {
     let start = stretch.index(0);
     let elements = stretch.elements();
     let until_aligned = start.next_multiple_of(BLOCK_ELEMENTS as u64) - start;
@@ -52,7 +63,7 @@ fn multiply<W: Word>(stretch: &Stretch<'_>, widen: impl Fn(W) -> f64) -> Tree {
             tree.add(word.as_(), index);
         }
     };
-    add_each(&mut tree, head, index);
+    add_each(tree, head, index);
     index += (head.len() / size_of::<W>()) as u64;
     let blocks = rest.chunks_exact(BLOCK_ELEMENTS * size_of::<W>());
     let tail = blocks.remainder();
@@ -62,8 +73,7 @@ fn multiply<W: Word>(stretch: &Stretch<'_>, widen: impl Fn(W) -> f64) -> Tree {
         tree.add_block(product(leaves, index));
         index += BLOCK_ELEMENTS as u64;
     }
-    add_each(&mut tree, tail, index);
-    tree
+    add_each(tree, tail, index);
 }
 
 /// The product of a whole block of bits of float64.

@@ -1,15 +1,15 @@
 //! The fast way of each state for many elements of one output.
 
-use super::bins_narrow::BinsNarrow;
-use super::bins_wide::BinsWide;
-use super::counts::{self, Intervals};
+use super::counts::{Folds, Tallies};
 use super::extremes::Extremes;
 use super::factors::Factors;
 use super::integers::Integers;
+use super::intervals::Intervals;
 use super::leaves::Leaves;
 use super::products::Products;
+use super::squares::Squares;
 use super::stretch::Stretch;
-use super::terms::{Narrow, Squares, Wide};
+use super::terms::{Narrow, Wide};
 use crate::dtype::DType;
 use crate::op::{Monoid, Term};
 use crate::reduction::State;
@@ -30,18 +30,18 @@ pub fn line(monoid: &Monoid, dtype: DType) -> Box<dyn Line> {
     match monoid {
         Monoid::Sum(term) if !dtype.is_float() => Box::new(Integers(*term)),
         Monoid::Sum(term @ (Term::Value | Term::Magnitude)) => match dtype {
-            DType::F16 => Box::new(Narrow::new(BinsNarrow::<u16, 10, 64>::new(), *term, dtype)),
-            DType::BF16 => Box::new(Narrow::new(BinsNarrow::<u16, 7, 512>::new(), *term, dtype)),
-            DType::F32 => Box::new(Narrow::new(BinsNarrow::<u32, 23, 512>::new(), *term, dtype)),
-            _ => Box::new(Wide::new(BinsWide::new(), *term)),
+            DType::F16 => Box::new(Narrow::<u16, 10, 64>::new(*term, dtype)),
+            DType::BF16 => Box::new(Narrow::<u16, 7, 512>::new(*term, dtype)),
+            DType::F32 => Box::new(Narrow::<u32, 23, 512>::new(*term, dtype)),
+            _ => Box::new(Wide::new(*term)),
         },
         Monoid::Sum(term) if dtype == DType::F64 => Box::new(Products::new(*term)),
-        Monoid::Sum(term) => Box::new(Squares::new(BinsWide::new(), *term, dtype)),
+        Monoid::Sum(term) => Box::new(Squares::new(*term, dtype)),
         Monoid::Extremum { indexed } => Box::new(Extremes { indexed: *indexed }),
-        Monoid::Tally => Box::new(counts::Tallies),
+        Monoid::Tally => Box::new(Tallies),
         Monoid::Product => Box::new(Factors),
         Monoid::Tree => Box::new(Leaves),
-        Monoid::Bits => Box::new(counts::Folds),
+        Monoid::Bits => Box::new(Folds),
         Monoid::Bins(bins) => Box::new(Intervals::new(bins, dtype)),
         Monoid::Multiset { .. } => Box::new(Each),
     }
@@ -64,6 +64,11 @@ pub fn sum_of(state: &mut State) -> &mut Sum {
     }
 }
 
+/// Counts the elements of a stretch.
+pub fn count_elements(stretch: &Stretch<'_>, sum: &mut Sum) {
+    count(sum, Counts { elements: stretch.elements() as u64, ..Counts::default() });
+}
+
 /// Adds to the counts of a sum over data that this process has read.
 pub fn count(sum: &mut Sum, counts: Counts) {
     sum.add_counts(counts).expect("no process reads 2^64 elements");
@@ -71,5 +76,9 @@ pub fn count(sum: &mut Sum, counts: Counts) {
 
 /// Merges a state that a line has made.
 pub fn merge(state: &mut State, made: State) {
+    if state.elements() == 0 {
+        *state = made;
+        return;
+    }
     state.merge(&made).expect("one kind, and no process reads 2^64 elements");
 }

@@ -7,70 +7,85 @@
 //!   bins[exponent of a + exponent of b][replica] += ± significand of a * significand of b
 //! ```
 //!
-//! Bounds: a product is below 2^106, and 2^21 - 1 of them are below 2^127, which
-//! an i128 holds with its sign. Additions are counted before they are made.
+//! Bounds: 2^21 - 1 products below 2^106 are below 2^127, which an i128 holds
+//! with its sign. Additions are counted before they are made.
 
-use super::line::{Line, count, sum_of};
+use super::few::{ELEMENTS_MAX, Few, parts};
+use super::line::{Line, count, count_elements, sum_of};
 use super::stretch::Stretch;
 use super::word::Word;
 use crate::op::Term;
+use crate::reduction::State;
+use crate::reduction::float::BINARY64;
 use crate::reduction::sum::{Counts, Sum};
-use crate::reduction::{Element, State};
 
-const FRACTION_BITS: u32 = 52;
-const EXPONENT_SPECIAL: u64 = 2047;
 /// Sums of two exponents of 1 to 2046.
 const BINS: usize = 4096;
-const REPLICAS: usize = 2;
-/// Additions to all bins between two spills.
+const REPLICAS: usize = 4;
+/// Additions per replica between two spills.
 const ADDITIONS_MAX: usize = (1 << 21) - 1;
-/// From so many elements on, bins are worth their emptying.
-const BINS_MIN: usize = 2048;
 /// Elements of one block, whose additions are counted at once.
-const BLOCK_ELEMENTS: usize = 1 << 16;
+const BLOCK_ELEMENTS: usize = 1 << 13;
+/// From so many elements on, bins are worth their emptying.
+const BINS_MIN: usize = 1 << 13;
 
-const _: () = assert!(2 * (FRACTION_BITS + 1) + ADDITIONS_MAX.ilog2() + 1 <= 127);
-const _: () = assert!(BLOCK_ELEMENTS <= ADDITIONS_MAX);
+const _: () = assert!(2 * BINARY64.precision + ADDITIONS_MAX.ilog2() < 127);
+const _: () = assert!(additions(BLOCK_ELEMENTS) <= ADDITIONS_MAX);
+const _: () = assert!(BINS_MIN <= ELEMENTS_MAX);
 
-/// Bins of 128 KiB, and what was added to them.
+/// Additions per replica that so many elements make at most, their ragged end
+/// included.
+const fn additions(elements: usize) -> usize {
+    elements / REPLICAS + REPLICAS
+}
+
+/// Bins of 256 KiB, and what was added to them.
 pub struct Products {
-    bins: Box<[[i128; REPLICAS]]>,
-    additions: usize,
     term: Term,
+    bins: Box<[[i128; REPLICAS]; BINS]>,
+    additions: usize,
+    few: Few,
 }
 
 impl Products {
     pub fn new(term: Term) -> Products {
         let bins = vec![[0; REPLICAS]; BINS].into_boxed_slice();
-        Products { bins, additions: 0, term }
+        let bins = bins.try_into().expect("as many bins as were made");
+        Products { term, bins, additions: 0, few: Few::new() }
     }
 
-    fn add_block(&mut self, bytes: &[u8], second: &[u8], sum: &mut Sum) {
-        if self.additions + bytes.len() / 8 > ADDITIONS_MAX {
+    /// Adds a block of at most [`BLOCK_ELEMENTS`] products.
+    #[inline(always)]
+    fn add_block(
+        &mut self,
+        elements: usize,
+        quads: impl Iterator<Item = ([u64; 4], [u64; 4])>,
+        rest: impl Iterator<Item = (u64, u64)>,
+        sum: &mut Sum,
+    ) {
+        if self.additions + additions(elements) > ADDITIONS_MAX {
             self.spill(sum);
         }
-        self.additions += bytes.len() / 8;
-        let mut pairs = u64::all(bytes).zip(u64::all(second));
-        while let Some((a, b)) = pairs.next() {
-            self.add_one::<0>(a, b, sum);
-            if let Some((a, b)) = pairs.next() {
-                self.add_one::<1>(a, b, sum);
+        self.additions += additions(elements);
+        for (a, b) in quads {
+            for replica in 0..REPLICAS {
+                self.add_one(replica, a[replica], b[replica], sum);
             }
         }
+        rest.for_each(|(a, b)| self.add_one(0, a, b, sum));
     }
 
     #[inline(always)]
-    fn add_one<const REPLICA: usize>(&mut self, a: u64, b: u64, sum: &mut Sum) {
-        let (a_significand, a_exponent) = parts(a);
-        let (b_significand, b_exponent) = parts(b);
-        if a_exponent == EXPONENT_SPECIAL || b_exponent == EXPONENT_SPECIAL {
-            // The definition knows what these are.
+    fn add_one(&mut self, replica: usize, a: u64, b: u64, sum: &mut Sum) {
+        let (Some((a_significand, a_exponent)), Some((b_significand, b_exponent))) =
+            (parts(BINARY64, a), parts(BINARY64, b))
+        else {
             return add_special(a, b, sum);
-        }
-        let product = i128::from(a_significand) * i128::from(b_significand);
+        };
+        let product = i128::from(a_significand as i64) * i128::from(b_significand as i64);
         // All ones if the signs differ: then the product is subtracted.
         let sign = i128::from((a ^ b) as i64 >> 63);
-        let bin = &mut self.bins[(a_exponent + b_exponent) as usize % BINS][REPLICA];
+        let bin = &mut self.bins[(a_exponent + b_exponent) as usize % BINS][replica];
         *bin += (product ^ sign) - sign;
     }
 
@@ -88,17 +103,7 @@ impl Products {
     }
 }
 
-/// Significand and exponent; subnormals have no implicit one, and the exponent
-/// of the smallest normal numbers.
-#[inline(always)]
-fn parts(bits: u64) -> (i64, u64) {
-    let exponent = bits >> FRACTION_BITS & EXPONENT_SPECIAL;
-    let normal = u64::from(exponent != 0);
-    let fraction = bits & ((1 << FRACTION_BITS) - 1);
-    ((fraction | normal << FRACTION_BITS) as i64, exponent + 1 - normal)
-}
-
-/// Counts a term that is no number, in a sum whose elements are counted
+/// Counts a term that is no number, of a sum whose elements are counted
 /// elsewhere.
 #[cold]
 fn add_special(a: u64, b: u64, sum: &mut Sum) {
@@ -108,16 +113,23 @@ fn add_special(a: u64, b: u64, sum: &mut Sum) {
 
 impl Line for Products {
     fn add(&mut self, stretch: &Stretch<'_>, state: &mut State) {
-        if stretch.elements() < BINS_MIN {
-            return stretch.each().for_each(|element: Element| state.add(element));
-        }
-        let bytes = stretch.bytes;
-        let second = if self.term == Term::Product { stretch.second() } else { bytes };
         let sum = sum_of(state);
-        count(sum, Counts { elements: stretch.elements() as u64, ..Counts::default() });
+        count_elements(stretch, sum);
+        let (bytes, second) = stretch.factors(self.term);
+        if stretch.elements() < BINS_MIN {
+            return self.few.add_products::<u64>(BINARY64, bytes, second, sum);
+        }
         let block = 8 * BLOCK_ELEMENTS;
         for (block, second) in bytes.chunks(block).zip(second.chunks(block)) {
-            self.add_block(block, second, sum);
+            let (quads, rest) = u64::quads(block);
+            let elements = block.len() / 8;
+            if self.term == Term::Product {
+                let (other_quads, other_rest) = u64::quads(second);
+                self.add_block(elements, quads.zip(other_quads), rest.zip(other_rest), sum);
+            } else {
+                // One decoding for both factors.
+                self.add_block(elements, quads.map(|a| (a, a)), rest.map(|a| (a, a)), sum);
+            }
         }
     }
 

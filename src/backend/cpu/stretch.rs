@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::backend::Place;
 use crate::backend::reference::element_bits;
 use crate::dtype::{ByteOrder, DType, Layout};
+use crate::op::Term;
 use crate::reduction::Element;
 
 /// Elements of one output.
@@ -27,9 +28,12 @@ impl<'a> Stretch<'a> {
         self.bytes.len() / self.dtype.size_bytes()
     }
 
-    /// The second data set; empty for specs that have none.
-    pub fn second(&self) -> &'a [u8] {
-        self.second.unwrap_or_default()
+    /// The factors of a product, which those of a square are twice the same.
+    pub fn factors(&self, term: Term) -> (&'a [u8], &'a [u8]) {
+        match term {
+            Term::Product => (self.bytes, self.second.unwrap_or_default()),
+            Term::Value | Term::Magnitude | Term::Square => (self.bytes, self.bytes),
+        }
     }
 
     /// The place of one of the elements.
@@ -104,12 +108,30 @@ fn reverse<const N: usize>(from: &[u8], to: &mut [u8]) {
     }
 }
 
+/// Elements of one side of a square that is turned at once, so that lines of
+/// the cache are read and written whole.
+const SIDE: usize = 16;
+
 fn turn<const N: usize>(from: &[u8], inner: usize, columns: Range<usize>, to: &mut [u8]) {
     let (from, to) = (from.as_chunks::<N>().0, to.as_chunks_mut::<N>().0);
     let reduced = from.len() / inner;
-    for (k, row) in from.chunks_exact(inner).enumerate() {
-        for (i, element) in row[columns.clone()].iter().enumerate() {
-            to[i * reduced + k] = *element;
+    for (number, rows) in from.chunks(SIDE * inner).enumerate() {
+        let place = number * SIDE;
+        let height = rows.len() / inner;
+        for first in columns.clone().step_by(SIDE) {
+            let width = SIDE.min(columns.end - first);
+            let mut square = [[[0; N]; SIDE]; SIDE];
+            for (k, row) in rows.chunks_exact(inner).enumerate() {
+                let row = &row[first..first + width];
+                match row.first_chunk::<SIDE>() {
+                    Some(row) => (0..SIDE).for_each(|i| square[i][k] = row[i]),
+                    None => (0..width).for_each(|i| square[i][k] = row[i]),
+                }
+            }
+            for (i, row) in square.iter().take(width).enumerate() {
+                let start = (first - columns.start + i) * reduced + place;
+                to[start..start + height].copy_from_slice(&row[..height]);
+            }
         }
     }
 }

@@ -38,6 +38,14 @@ impl Site {
         Site { block: Block::line(elements), first_index, fortran: None }
     }
 
+    /// Where the elements of a run belong, whose places go up by one.
+    pub fn of_run(place: &Place<'_>) -> Site {
+        let [outer, reduced, inner] =
+            [place.outer, place.reduced, place.inner].map(|length| length as u64);
+        let block = Block { outer, reduced, inner, stride: inner };
+        Site { block, first_index: place.first_index, fortran: None }
+    }
+
     /// Where the elements of an entry belong in a reduction by `spec`.
     pub fn of(manifest: &Manifest, entry: &Entry, spec: &Spec) -> Site {
         let file = manifest.file(entry);

@@ -6,7 +6,6 @@ use super::kernel::{Kernel, VECTOR_BYTES};
 use super::plan::Plan;
 use crate::backend::Run;
 use crate::dtype::{ByteOrder, Layout};
-use crate::manifest::Block;
 use crate::site::{Order, Place, Site};
 
 /// Part of a run that fits a tile, a block again.
@@ -40,10 +39,7 @@ impl<'a> Piece<'a> {
     pub fn all_of(run: &Run<'a>, elements_max: u64) -> impl Iterator<Item = Piece<'a>> {
         let Run { layout, bytes, second, place } = *run;
         let size = layout.dtype.size_bytes();
-        let Place { outer, reduced, inner, .. } = place;
-        let [outer, reduced, inner] = [outer, reduced, inner].map(|length| length as u64);
-        let block = Block { outer, reduced, inner, stride: inner };
-        let site = Site { block, first_index: place.first_index, fortran: None };
+        let site = Site::of_run(&place);
         let elements = (bytes.len() / size) as u64;
         let mut start = 0;
         std::iter::from_fn(move || {

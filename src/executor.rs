@@ -212,7 +212,7 @@ fn internal(message: String) -> ShardError {
     ShardError { kind: ShardErrorKind::Internal, message }
 }
 
-/// Opens the chosen adapters, each after its self-test.
+/// Opens the chosen adapters, which examine each kernel before they use it.
 #[cfg(feature = "gpu")]
 fn add_adapters(
     selection: &Selection,
@@ -228,9 +228,7 @@ fn add_adapters(
         ..defaults
     };
     for adapter in &selection.adapters {
-        let opened = gpu::self_test(adapter, &options, &gpu::Cache::of_user())
-            .and_then(|_| GpuBackend::open(adapter, &options));
-        match opened {
+        match GpuBackend::open_examined(adapter, &options, &gpu::Cache::of_user()) {
             Ok(backend) => backends.push(Box::new(backend)),
             Err(error) => failures.push(error.to_string()),
         }

@@ -1,12 +1,12 @@
 //! Graphics adapters as backends, through wgpu: Vulkan, Metal and DirectX 12.
 //!
-//! Sums are exact, so a GPU's partial has the same bits as a CPU's. WGSL's
+//! States are exact, so a GPU's partial has the same bits as a CPU's. WGSL's
 //! floats promise too little for that: the kernels use integers alone
 //! (`shaders/`). From the outside in: [`GpuBackend`] takes runs of elements,
-//! `stream` carries them to the device through a ring of buffers, `plan` cuts
-//! them into windows, `kernel` holds the shaders' constants and bounds, and
-//! `partials` makes a sum of what comes back. No adapter's sums count before
-//! [`self_test`] has examined it.
+//! `piece` cuts them into what is sent at once, `stream` carries that to the
+//! device through a ring of buffers, `plan` says what fits where, `kernel`
+//! holds the shaders' constants and bounds, and `partials` makes states of what
+//! comes back. No kernel's results count before [`self_test`] has examined it.
 
 mod backend;
 mod cache;
@@ -29,8 +29,8 @@ use crate::site::Site;
 
 /// Whether there are kernels for a reduction.
 ///
-/// Products of floats, whose trees want their elements in order, are left to
-/// the CPU, and so are places in arrays in Fortran order.
+/// Products of floats, whose trees want their elements in order, and sorted
+/// elements are left to the CPU, and so are places in arrays in Fortran order.
 pub fn takes(spec: &Spec, site: &Site) -> bool {
     let taken = |monoid: &Monoid| match monoid {
         Monoid::Sum(_) | Monoid::Tally | Monoid::Product | Monoid::Bits => true,
@@ -38,5 +38,6 @@ pub fn takes(spec: &Spec, site: &Site) -> bool {
         Monoid::Bins(_) => site.outputs() == 1,
         Monoid::Tree | Monoid::Multiset { .. } => false,
     };
-    spec.monoids.iter().all(taken)
+    let counting = spec.monoids.iter().filter(|monoid| matches!(monoid, Monoid::Bins(_)));
+    spec.monoids.iter().all(taken) && counting.count() <= 1
 }

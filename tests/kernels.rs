@@ -5,11 +5,15 @@
 
 #![cfg(feature = "gpu")]
 
+mod data_kinds;
+mod oracle;
+
 use adsum::backend::{Backend as _, Order, Place, Run, reference};
 use adsum::gpu::kernel::{Block, Kernel};
-use adsum::gpu::{Adapter, GpuBackend, Options, adapters};
-use adsum::op::{Monoid, Spec, Term};
-use adsum::{DType, Layout, Partial};
+use adsum::gpu::{Adapter, Cache, GpuBackend, Options, SelfTest, adapters, self_test};
+use adsum::{DType, Layout, Monoid, Op, Partial, Spec};
+use data_kinds::{all_kinds, all_monoids};
+use oracle::Data;
 
 /// The first adapter. Its absence is a failure: a test that skips itself
 /// proves nothing.
@@ -35,120 +39,16 @@ fn small() -> Options {
     }
 }
 
-const TERMS: [Term; 4] = [Term::Value, Term::Magnitude, Term::Square, Term::Product];
-
-/// Every state that has a kernel, over elements of this type.
-fn monoids(dtype: DType) -> Vec<Monoid> {
-    let sums = TERMS.map(Monoid::Sum).into_iter();
-    let others = [
-        Monoid::Extremum { indexed: false },
-        Monoid::Extremum { indexed: true },
-        Monoid::Tally,
-        Monoid::Product,
-        Monoid::Bits,
-    ];
-    sums.chain(others).filter(|monoid| monoid.takes(dtype)).collect()
+/// Every state that has a kernel, over elements of this type, each by itself.
+fn specs(dtype: DType) -> impl Iterator<Item = Spec> {
+    let has_kernel = move |monoid: &Monoid| Kernel::new(monoid, dtype, Block::LARGE).is_some();
+    let monoids = all_monoids(dtype).into_iter().filter(has_kernel);
+    monoids.map(move |monoid| Spec::of(dtype, monoid))
 }
 
-/// Splitmix64 (Steele, Lea, Flood, 2014).
-fn random(seed: &mut u64) -> u64 {
-    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *seed;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-/// Kinds of data.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Data {
-    /// Any bits.
-    Random,
-    /// The same few elements again and again: zeros of both signs, the least
-    /// and the most, ones, and what is special of floats.
-    Edges,
-    /// Elements that are no NaN and near one another, with many ties.
-    Near,
-    /// One and minus one, rarely anything else: products that do not overflow.
-    Ones,
-    /// All bits set: NaN as a float.
-    Full,
-    /// Zeros, with a single element that is not.
-    Single,
-    /// Floats of small exponents and subnormals.
-    Small,
-}
-
-const KINDS: [Data; 7] =
-    [Data::Random, Data::Edges, Data::Near, Data::Ones, Data::Full, Data::Single, Data::Small];
-
-/// The bits below the sign, of a float the exponent and fraction, as
-/// (fraction bits, infinity).
-fn format(dtype: DType) -> Option<(u32, u64)> {
-    match dtype {
-        DType::F16 => Some((10, 0x7c00)),
-        DType::BF16 => Some((7, 0x7f80)),
-        DType::F32 => Some((23, 0x7f80_0000)),
-        DType::F64 => Some((52, 0x7ff0_0000_0000_0000)),
-        _ => None,
-    }
-}
-
-fn one(dtype: DType) -> u64 {
-    match dtype {
-        DType::F16 => 0x3c00,
-        DType::BF16 => 0x3f80,
-        DType::F32 => 0x3f80_0000,
-        DType::F64 => 0x3ff0_0000_0000_0000,
-        _ => 1,
-    }
-}
-
-fn elements(dtype: DType, data: Data, count: usize, seed: u64) -> Vec<u8> {
-    let size = dtype.size_bytes();
-    let sign = 1_u64 << (8 * size - 1);
-    let mut seed = seed;
-    let edges: Vec<u64> = match format(dtype) {
-        Some((_, infinity)) => {
-            let positive =
-                [0, 1, 2, one(dtype), infinity - 1, infinity, infinity + 1, infinity >> 1];
-            positive.iter().flat_map(|x| [*x, x | sign]).collect()
-        }
-        None => vec![0, 1, 2, 3, sign - 1, sign, sign + 1, u64::MAX, u64::MAX - 1, 0xff],
-    };
-    let element = |index: usize| {
-        let bits = random(&mut seed);
-        match (data, format(dtype)) {
-            (Data::Random, _) => bits,
-            (Data::Edges, _) => edges[(bits % edges.len() as u64) as usize],
-            (Data::Near, Some((fraction, _))) => {
-                one(dtype)
-                    ^ (bits & (sign | 3 | 1 << (fraction - 1)))
-                    ^ bits >> 60 << (fraction - 2)
-            }
-            (Data::Near, None) => bits % 5,
-            (Data::Ones, Some(_)) => one(dtype) | bits & sign,
-            (Data::Ones, None) => match bits >> 57 {
-                0 => 2,
-                n if n % 2 == 0 => 1,
-                _ if dtype.is_signed() => u64::MAX,
-                _ => 1,
-            },
-            (Data::Full, _) => u64::MAX,
-            (Data::Single, _) => {
-                if index == count / 2 {
-                    one(dtype) | sign
-                } else {
-                    0
-                }
-            }
-            (Data::Small, Some((fraction, _))) => {
-                bits & (sign | ((1 << fraction) - 1)) | ((bits >> 60) % 4) << fraction
-            }
-            (Data::Small, None) => bits >> (bits % 64),
-        }
-    };
-    (0..count).map(element).flat_map(|bits| bits.to_le_bytes().into_iter().take(size)).collect()
+/// Those that reduce along an axis, too.
+fn axis_specs(dtype: DType) -> impl Iterator<Item = Spec> {
+    specs(dtype).filter(|spec| !matches!(spec.monoids[..], [Monoid::Bins(_)]))
 }
 
 /// A run of one output or many, in an array `(outer, reduced, inner)`.
@@ -157,16 +57,21 @@ fn place(outer: usize, reduced: usize, inner: usize, first_index: u64) -> Place<
 }
 
 #[track_caller]
+fn reduce(backend: &mut GpuBackend, spec: &Spec, outputs: usize, run: &Run<'_>) -> Partial {
+    backend
+        .add(spec, outputs, run)
+        .and_then(|()| backend.flush(spec, outputs))
+        .unwrap_or_else(|error| panic!("{spec:?} {:?}: {error}", run.place))
+}
+
+/// Reduces two data sets, the second of which only products take.
+#[track_caller]
 fn check(backend: &mut GpuBackend, spec: &Spec, place: Place<'_>, data: [&[u8]; 2], what: &str) {
     let layout = Layout::little(spec.dtype);
-    let second = spec.is_paired().then_some((layout, data[1]));
     let outputs = place.outer * place.inner;
-    let run = Run { layout, bytes: data[0], second, place };
+    let run = Run { layout, bytes: data[0], second: Some((layout, data[1])), place };
     let expected = reference::reduce(spec, outputs, &run);
-    let got = backend
-        .add(spec, outputs, &run)
-        .and_then(|()| backend.flush(spec, outputs))
-        .unwrap_or_else(|error| panic!("{spec:?} {what} {place:?}: {error}"));
+    let got = reduce(backend, spec, outputs, &run);
     assert_same(&got, &expected, spec, what, place);
 }
 
@@ -185,19 +90,46 @@ fn assert_same(got: &Partial, expected: &Partial, spec: &Spec, what: &str, place
     );
 }
 
-fn specs(dtype: DType) -> impl Iterator<Item = Spec> {
-    monoids(dtype).into_iter().map(move |monoid| Spec::of(dtype, monoid))
+/// Two data sets of each kind, little-endian: the kind, and the one after the
+/// next, so that products are of different ones.
+fn kinds(dtype: DType, count: usize, seed: u64) -> Vec<(String, [Vec<u8>; 2])> {
+    let kinds: Vec<(String, Vec<u8>)> = all_kinds(dtype, count, seed).collect();
+    let pair = |(number, (name, bytes)): (usize, &(String, Vec<u8>))| {
+        let second = kinds[(number + 2) % kinds.len()].1.clone();
+        (name.clone(), [bytes.clone(), second])
+    };
+    kinds.iter().enumerate().map(pair).collect()
 }
 
 #[test]
 fn every_state_of_every_kind_of_data_is_that_of_the_reference() {
     let mut backend = open(&small());
     for dtype in DType::ALL {
-        for data in KINDS {
-            let (first, second) = (elements(dtype, data, 4001, 1), elements(dtype, data, 4001, 2));
-            for spec in specs(dtype) {
-                let what = format!("{data:?}");
-                check(&mut backend, &spec, Place::line(4001, 7), [&first, &second], &what);
+        let kinds = kinds(dtype, 2601, 1);
+        // All kinds of one spec in turn: its kernels stay bound.
+        for spec in specs(dtype) {
+            for (name, [first, second]) in &kinds {
+                check(&mut backend, &spec, Place::line(2601, 7), [first, second], name);
+            }
+        }
+    }
+}
+
+#[test]
+fn large_blocks_are_right_as_well() {
+    let mut backend = open(&Options::default());
+    for dtype in DType::ALL {
+        let kinds = kinds(dtype, 40_001, 2);
+        for spec in specs(dtype) {
+            // The oracle is faster than the slow reference.
+            for (name, [first, second]) in kinds.iter().step_by(7) {
+                let data = Data::new(dtype, first).with_second(second).starting_at(3);
+                let expected = oracle::partial(&spec, &data);
+                let layout = Layout::little(dtype);
+                let place = Place::line(40_001, 3);
+                let run = Run { layout, bytes: first, second: Some((layout, second)), place };
+                let got = reduce(&mut backend, &spec, 1, &run);
+                assert_same(&got, &expected, &spec, name, place);
             }
         }
     }
@@ -213,19 +145,17 @@ fn every_state_along_every_kind_of_axis_is_that_of_the_reference() {
         (1, 5, 300),
         (2, 37, 11),
         (600, 2, 1),
-        (1, 2, 4000),
+        (1, 2, 1500),
         (40, 1, 40),
         (1, 1200, 2),
     ];
     for dtype in DType::ALL {
         for (number, (outer, reduced, inner)) in shapes.into_iter().enumerate() {
-            let kind = KINDS[(number + usize::from(dtype.code())) % KINDS.len()];
-            let count = outer * reduced * inner;
-            let (first, second) =
-                (elements(dtype, kind, count, 3), elements(dtype, kind, count, 4));
-            for spec in specs(dtype) {
+            let kinds = kinds(dtype, outer * reduced * inner, 3);
+            for (nth, spec) in axis_specs(dtype).enumerate() {
                 let place = place(outer, reduced, inner, u64::from(u32::MAX) - 1);
-                check(&mut backend, &spec, place, [&first, &second], &format!("{kind:?}"));
+                let (name, [first, second]) = &kinds[(number + 3 * nth) % kinds.len()];
+                check(&mut backend, &spec, place, [first, second], name);
             }
         }
     }
@@ -233,14 +163,16 @@ fn every_state_along_every_kind_of_axis_is_that_of_the_reference() {
 
 #[test]
 fn every_length_around_an_edge_is_right_for_any_number_of_workgroups() {
-    for workgroups_max in [1, 3, 64] {
+    for workgroups_max in [1, 5] {
         let options = Options { workgroups_max, ..small() };
         let mut backend = open(&options);
         let tile = backend.tile_bytes();
         for dtype in DType::ALL {
             let size = dtype.size_bytes();
             let longest = (2 * tile + (2 << 10)) / size + 1;
-            let data = [1, 2].map(|seed| elements(dtype, Data::Edges, longest, seed));
+            let kind = if dtype.is_float() { "SpecialNearMax" } else { "random" };
+            let kinds = kinds(dtype, longest, 4);
+            let (_, data) = kinds.iter().find(|(name, _)| name == kind).expect("a kind");
             for spec in specs(dtype) {
                 let kernel = Kernel::new(&spec.monoids[0], dtype, options.block).expect("a kernel");
                 let block = kernel.block_elements() as usize;
@@ -263,13 +195,52 @@ fn every_length_around_an_edge_is_right_for_any_number_of_workgroups() {
 fn specs_of_several_states_have_all_of_them() {
     let mut backend = open(&small());
     for dtype in DType::ALL {
-        let all = monoids(dtype);
-        for monoids in all.windows(3).chain(all.windows(4)) {
+        let all: Vec<Monoid> = specs(dtype).flat_map(|spec| spec.monoids).collect();
+        let kinds = kinds(dtype, 6000, 5);
+        for (number, monoids) in all.windows(3).chain(all.windows(4)).enumerate() {
             let spec = Spec { dtype, monoids: monoids.to_vec() };
-            let data = [5, 6].map(|seed| elements(dtype, Data::Edges, 6000, seed));
-            for place in [Place::line(6000, 0), place(3, 40, 50, 9)] {
-                check(&mut backend, &spec, place, [&data[0], &data[1]], "several");
+            let counting = monoids.iter().filter(|m| matches!(m, Monoid::Bins(_))).count();
+            let (name, [first, second]) = &kinds[number % kinds.len()];
+            if counting <= 1 {
+                check(&mut backend, &spec, Place::line(6000, 0), [first, second], name);
+            }
+            if counting == 0 {
+                check(&mut backend, &spec, place(3, 40, 50, 9), [first, second], name);
             }
         }
     }
+}
+
+#[test]
+fn a_backend_examines_each_kernel_before_it_is_used() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let cache = Cache::at(directory.path());
+    let entries = || std::fs::read_dir(directory.path()).map_or(0, Iterator::count);
+    let spec = Spec { dtype: DType::F16, monoids: Op::Stats.monoids(DType::F16) };
+    let [(name, [first, second]), ..] = &kinds(DType::F16, 5000, 6)[..] else { panic!("kinds") };
+    for _ in 0..2 {
+        let mut backend =
+            GpuBackend::open_examined(&adapter(), &small(), &cache).expect("the adapter opens");
+        for _ in 0..2 {
+            check(&mut backend, &spec, Place::line(5000, 0), [first, second], name);
+            assert_eq!(entries(), spec.monoids.len());
+        }
+    }
+}
+
+#[test]
+fn the_self_test_passes_and_is_remembered() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let cache = Cache::at(directory.path());
+    let adapter = adapter();
+    let test = |options: &Options| self_test(&adapter, options, &cache);
+
+    let broken = Options { destroy_at_tile: Some(40), ..small() };
+    let error = test(&broken).expect_err("the device is lost on the way");
+    assert_eq!(error.device, "gpu:0");
+    let start = std::time::Instant::now();
+    assert_eq!(test(&Options::default()), Ok(SelfTest { cached: false }));
+    println!("self-test took {:?}", start.elapsed());
+    assert_eq!(test(&Options::default()), Ok(SelfTest { cached: true }));
+    println!("again {:?}", start.elapsed());
 }

@@ -38,12 +38,20 @@ fn check(settings: &[&str], step: usize) {
     });
 }
 
+/// Products of floats, places in Fortran order, and quantiles along an axis.
+const WITHOUT_KERNEL: [&str; 5] = ["prod", "argmin", "argmax", "median", "quantile"];
+
 fn check_case(case: &Json, settings: &[&str]) {
     let arguments = case["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap());
     let arguments: Vec<&str> =
         arguments.chain(["--json"]).chain(settings.iter().copied()).collect();
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let run = finish(command(&arguments).current_dir(data));
+    // What has no kernel is refused where there is no CPU to do it.
+    if settings.contains(&"gpu") && run.code == Some(8) {
+        assert!(WITHOUT_KERNEL.contains(&arguments[0]), "{arguments:?}: {run:?}");
+        return run.refused(8, &["kernel", "--device cpu"]);
+    }
     if let Some(code) = case["exit"].as_i64() {
         let words = case["words"].as_array().cloned().unwrap_or_default();
         let words: Vec<&str> = words.iter().map(|word| word.as_str().unwrap()).collect();
@@ -72,9 +80,8 @@ fn recorded_answers_over_nodes() {
     check(&["--nodes", "3", "--device", "cpu"], 41);
 }
 
-/// Products of floats have no kernel, so the CPU stands by.
 #[cfg(feature = "gpu")]
 #[test]
 fn recorded_answers_on_the_gpu() {
-    check(&["--device", "gpu", "--device", "cpu", "--threads", "1"], 11);
+    check(&["--device", "gpu"], 13);
 }

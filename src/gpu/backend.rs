@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use super::cache::Cache;
 use super::device::{Adapter, Device};
 use super::kernel::{Block, Kernel, Params};
 use super::partials::{self, Evidence, InvalidPartials};
 use super::piece::{Piece, elements_max};
 use super::pipeline::Pipelines;
 use super::plan::{Bounds, Load, Plan, Window};
+use super::self_test::Examination;
 use super::stream::{Bound, Dispatch, Stream};
 use crate::backend::{Backend, BackendError, DeviceInfo, Run, Takes};
 use crate::op::Spec;
@@ -62,6 +64,9 @@ pub struct GpuBackend {
     plan: Plan,
     tiles: u64,
     destroy_at_tile: Option<u64>,
+    block: Block,
+    /// Present where kernels are examined before they are used.
+    examination: Option<Examination>,
     /// What was added since the last flush.
     pending: Option<Pending>,
     /// Absent once the device has failed.
@@ -88,7 +93,26 @@ struct Pending {
 }
 
 impl GpuBackend {
-    /// Opens the adapter and takes all the memory it will need.
+    /// Opens the adapter and takes all the memory it will need. Each kernel is
+    /// examined before the first reduction that needs it, unless it passed in
+    /// an earlier run.
+    ///
+    /// A kernel that fails makes the backend fail: [`Backend::add`] says so.
+    ///
+    /// # Errors
+    /// As [`GpuBackend::open`].
+    pub fn open_examined(
+        adapter: &Adapter,
+        options: &Options,
+        cache: &Cache,
+    ) -> Result<GpuBackend, BackendError> {
+        let mut backend = GpuBackend::open(adapter, options)?;
+        backend.examination = Some(Examination::new(adapter, cache));
+        Ok(backend)
+    }
+
+    /// Opens the adapter and takes all the memory it will need, and trusts its
+    /// driver.
     ///
     /// # Errors
     /// The adapter cannot be opened, is below what WebGPU promises, or may not
@@ -117,6 +141,8 @@ impl GpuBackend {
             plan,
             tiles: 0,
             destroy_at_tile: options.destroy_at_tile,
+            block: options.block,
+            examination: None,
             pending: None,
             open: Some(Open { device, pipelines, stream, bound: None }),
         })
@@ -152,6 +178,25 @@ impl GpuBackend {
         result
     }
 
+    /// Examines the kernels of a spec that have not been.
+    fn examine(&mut self, spec: &Spec) -> Result<(), BackendError> {
+        if self.pending.is_some() {
+            return Ok(());
+        }
+        // While the examination is out, what it adds is not examined in turn.
+        let Some(mut examination) = self.examination.take() else { return Ok(()) };
+        let block = self.block;
+        let examined = match examination.passed(spec, block) {
+            true => Ok(()),
+            false => examination.examine(self, spec, block),
+        };
+        self.examination = Some(examination);
+        if examined.is_err() {
+            self.abandon();
+        }
+        examined
+    }
+
     /// Leaves a failed device behind. Dropping its queue would wait, without
     /// limit, for it to be idle, which a hung device never is.
     fn abandon(&mut self) {
@@ -184,11 +229,16 @@ impl Backend for GpuBackend {
 
     fn add(&mut self, spec: &Spec, outputs: usize, run: &Run<'_>) -> Result<(), BackendError> {
         assert_eq!(spec.dtype, run.layout.dtype, "a run has the spec's element type");
-        assert_eq!(spec.is_paired(), run.second.is_some(), "products take two runs");
+        let second = run.second.filter(|_| spec.is_paired());
+        assert_eq!(spec.is_paired(), second.is_some(), "products take two runs");
+        let run = &Run { second, ..*run };
+        self.examine(spec)?;
         assert_eq!(run.bytes.len() % spec.dtype.size_bytes(), 0, "bytes end inside an element");
         let plan = self.plan;
         let most = self.with_open(spec, outputs, |open, _| {
             let kernels = &open.bound(spec)?.program.kernels;
+            let shared = kernels.iter().any(Kernel::is_shared);
+            assert!(outputs == 1 || !shared, "intervals are counted for one output");
             Ok(elements_max(&plan, kernels, run, outputs == 1))
         })?;
         for piece in Piece::all_of(run, most) {
@@ -327,7 +377,8 @@ fn merge(
     words: &[u32],
     sent: Evidence,
 ) -> Result<(), InvalidPartials> {
-    let state = partials::state(kernel, words, sent)?;
+    let monoid = &partial.spec().monoids[number];
+    let state = partials::state(monoid, kernel, words, sent)?;
     Ok(partial.states_mut(output)[number].merge(&state)?)
 }
 
@@ -355,7 +406,7 @@ fn line_dispatches(plan: &Plan, bound: &Bound, piece: &Piece<'_>) -> Vec<Dispatc
                 inner: 1,
                 first_index: words(piece.place.first_index + window.offset / size),
                 second: piece.second_vector(),
-                bins: 0,
+                bins: shape.bins(),
             };
             Dispatch { kernel, window: number, params }
         };
@@ -385,7 +436,7 @@ fn axis_dispatches(
             inner: inner as u32,
             first_index: words(first_index),
             second: piece.second_vector(),
-            bins: 0,
+            bins: shape.bins(),
         };
         Dispatch { kernel, window: 0, params }
     };

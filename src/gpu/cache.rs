@@ -1,4 +1,4 @@
-//! Remembers between runs which adapters passed their self-test.
+//! Remembers between runs which kernels passed their self-test on an adapter.
 //!
 //! An entry is an empty-handed witness: its name is a hash of everything that
 //! the verdict depends on, so there is nothing in it to trust or to keep up to
@@ -10,11 +10,12 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The most entries kept; beyond them the oldest go.
-pub const ENTRIES_MAX: usize = 64;
+/// The most entries kept, those of all kernels of several adapters; beyond them
+/// the oldest go.
+pub const ENTRIES_MAX: usize = 512;
 
 /// What an entry holds, for a person who looks into it.
-const CONTENT: &[u8] = b"This adapter passed adsum's self-test.\n";
+const CONTENT: &[u8] = b"A kernel passed adsum's self-test on an adapter.\n";
 
 /// A directory of passed self-tests.
 #[derive(Clone, Debug, Default)]

@@ -17,13 +17,16 @@ use crate::dtype::DType;
 use crate::op::Monoid;
 use crate::reduction::float::FloatFormat;
 
+mod bins;
 mod digits;
 mod fold;
 
+pub use bins::Bins;
 pub use digits::{DIGIT_BITS, Digits};
 pub use fold::{Fold, Op as FoldOp};
 
 const WINDOW: &str = include_str!("../../shaders/shared/window.wgsl");
+const KEY: &str = include_str!("../../shaders/shared/key.wgsl");
 
 /// Bytes of one vector load.
 pub const VECTOR_BYTES: u32 = 16;
@@ -31,7 +34,8 @@ pub const VECTOR_BYTES: u32 = 16;
 /// Vectors that a thread of a sum loads before it uses the first.
 pub const BATCH_VECTORS: u32 = 4;
 
-/// The most blocks that one partial may hold before the host clears it.
+/// The most blocks that one partial of a workgroup or an output may hold before
+/// the host clears it.
 pub const BLOCKS_PER_PARTIAL_MAX: u32 = 1 << 15;
 
 /// What one dispatch reduces: `Params` in `shared/window.wgsl`.
@@ -95,6 +99,8 @@ pub enum Kind {
     Digits(Digits),
     /// A state of a few words, in each thread.
     Fold(Fold),
+    /// Counts of intervals, in storage.
+    Bins(Bins),
 }
 
 /// One kernel.
@@ -117,7 +123,8 @@ impl Kernel {
             Monoid::Tally => Kind::Fold(Fold::new(FoldOp::Tally, block)),
             Monoid::Product => Kind::Fold(Fold::new(FoldOp::Product, block)),
             Monoid::Bits => Kind::Fold(Fold::new(FoldOp::Bits, block)),
-            Monoid::Tree | Monoid::Bins(_) | Monoid::Multiset { .. } => return None,
+            Monoid::Bins(bins) => Kind::Bins(Bins::new(bins.lower.len() as u32, block)),
+            Monoid::Tree | Monoid::Multiset { .. } => return None,
         };
         Some(Kernel { dtype, threads: block.threads, kind })
     }
@@ -139,6 +146,7 @@ impl Kernel {
                 digits.block_vectors() * (VECTOR_BYTES / self.dtype.size_bytes() as u32)
             }
             Kind::Fold(fold) => fold.block_elements(),
+            Kind::Bins(bins) => bins.block_elements(),
         }
     }
 
@@ -147,6 +155,29 @@ impl Kernel {
         match &self.kind {
             Kind::Digits(digits) => digits.partial_bytes(),
             Kind::Fold(fold) => fold.partial_bytes(),
+            Kind::Bins(bins) => bins.partial_bytes(),
+        }
+    }
+
+    /// Whether all workgroups share one partial, so that there is but one
+    /// output. Else each has one of its own, or each output along an axis.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.kind, Kind::Bins(_))
+    }
+
+    /// The most blocks that one partial may hold before the host clears it.
+    pub fn blocks_max(&self) -> u32 {
+        match &self.kind {
+            Kind::Digits(_) | Kind::Fold(_) => BLOCKS_PER_PARTIAL_MAX,
+            Kind::Bins(bins) => bins.blocks_max(),
+        }
+    }
+
+    /// Number of intervals in which elements are counted.
+    pub fn bins(&self) -> u32 {
+        match &self.kind {
+            Kind::Digits(_) | Kind::Fold(_) => 0,
+            Kind::Bins(bins) => bins.bins(),
         }
     }
 
@@ -166,6 +197,7 @@ impl Kernel {
         let (constants, pieces) = match &self.kind {
             Kind::Digits(digits) => digits.source(dtype),
             Kind::Fold(fold) => fold.source(dtype),
+            Kind::Bins(bins) => bins.source(dtype),
         };
         [&[&common, &constants, WINDOW], &pieces[..]].concat().join("\n")
     }

@@ -4,11 +4,13 @@
 
 use super::kernel::{DIGIT_BITS, Digits, Fold, FoldOp, Kernel, Kind};
 use crate::dtype::DType;
+use crate::op::{self, Monoid};
+use crate::reduction::bins::BinCounts;
 use crate::reduction::bits::Bits;
 use crate::reduction::extremum::{Extremes, Extremum, Found};
 use crate::reduction::key;
 use crate::reduction::product::Product;
-use crate::reduction::sum::{Counts, Sum, limb_count};
+use crate::reduction::sum::{Counts, Sum, is_signed, limb_count};
 use crate::reduction::tally::Tally;
 use crate::reduction::{CombineError, InvalidState, State, limbs};
 
@@ -55,12 +57,20 @@ pub struct Evidence {
 ///
 /// # Errors
 /// The words cannot be the state of what was dispatched.
-pub fn state(kernel: &Kernel, words: &[u32], sent: Evidence) -> Result<State, InvalidPartials> {
+pub fn state(
+    monoid: &Monoid,
+    kernel: &Kernel,
+    words: &[u32],
+    sent: Evidence,
+) -> Result<State, InvalidPartials> {
     let partials = words.chunks_exact(kernel.partial_bytes() as usize / 4);
     let dtype = kernel.dtype();
-    match kernel.kind() {
-        Kind::Digits(digits) => sum(digits, dtype, partials, sent).map(State::Sum),
-        Kind::Fold(fold) => folded(fold, dtype, partials, sent),
+    let identity = State::identity(monoid, dtype);
+    match (kernel.kind(), monoid) {
+        (Kind::Digits(digits), _) => sum(digits, dtype, partials, sent).map(State::Sum),
+        (Kind::Fold(fold), _) => folded(fold, dtype, identity, partials, sent),
+        (Kind::Bins(_), Monoid::Bins(bins)) => counted(bins, dtype, identity, partials, sent),
+        (Kind::Bins(_), _) => unreachable!("only intervals are counted in"),
     }
 }
 
@@ -86,16 +96,18 @@ fn sum<'a>(
         blocks += u64::from(counts[3]);
     }
     check_blocks(blocks, sent)?;
-    let limbs = integer(&columns, kernel.unused_bits(), limb_count(dtype, kernel.term()))
-        .ok_or(InvalidPartials::Digits)?;
+    let term = kernel.term();
+    let limbs =
+        integer(&columns, kernel.unused_bits(), limb_count(dtype, term), is_signed(dtype, term))
+            .ok_or(InvalidPartials::Digits)?;
     let [nan, positive_infinity, negative_infinity] = special;
     let counts = Counts { elements: sent.elements, nan, positive_infinity, negative_infinity };
-    Ok(Sum::from_parts(dtype, kernel.term(), counts, &limbs)?)
+    Ok(Sum::from_parts(dtype, term, counts, &limbs)?)
 }
 
 /// The integer of these digits without its lowest bits, in so many limbs;
 /// `None` if bits that are left out, below or above, say anything.
-fn integer(columns: &[i64], unused_bits: u32, count: usize) -> Option<Vec<u64>> {
+fn integer(columns: &[i64], unused_bits: u32, count: usize, signed: bool) -> Option<Vec<u64>> {
     // The top digit reaches 64 bits above its place.
     let bits = DIGIT_BITS as usize * columns.len() + 64;
     let first = (unused_bits / 64) as usize;
@@ -115,22 +127,18 @@ fn integer(columns: &[i64], unused_bits: u32, count: usize) -> Option<Vec<u64>> 
         _ => at(index) >> shift | at(index + 1) << (64 - shift),
     };
     let above_is_sign = (count..all.len()).all(|index| shifted(index) == sign);
-    above_is_sign.then(|| (0..count).map(shifted).collect())
+    // The sign is the top bit of the limbs, or none has room in them.
+    let top = if signed { shifted(count - 1) as i64 >> 63 } else { 0 };
+    (above_is_sign && top as u64 == sign).then(|| (0..count).map(shifted).collect())
 }
 
 fn folded<'a>(
     kernel: &Fold,
     dtype: DType,
+    mut total: State,
     partials: impl Iterator<Item = &'a [u32]>,
     sent: Evidence,
 ) -> Result<State, InvalidPartials> {
-    let identity = match kernel.op() {
-        FoldOp::Extremum { indexed } => State::Extremum(Extremum::identity(dtype, indexed)),
-        FoldOp::Tally => State::Tally(Tally::identity(dtype)),
-        FoldOp::Product => State::Product(Product::identity(dtype)),
-        FoldOp::Bits => State::Bits(Bits::identity(dtype)),
-    };
-    let mut total = identity;
     let mut blocks = 0;
     for words in partials {
         let (state, count) = match kernel.op() {
@@ -143,12 +151,35 @@ fn folded<'a>(
         blocks += u64::from(count);
     }
     check_blocks(blocks, sent)?;
-    match total.elements() == sent.elements {
-        true => Ok(total),
-        false => {
-            let (expected, got) = (sent.elements, total.elements());
-            Err(InvalidPartials::Elements { expected, got })
-        }
+    check_elements(total, sent)
+}
+
+/// `Partial` in `op/bins.wgsl`.
+fn counted<'a>(
+    bins: &op::Bins,
+    dtype: DType,
+    mut total: State,
+    partials: impl Iterator<Item = &'a [u32]>,
+    sent: Evidence,
+) -> Result<State, InvalidPartials> {
+    let mut blocks = 0;
+    for words in partials {
+        let (own, counts) = words.split_at(4);
+        let [nan, below, above] = [own[0], own[1], own[2]].map(u64::from);
+        let counts = counts.iter().copied().map(u64::from).collect();
+        let state = BinCounts::from_parts(dtype, bins, nan, below, above, counts)?;
+        total.merge(&State::Bins(state))?;
+        blocks += u64::from(own[3]);
+    }
+    check_blocks(blocks, sent)?;
+    check_elements(total, sent)
+}
+
+fn check_elements(state: State, sent: Evidence) -> Result<State, InvalidPartials> {
+    let (expected, got) = (sent.elements, state.elements());
+    match got == expected {
+        true => Ok(state),
+        false => Err(InvalidPartials::Elements { expected, got }),
     }
 }
 
@@ -206,10 +237,12 @@ fn bits(dtype: DType, words: &[u32]) -> Counted {
 mod tests {
     use super::*;
     use crate::gpu::kernel::Block;
-    use crate::op::{Monoid, Term};
+    use crate::op::Term;
+
+    const VALUE: Monoid = Monoid::Sum(Term::Value);
 
     fn kernel(dtype: DType) -> (Kernel, usize) {
-        let kernel = Kernel::new(&Monoid::Sum(Term::Value), dtype, Block::LARGE).expect("a kernel");
+        let kernel = Kernel::new(&VALUE, dtype, Block::LARGE).expect("a kernel");
         let Kind::Digits(digits) = kernel.kind() else { panic!("sums have digits") };
         let digits = digits.digits();
         (kernel, digits)
@@ -233,29 +266,32 @@ mod tests {
         let mut expected = Sum::identity(DType::I32, Term::Value);
         expected.add_units(5 - 65536 + 512, 0);
         expected.add_counts(Counts { elements: 9, ..Counts::default() }).expect("few");
-        let got = state(&kernel, &words(&kernel, digits), Evidence { blocks: 2, elements: 9 });
+        let got =
+            state(&VALUE, &kernel, &words(&kernel, digits), Evidence { blocks: 2, elements: 9 });
         assert_eq!(got, Ok(State::Sum(expected)));
     }
 
     #[test]
     fn a_missing_dispatch_and_an_impossible_sum_are_refused() {
         let (kernel, digits) = kernel(DType::I8);
-        let missing = state(&kernel, &words(&kernel, digits), Evidence { blocks: 3, elements: 9 });
+        let missing =
+            state(&VALUE, &kernel, &words(&kernel, digits), Evidence { blocks: 3, elements: 9 });
         assert_eq!(missing, Err(InvalidPartials::Blocks { expected: 3, got: 2 }));
         let impossible =
-            state(&kernel, &words(&kernel, digits), Evidence { blocks: 2, elements: 9 });
+            state(&VALUE, &kernel, &words(&kernel, digits), Evidence { blocks: 2, elements: 9 });
         assert!(matches!(impossible, Err(InvalidPartials::State(_))), "{impossible:?}");
     }
 
     #[test]
     fn bits_below_the_unit_and_above_the_limbs_must_say_nothing() {
-        assert_eq!(integer(&[0, 3], 8, 1), Some(vec![3]));
-        assert_eq!(integer(&[0, -3], 3, 2), Some(vec![-96_i64 as u64, u64::MAX]));
-        assert_eq!(integer(&[4], 3, 1), None);
+        assert_eq!(integer(&[0, 3], 8, 1, false), Some(vec![3]));
+        assert_eq!(integer(&[0, -3], 3, 2, true), Some(vec![-96_i64 as u64, u64::MAX]));
+        assert_eq!(integer(&[4], 3, 1, true), None);
+        assert_eq!(integer(&[-8], 3, 1, false), None, "no sum of magnitudes is negative");
         let mut far = vec![0; 30];
         far[16] = -1;
-        assert_eq!(integer(&far, 64, 1), None, "-2^64 has more than one limb");
-        assert_eq!(integer(&far, 64, 2), Some(vec![0, u64::MAX]));
-        assert_eq!(integer(&far, 128, 1), Some(vec![u64::MAX]));
+        assert_eq!(integer(&far, 64, 1, true), None, "-2^64 has more than one limb");
+        assert_eq!(integer(&far, 64, 2, true), Some(vec![0, u64::MAX]));
+        assert_eq!(integer(&far, 128, 1, true), Some(vec![u64::MAX]));
     }
 }

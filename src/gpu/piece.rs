@@ -2,7 +2,7 @@
 
 use wgpu::WriteOnly;
 
-use super::kernel::{BLOCKS_PER_PARTIAL_MAX, Kernel, VECTOR_BYTES};
+use super::kernel::{Kernel, VECTOR_BYTES};
 use super::plan::Plan;
 use crate::backend::Run;
 use crate::dtype::{ByteOrder, Layout};
@@ -29,9 +29,8 @@ pub(super) fn elements_max(plan: &Plan, kernels: &[Kernel], run: &Run<'_>, line:
         (false, true) => plan.tile_bytes,
         (false, false) => window,
     };
-    let of_blocks = |kernel: &Kernel| {
-        u64::from(BLOCKS_PER_PARTIAL_MAX / 2) * u64::from(kernel.block_elements())
-    };
+    let of_blocks =
+        |kernel: &Kernel| u64::from(kernel.blocks_max() / 2) * u64::from(kernel.block_elements());
     let in_blocks = kernels.iter().map(of_blocks).min().unwrap_or(u64::MAX);
     (bytes / run.layout.dtype.size_bytes() as u64).min(in_blocks)
 }

@@ -7,7 +7,7 @@ use wgpu::{BindGroupLayout, BindingType, BufferBindingType, ComputePipeline};
 use super::device::Device;
 use super::kernel::{Block, Kernel};
 use crate::backend::BackendError;
-use crate::op::Spec;
+use crate::op::{Monoid, Spec};
 
 /// The binding of a window's words.
 pub const DATA_BINDING: u32 = 0;
@@ -63,15 +63,21 @@ impl Pipelines {
     /// The kernels of a spec, compiled for this device.
     ///
     /// # Panics
-    /// If there is none for one of its states.
+    /// If there is none for one of its states, or more than one counts.
     pub fn program(&mut self, device: &Device, spec: &Spec) -> Result<Program, BackendError> {
-        let mut program = Program { kernels: Vec::new(), pipelines: Vec::new() };
+        let mut program = Program::default();
         for monoid in &spec.monoids {
             let kernel = Kernel::new(monoid, spec.dtype, self.block);
             let kernel = kernel.expect("only specs that have kernels are given to an adapter");
             program.pipelines.push(self.get(device, &kernel)?);
             program.kernels.push(kernel);
+            if let Monoid::Bins(bins) = monoid {
+                program.boundaries.extend_from_slice(&bins.lower);
+                program.boundaries.push(bins.last);
+            }
         }
+        let counting = program.kernels.iter().filter(|kernel| kernel.is_shared()).count();
+        assert!(counting <= 1, "the boundaries of one kernel are bound");
         Ok(program)
     }
 
@@ -100,8 +106,10 @@ impl Pipelines {
 }
 
 /// The kernels of one spec, one for each of its states.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Program {
     pub kernels: Vec<Kernel>,
     pub pipelines: Vec<ComputePipeline>,
+    /// The smallest key of each interval, then the largest of the last.
+    pub boundaries: Vec<u64>,
 }

@@ -1,7 +1,7 @@
 //! Sizes, without a GPU: how much memory a stream takes, how a tile is cut
 //! into windows, and how many workgroups sum a window.
 
-use super::kernel::{BLOCKS_PER_PARTIAL_MAX, Kernel, Params};
+use super::kernel::{Kernel, Params};
 use crate::op::{BINS_MAX, MONOIDS_MAX};
 
 /// Offsets of windows, and of their parameters, are multiples of this: the
@@ -126,11 +126,16 @@ impl Plan {
     /// Where the partials of a spec's kernels lie.
     pub fn regions(&self, kernels: &[Kernel]) -> Regions {
         let bytes = |kernel: &Kernel| u64::from(kernel.partial_bytes());
+        let all_bytes = |shared| -> u64 {
+            kernels.iter().filter(|kernel| kernel.is_shared() == shared).map(bytes).sum()
+        };
         let alignments = kernels.len() as u64 * ALIGNMENT_BYTES;
-        let slots = (self.partials_bytes - alignments) / kernels.iter().map(bytes).sum::<u64>();
+        let room = self.partials_bytes - alignments - all_bytes(true);
+        let slots = room.checked_div(all_bytes(false)).unwrap_or(u64::from(self.workgroups));
         let mut end = 0;
         let regions = kernels.iter().map(|kernel| {
-            let region = Region { offset: end, bytes: slots * bytes(kernel) };
+            let partials = if kernel.is_shared() { 1 } else { slots };
+            let region = Region { offset: end, bytes: partials * bytes(kernel) };
             end = (region.offset + region.bytes).next_multiple_of(ALIGNMENT_BYTES);
             region
         });
@@ -143,7 +148,7 @@ impl Plan {
 pub struct Regions {
     /// One for each kernel.
     pub regions: Vec<Region>,
-    /// Partials that each holds.
+    /// Partials that each holds, but for those that workgroups share.
     pub slots: u32,
 }
 
@@ -177,20 +182,21 @@ pub struct Load {
 }
 
 impl Load {
-    /// The load after one more dispatch, or `None` if a partial could then
-    /// overflow and the host must read them first.
-    pub fn after(self, dispatch: &Params) -> Option<Load> {
-        let along_axis = dispatch.along_axis != 0;
-        let (share, partials) = match along_axis {
-            true => (dispatch.blocks, dispatch.outputs),
-            false => (dispatch.blocks.div_ceil(dispatch.workgroups), dispatch.workgroups),
+    /// The load of a kernel's partials after one more dispatch, or `None` if
+    /// one could then overflow and the host must read them first.
+    pub fn after(self, kernel: &Kernel, dispatch: &Params) -> Option<Load> {
+        let Params { blocks, workgroups, outputs, along_axis, .. } = *dispatch;
+        let (share, partials) = match (kernel.is_shared(), along_axis != 0) {
+            (true, _) => (blocks, 1),
+            (false, true) => (blocks, outputs),
+            (false, false) => (blocks.div_ceil(workgroups), workgroups),
         };
         let load = Load {
-            blocks: self.blocks + u64::from(dispatch.blocks) * u64::from(dispatch.outputs),
-            blocks_per_partial: self.blocks_per_partial + share,
+            blocks: self.blocks + u64::from(blocks) * u64::from(outputs),
+            blocks_per_partial: self.blocks_per_partial.checked_add(share)?,
             partials: self.partials.max(partials),
         };
-        (load.blocks_per_partial <= BLOCKS_PER_PARTIAL_MAX).then_some(load)
+        (load.blocks_per_partial <= kernel.blocks_max()).then_some(load)
     }
 }
 

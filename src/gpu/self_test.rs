@@ -1,17 +1,26 @@
-//! Examines an adapter before its first sum counts.
+//! Examines an adapter before its first result counts.
 //!
-//! Drivers compile shaders, and compilers have defects. Each kernel sums data
-//! chosen to break it and is held to the slow reference, bit for bit. The
-//! examination takes a fraction of a second and is remembered by [`Cache`].
+//! Drivers compile shaders, and compilers have defects. Each kernel reduces
+//! data chosen to break it, as lines and along an axis, and is held to the slow
+//! reference, bit for bit. A kernel's examination takes some hundredths of a
+//! second and is remembered by [`Cache`]. There are more than a hundred
+//! kernels, so a backend examines each when it is first needed.
+
+use std::collections::HashSet;
 
 use super::backend::{GpuBackend, Options};
 use super::cache::{self, Cache};
 use super::device::Adapter;
-use super::kernel::Kernel;
+use super::kernel::{Block, Kernel};
 use crate::backend::reference;
-use crate::backend::{Backend as _, BackendError, Place, Run};
-use crate::dtype::{ByteOrder, DType, Layout};
-use crate::op::{Monoid, Spec, Term};
+use crate::backend::{Backend as _, BackendError, Order, Place, Run};
+use crate::dtype::{DType, Layout};
+use crate::op::{Bins, Monoid, Spec, Term};
+use crate::reduction::key;
+
+mod cases;
+
+use cases::cases;
 
 /// A passed self-test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,189 +30,206 @@ pub struct SelfTest {
     pub cached: bool,
 }
 
-/// Makes sure that the adapter computes every sum right.
+/// Makes sure that the adapter computes with every kernel right.
 ///
 /// It is opened for this alone, with buffers of a few MiB, so the caller opens
 /// it again. Of the options, only those that change what is computed matter.
+/// Takes seconds, unless it is remembered: a driver compiles every kernel.
 ///
 /// # Errors
-/// The adapter failed, or gave a wrong sum: the message names the kernel and
+/// The adapter failed, or gave a wrong result: the message names the kernel and
 /// the data. It must not be used.
 pub fn self_test(
     adapter: &Adapter,
     options: &Options,
     cache: &Cache,
 ) -> Result<SelfTest, BackendError> {
-    let entry = cache::program().map(|program| entry_name(adapter, options, &program));
-    if entry.as_ref().is_some_and(|name| cache.holds(name)) {
-        return Ok(SelfTest { cached: true });
-    }
+    let mut examination = Examination::new(adapter, cache);
     let tile_bytes = TILE_BYTES.min(options.tile_bytes);
-    let mut backend = GpuBackend::open(adapter, &Options { tile_bytes, ..options.clone() })?;
-    for dtype in DType::ALL {
-        examine(&mut backend, options, dtype)?;
+    let mut backend = None;
+    for spec in DType::ALL.into_iter().flat_map(specs) {
+        if examination.passed(&spec, options.block) {
+            continue;
+        }
+        let backend = match &mut backend {
+            Some(backend) => backend,
+            none => {
+                none.insert(GpuBackend::open(adapter, &Options { tile_bytes, ..options.clone() })?)
+            }
+        };
+        examination.examine(backend, &spec, options.block)?;
     }
-    if let Some(name) = entry {
-        cache.keep(&name);
-    }
-    Ok(SelfTest { cached: false })
+    Ok(SelfTest { cached: backend.is_none() })
 }
 
 /// Room for the largest case: more than one block of any kernel.
 const TILE_BYTES: usize = 1 << 20;
 
-/// Everything that the verdict depends on.
-fn entry_name(adapter: &Adapter, options: &Options, program: &str) -> String {
-    let identity = adapter.identity();
-    let sources = DType::ALL.map(|dtype| kernel(dtype, options).source());
-    let sources = sources.iter().map(String::as_str);
-    cache::name([program, identity.as_str()].into_iter().chain(sources))
+/// Every state over elements of `dtype` that has a kernel.
+fn specs(dtype: DType) -> impl Iterator<Item = Spec> {
+    let terms = [Term::Value, Term::Magnitude, Term::Square, Term::Product];
+    let others = [
+        Monoid::Extremum { indexed: false },
+        Monoid::Extremum { indexed: true },
+        Monoid::Tally,
+        Monoid::Product,
+        Monoid::Bits,
+        Monoid::Bins(bins(dtype)),
+    ];
+    let all = terms.map(Monoid::Sum).into_iter().chain(others);
+    all.filter(move |monoid| monoid.takes(dtype)).map(move |monoid| Spec::of(dtype, monoid))
 }
 
-fn kernel(dtype: DType, options: &Options) -> Kernel {
-    Kernel::new(&Monoid::Sum(Term::Value), dtype, options.block).expect("sums have kernels")
+/// Intervals over the middle half of all keys, some of them empty. What a
+/// kernel counts in is data: its source is the same for all intervals.
+fn bins(dtype: DType) -> Bins {
+    let (least, most) = (key::smallest(dtype), key::largest(dtype));
+    let step = ((most - least) / 128).max(1);
+    let bound = |index: u64| (least + step * (32 + index / 3 * 3)).min(most);
+    Bins { lower: (0..64).map(bound).collect(), last: (least + step * 96).min(most) }
 }
 
-fn examine(backend: &mut GpuBackend, options: &Options, dtype: DType) -> Result<(), BackendError> {
-    let spec = Spec::sum(dtype);
-    let layout = Layout::little(dtype);
-    let size = dtype.size_bytes();
-    let block_elements = kernel(dtype, options).block_elements() as usize;
-    for case in cases(dtype) {
+/// What is known of an adapter's kernels.
+#[derive(Debug)]
+pub(super) struct Examination {
+    /// What a verdict depends on beside the kernel; without it, nothing is
+    /// remembered between runs.
+    context: Option<[String; 2]>,
+    cache: Cache,
+    /// Sources of kernels that passed.
+    passed: HashSet<String>,
+}
+
+impl Examination {
+    pub fn new(adapter: &Adapter, cache: &Cache) -> Examination {
+        let context = cache::program().map(|program| [program, adapter.identity()]);
+        Examination { context, cache: cache.clone(), passed: HashSet::new() }
+    }
+
+    /// Whether all kernels of a spec have passed, now or in an earlier run.
+    pub fn passed(&mut self, spec: &Spec, block: Block) -> bool {
+        spec.monoids.iter().all(|monoid| self.has_passed(&source(spec.dtype, monoid, block)))
+    }
+
+    fn has_passed(&mut self, source: &str) -> bool {
+        let remembered = self.passed.contains(source)
+            || self.entry(source).is_some_and(|entry| self.cache.holds(&entry));
+        if remembered {
+            self.passed.insert(source.to_owned());
+        }
+        remembered
+    }
+
+    fn entry(&self, source: &str) -> Option<String> {
+        let context = self.context.as_ref()?;
+        Some(cache::name(context.iter().map(String::as_str).chain([source])))
+    }
+
+    /// Examines the kernels of a spec that have not passed.
+    ///
+    /// # Errors
+    /// The device failed, or gave a wrong result.
+    pub fn examine(
+        &mut self,
+        backend: &mut GpuBackend,
+        spec: &Spec,
+        block: Block,
+    ) -> Result<(), BackendError> {
+        for monoid in &spec.monoids {
+            let source = source(spec.dtype, monoid, block);
+            if self.has_passed(&source) {
+                continue;
+            }
+            let monoid = match monoid {
+                Monoid::Bins(_) => Monoid::Bins(bins(spec.dtype)),
+                monoid => monoid.clone(),
+            };
+            examine(backend, &Spec::of(spec.dtype, monoid), block)?;
+            if let Some(entry) = self.entry(&source) {
+                self.cache.keep(&entry);
+            }
+            self.passed.insert(source);
+        }
+        Ok(())
+    }
+}
+
+fn kernel(dtype: DType, monoid: &Monoid, block: Block) -> Kernel {
+    Kernel::new(monoid, dtype, block).expect("only specs that have kernels are given to an adapter")
+}
+
+fn source(dtype: DType, monoid: &Monoid, block: Block) -> String {
+    kernel(dtype, monoid, block).source()
+}
+
+/// Holds the kernel of a single state to the reference.
+fn examine(backend: &mut GpuBackend, spec: &Spec, block: Block) -> Result<(), BackendError> {
+    let dtype = spec.dtype;
+    let elements = kernel(dtype, &spec.monoids[0], block).block_elements() as usize + 1027;
+    let cases = cases(dtype);
+    for (number, case) in cases.iter().enumerate() {
+        let other = &cases[(number + 1) % cases.len()];
+        let data = [case, other].map(|case| case.bytes(dtype, elements));
+        let line = |count| part(spec, &data, Place::line(count, u64::from(u32::MAX) - 500));
         // The third run is sent through the slot of the first, and is shorter:
         // what the first left there follows it as junk.
-        let mut random = Random(0);
-        let elements = (0..block_elements + 1027).map(|index| (case.element)(&mut random, index));
-        let bytes: Vec<u8> =
-            elements.flat_map(|bits| bits.to_le_bytes().into_iter().take(size)).collect();
-        let part = &bytes[..517 * size];
-        let mut expected = reference::reduce_line(&spec, ByteOrder::Little, &bytes);
-        for _ in 0..2 {
-            let more = reference::reduce_line(&spec, ByteOrder::Little, part);
-            expected.merge(&more).expect("one spec, and few elements");
+        let mut same = agrees(backend, spec, 1, &[line(elements), line(517), line(517)])?;
+        let counts = matches!(spec.monoids[..], [Monoid::Bins(_)]);
+        let [outer, reduced, inner] = [2, 29, 7];
+        let place = Place { outer, reduced, inner, order: Order::Linear, ..Place::line(0, 9) };
+        if !counts {
+            same &= agrees(backend, spec, outer * inner, &[part(spec, &data, place)])?;
         }
-        for run in [&bytes, part, part] {
-            let place = Place::line(run.len() / size, 0);
-            backend.add(&spec, 1, &Run { layout, bytes: run, second: None, place })?;
-        }
-        if backend.flush(&spec, 1)? != expected {
-            let message =
-                format!("its self-test gave a wrong sum of {} {dtype} elements", case.name);
+        if !same {
+            let [monoid] = &spec.monoids[..] else { unreachable!("one state is examined") };
+            let message = format!(
+                "its self-test gave a wrong {} of {} {dtype} elements",
+                name(monoid),
+                case.name
+            );
             return Err(BackendError { device: backend.info().id.clone(), message });
         }
     }
     Ok(())
 }
 
-/// One kind of data: its name, and the bits of the element at an index.
-struct Case {
-    name: &'static str,
-    element: Element,
-}
-
-type Element = Box<dyn Fn(&mut Random, usize) -> u64>;
-
-fn case(name: &'static str, element: impl Fn(&mut Random, usize) -> u64 + 'static) -> Case {
-    Case { name, element: Box::new(element) }
-}
-
-fn cases(dtype: DType) -> Vec<Case> {
-    match dtype {
-        DType::F32 => float_cases(Format { exponent_bits: 8, fraction_bits: 23 }),
-        DType::F64 => float_cases(Format { exponent_bits: 11, fraction_bits: 52 }),
-        _ => {
-            // Of signed types the least, then the most; of unsigned ones the
-            // most, then half of it.
-            let least = 1u64 << (8 * dtype.size_bytes() - 1);
-            vec![
-                case("extreme", move |_, index| if index % 3 == 0 { least } else { least - 1 }),
-                case("largest", |_, index| if index % 5 == 0 { 0 } else { u64::MAX }),
-                case("random", |random, _| random.next()),
-            ]
-        }
+/// What a kernel computes, in words.
+fn name(monoid: &Monoid) -> &'static str {
+    match monoid {
+        Monoid::Sum(Term::Value) => "sum",
+        Monoid::Sum(Term::Magnitude) => "sum of magnitudes",
+        Monoid::Sum(Term::Square) => "sum of squares",
+        Monoid::Sum(Term::Product) => "sum of products",
+        Monoid::Extremum { .. } => "minimum or maximum",
+        Monoid::Tally => "count",
+        Monoid::Product | Monoid::Tree => "product",
+        Monoid::Bits => "bitwise and, or, or exclusive or",
+        Monoid::Bins(_) => "count in intervals",
+        Monoid::Multiset { .. } => "order",
     }
 }
 
-/// A binary floating-point format, by the widths of its fields.
-#[derive(Clone, Copy)]
-struct Format {
-    exponent_bits: u32,
-    fraction_bits: u32,
+/// A run of the first elements of both data sets.
+fn part<'a>(spec: &Spec, data: &'a [Vec<u8>; 2], place: Place<'a>) -> Run<'a> {
+    let layout = Layout::little(spec.dtype);
+    let bytes = place.outer * place.reduced * place.inner * spec.dtype.size_bytes();
+    let second = spec.is_paired().then_some((layout, &data[1][..bytes]));
+    Run { layout, bytes: &data[0][..bytes], second, place }
 }
 
-impl Format {
-    /// The exponent field of NaN and infinities.
-    fn special(self) -> u64 {
-        (1 << self.exponent_bits) - 1
+fn agrees(
+    backend: &mut GpuBackend,
+    spec: &Spec,
+    outputs: usize,
+    runs: &[Run<'_>],
+) -> Result<bool, BackendError> {
+    for run in runs {
+        backend.add(spec, outputs, run)?;
     }
-
-    fn fraction_max(self) -> u64 {
-        (1 << self.fraction_bits) - 1
+    let mut expected = crate::partial::Partial::identity(spec, outputs);
+    for run in runs {
+        let more = reference::reduce(spec, outputs, run);
+        expected.merge(&more).expect("one spec, and few elements");
     }
-
-    /// A number with this exponent field, and its sign and fraction from
-    /// `bits`.
-    fn build(self, bits: u64, exponent: u64) -> u64 {
-        let sign = bits >> 63;
-        let fraction = bits & self.fraction_max();
-        (sign << self.exponent_bits | exponent) << self.fraction_bits | fraction
-    }
-}
-
-/// The first case leaves NaN and infinities in the buffers for the others.
-fn float_cases(format: Format) -> Vec<Case> {
-    let special = format.special();
-    // The exponent of the elements that a kernel samples to place its window.
-    let sampled = special / 2;
-    let full = format.fraction_max();
-    vec![
-        case("NaN, infinite and near-largest", move |random, index| {
-            let bits = random.next();
-            match index % 19 {
-                6 => format.build(bits, special),
-                9 => format.build(bits & !full | 1, special),
-                13 => format.build(bits & !full, special),
-                _ => format.build(bits, special - 1 - bits % 4),
-            }
-        }),
-        case("subnormal and zero", move |random, index| {
-            let bits = random.next();
-            match index % 7 {
-                0 => format.build(bits & !full, 0),
-                1 => format.build(bits & !full | 1, 0),
-                _ => format.build(bits, bits % 3 / 2),
-            }
-        }),
-        case("window-edge", move |random, index| {
-            let exponent = if index < 1024 { sampled } else { sampled + 8 - index as u64 % 36 };
-            format.build(random.next() & (1 << 63) | full, exponent)
-        }),
-        case("full-window", move |_, index| {
-            format.build(full, if index < 1024 { sampled } else { sampled + 2 })
-        }),
-        case("wild and cancelling", move |_, index| {
-            // Each number and its negative are neighbours but for every ninth.
-            let mut random = Random(index as u64 / 2);
-            let sign = if index % 2 == 1 && index % 9 != 0 { 1 << 63 } else { 0 };
-            let bits = random.next();
-            format.build(bits ^ sign, random.next() % special)
-        }),
-        case("narrow", move |random, _| {
-            let bits = random.next();
-            format.build(bits, sampled - (bits >> 58) % 8)
-        }),
-    ]
-}
-
-/// Splitmix64 (Steele, Lea, Flood, 2014): the same data on every machine.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
+    Ok(backend.flush(spec, outputs)? == expected)
 }

@@ -154,6 +154,10 @@ impl Stream {
         program: Program,
     ) -> Result<Bound, BackendError> {
         debug_assert!(self.loads.iter().all(|load| load.partials == 0), "unread partials");
+        if !program.boundaries.is_empty() {
+            let boundaries = bytemuck::cast_slice(&program.boundaries);
+            device.queue.write_buffer(&self.boundaries, 0, boundaries);
+        }
         let regions = self.plan.regions(&program.kernels);
         let bind_groups = std::array::from_fn(|slot| {
             let of_window = |(number, window)| {
@@ -214,7 +218,7 @@ impl Stream {
         fill: impl FnOnce(WriteOnly<'_, [u8]>),
     ) -> Result<bool, BackendError> {
         debug_assert!(bytes as u64 <= self.plan.tile_bytes, "the tile is larger than its slot");
-        let Some(loads) = self.loads_after(dispatches) else { return Ok(false) };
+        let Some(loads) = self.loads_after(bound, dispatches) else { return Ok(false) };
         // Copies are made in whole words; the last may end in an older tile.
         let copied = (bytes as u64).next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
         let turn = self.turn;
@@ -246,7 +250,7 @@ impl Stream {
         bound: &Bound,
         dispatches: &[Dispatch],
     ) -> Result<bool, BackendError> {
-        let Some(loads) = self.loads_after(dispatches) else { return Ok(false) };
+        let Some(loads) = self.loads_after(bound, dispatches) else { return Ok(false) };
         let last = (self.turn + self.slots.len() - 1) % self.slots.len();
         let encoder = device.inner.create_command_encoder(&Default::default());
         self.submit(device, bound, last, dispatches, encoder)?;
@@ -254,10 +258,10 @@ impl Stream {
         Ok(true)
     }
 
-    fn loads_after(&self, dispatches: &[Dispatch]) -> Option<Vec<Load>> {
+    fn loads_after(&self, bound: &Bound, dispatches: &[Dispatch]) -> Option<Vec<Load>> {
         let mut loads = self.loads.clone();
         for Dispatch { kernel, params, .. } in dispatches {
-            loads[*kernel] = loads[*kernel].after(params)?;
+            loads[*kernel] = loads[*kernel].after(&bound.program.kernels[*kernel], params)?;
         }
         Some(loads)
     }

@@ -1,10 +1,9 @@
 //! States of a few words, which each thread keeps for itself.
 
-use super::{BATCH_VECTORS, BLOCKS_PER_PARTIAL_MAX, Block, key_constants};
+use super::{BATCH_VECTORS, BLOCKS_PER_PARTIAL_MAX, Block, KEY, key_constants};
 use crate::dtype::DType;
 
 const FOLD: &str = include_str!("../../../shaders/shared/fold.wgsl");
-const KEY: &str = include_str!("../../../shaders/shared/key.wgsl");
 const EXTREMUM: &str = include_str!("../../../shaders/op/extremum.wgsl");
 const TALLY: &str = include_str!("../../../shaders/op/tally.wgsl");
 const PRODUCT: &str = include_str!("../../../shaders/op/product.wgsl");

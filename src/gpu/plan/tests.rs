@@ -1,7 +1,7 @@
 use super::*;
 use crate::dtype::DType;
-use crate::gpu::kernel::Block;
-use crate::op::{Monoid, Term};
+use crate::gpu::kernel::{BLOCKS_PER_PARTIAL_MAX, Block};
+use crate::op::{Bins, Monoid, Term};
 
 const MIB: u64 = 1 << 20;
 
@@ -87,16 +87,20 @@ fn kernel(term: Term, dtype: DType) -> Kernel {
 #[test]
 fn regions_hold_all_partials_side_by_side() {
     let dots = [kernel(Term::Product, DType::F64); MONOIDS_MAX];
+    let bins = Bins { lower: vec![0; BINS_MAX].into(), last: 0 };
+    let bins = Kernel::new(&Monoid::Bins(bins), DType::F64, Block::LARGE).expect("a kernel");
+    let most = [dots[0], dots[0], dots[0], bins];
     let mixed = [kernel(Term::Value, DType::F64), kernel(Term::Square, DType::F64)];
     for memory_bytes in [2 * MIB, 128 * MIB] {
         let plan = Plan::new(Bounds { memory_bytes, ..bounds() }).expect("enough memory");
-        for kernels in [&dots[..], &mixed] {
+        for kernels in [&dots[..], &most, &[bins], &mixed] {
             let Regions { regions, slots } = plan.regions(kernels);
             assert!(slots > 0, "{memory_bytes}");
             let mut end = 0;
             for (region, kernel) in regions.iter().zip(kernels) {
                 assert!(region.offset >= end && region.offset.is_multiple_of(ALIGNMENT_BYTES));
-                assert_eq!(region.bytes, u64::from(slots) * u64::from(kernel.partial_bytes()));
+                let partials = if kernel.is_shared() { 1 } else { u64::from(slots) };
+                assert_eq!(region.bytes, partials * u64::from(kernel.partial_bytes()));
                 end = region.offset + region.bytes;
             }
             assert!(end <= plan.partials_bytes);
@@ -108,7 +112,7 @@ fn regions_hold_all_partials_side_by_side() {
 fn the_host_reads_partials_before_one_can_overflow() {
     let dispatch = Params { blocks: 128, workgroups: 3, outputs: 1, ..Params::default() };
     let mut load = Load::default();
-    while let Some(next) = load.after(&dispatch) {
+    while let Some(next) = load.after(&kernel(Term::Value, DType::F32), &dispatch) {
         load = next;
     }
     assert_eq!(load.partials, 3);
@@ -120,6 +124,6 @@ fn the_host_reads_partials_before_one_can_overflow() {
 fn along_an_axis_each_output_has_a_partial_and_all_of_its_blocks() {
     let dispatch =
         Params { blocks: 5, workgroups: 3, outputs: 7, along_axis: 1, ..Params::default() };
-    let load = Load::default().after(&dispatch);
+    let load = Load::default().after(&kernel(Term::Value, DType::F32), &dispatch);
     assert_eq!(load, Some(Load { blocks: 35, blocks_per_partial: 5, partials: 7 }));
 }

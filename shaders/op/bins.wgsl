@@ -27,7 +27,7 @@ fn main(
     for (var block = group_id.x; block < params.blocks; block += params.workgroups) {
         let end = min((block + 1u) * BLOCK_ELEMENTS, params.reduced);
         for (var k = block * BLOCK_ELEMENTS + thread; k < end; k += THREADS) {
-            count(element(k, 0u));
+            lift(element(k, 0u));
         }
         if (thread == 0u) {
             atomicAdd(&partial.blocks, 1u);
@@ -35,7 +35,7 @@ fn main(
     }
 }
 
-fn count(bits: vec2<u32>) {
+fn lift(bits: vec2<u32>) {
     if (is_nan(bits)) {
         atomicAdd(&partial.nan, 1u);
         return;

@@ -72,7 +72,7 @@ fn main(
             }
             merge(&state, copy);
             workgroupBarrier();
-            drain(slot, thread);
+            finish(slot, thread);
             if (thread == 0u) {
                 atomicStore(&sampled_exponent, 0u);
             }

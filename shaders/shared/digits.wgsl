@@ -58,7 +58,7 @@ fn count_special(kind: u32) {
 // Moves the digits into the workgroup's partial and leaves zeros. Each digit
 // has one thread, always the same, so the partial needs no atomics. Barriers
 // stand before and after.
-fn drain(slot: u32, thread: u32) {
+fn finish(slot: u32, thread: u32) {
     for (var digit = thread; digit < DIGITS; digit += THREADS) {
         var value = 0;
         for (var copy = 0u; copy < COPIES; copy += 1u) {

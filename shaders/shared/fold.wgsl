@@ -52,7 +52,7 @@ fn main(
             workgroupBarrier();
         }
         if (thread == 0u) {
-            keep(select(group, output, along_axis), state);
+            finish(select(group, output, along_axis), state);
         }
         workgroupBarrier();
     }
@@ -60,7 +60,7 @@ fn main(
 
 // Adds a workgroup's state to its partial. The host clears partials to zeros,
 // which are no state: no blocks have been seen.
-fn keep(slot: u32, state: State) {
+fn finish(slot: u32, state: State) {
     var total = state;
     if (partials[slot].blocks != 0u) {
         merge(&total, partials[slot]);

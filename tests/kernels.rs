@@ -35,6 +35,7 @@ fn small() -> Options {
         block: Block::new(32, 1),
         tile_bytes: 20 << 10,
         window_bytes_max: Some(6 << 10),
+        short_axes: true,
         ..Options::default()
     }
 }
@@ -226,4 +227,34 @@ fn a_backend_examines_each_kernel_before_it_is_used() {
             assert_eq!(entries(), spec.monoids.len());
         }
     }
+}
+
+#[test]
+fn axes_of_any_length_are_right_wherever_they_are_reduced() {
+    let mut backend = open(&Options::default());
+    for dtype in [DType::U8, DType::F16, DType::F64] {
+        for (outer, reduced, inner) in [(2, 4, 900), (3, 3000, 2), (2, 1, 1)] {
+            let kinds = kinds(dtype, outer * reduced * inner, 7);
+            let (name, [first, second]) = &kinds[0];
+            for spec in axis_specs(dtype) {
+                let place = place(outer, reduced, inner, 0);
+                check(&mut backend, &spec, place, [first, second], name);
+            }
+        }
+    }
+}
+
+#[test]
+fn counts_are_read_before_one_overflows() {
+    // So many blocks that the host reads several times between two flushes.
+    let options = Options { block: Block::new(8, 1), workgroups_max: 1, ..Options::default() };
+    let mut backend = open(&options);
+    let spec = Spec::of(DType::U8, Monoid::Tally);
+    let data: Vec<u8> = (0..1 << 20).map(|n: u32| (n % 3) as u8).collect();
+    let layout = Layout::little(DType::U8);
+    let run = Run { layout, bytes: &data, second: None, place: Place::line(data.len(), 0) };
+    let mut expected = reference::reduce(&spec, 1, &run);
+    expected.merge(&expected.clone()).expect("few elements");
+    backend.add(&spec, 1, &run).expect("the device works");
+    assert_same(&reduce(&mut backend, &spec, 1, &run), &expected, &spec, "twice", run.place);
 }

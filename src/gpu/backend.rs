@@ -1,20 +1,22 @@
 //! One adapter as a [`Backend`].
 
+use std::fmt;
 use std::time::Duration;
 
 use super::cache::Cache;
 use super::device::{Adapter, Device};
-use super::kernel::{Block, Kernel, Params};
+use super::dispatch::Dispatch;
+use super::kernel::{Block, Kernel};
 use super::partials::{self, Evidence, InvalidPartials};
 use super::piece::{Piece, elements_max};
 use super::pipeline::Pipelines;
-use super::plan::{Bounds, Load, Plan, Window};
+use super::plan::{Bounds, Load, Plan};
 use super::self_test::Examination;
-use super::stream::{Bound, Dispatch, Stream};
+use super::stream::{Bound, Stream};
+use crate::backend::cpu::{self, CpuBackend};
 use crate::backend::{Backend, BackendError, DeviceInfo, Run, Takes};
 use crate::op::Spec;
 use crate::partial::Partial;
-use crate::site::Place;
 
 /// How an adapter is used.
 #[derive(Clone, Debug)]
@@ -34,6 +36,9 @@ pub struct Options {
     /// The size of a workgroup's block.
     #[doc(hidden)]
     pub block: Block,
+    /// For tests: reduces along an axis on the device however short the axis is.
+    #[doc(hidden)]
+    pub short_axes: bool,
     /// For tests: destroys the device just before the tile of this number,
     /// counted from 1, is sent, so that the loss takes the path of a real one.
     #[doc(hidden)]
@@ -52,19 +57,22 @@ impl Default for Options {
             workgroups_max: super::plan::WORKGROUPS_MAX,
             timeout: Duration::from_secs(30),
             block: Block::LARGE,
+            short_axes: false,
             destroy_at_tile: None,
         }
     }
 }
 
 /// A graphics adapter that reduces.
-#[derive(Debug)]
 pub struct GpuBackend {
     info: DeviceInfo,
     plan: Plan,
     tiles: u64,
     destroy_at_tile: Option<u64>,
     block: Block,
+    short_axes: bool,
+    /// Takes what is not worth sending.
+    host: CpuBackend,
     /// Present where kernels are examined before they are used.
     examination: Option<Examination>,
     /// What was added since the last flush.
@@ -90,6 +98,8 @@ struct Pending {
     elements: u64,
     /// What was read from them before the flush.
     partial: Partial,
+    /// Whether the host has reduced some of it.
+    on_host: bool,
 }
 
 impl GpuBackend {
@@ -142,6 +152,8 @@ impl GpuBackend {
             tiles: 0,
             destroy_at_tile: options.destroy_at_tile,
             block: options.block,
+            short_axes: options.short_axes,
+            host: CpuBackend::new(cpu::TILE_BYTES),
             examination: None,
             pending: None,
             open: Some(Open { device, pipelines, stream, bound: None }),
@@ -168,6 +180,7 @@ impl GpuBackend {
             spec: spec.clone(),
             elements: 0,
             partial: Partial::identity(spec, outputs),
+            on_host: false,
         });
         let same = (&pending.spec, pending.partial.outputs()) == (spec, outputs);
         assert!(same, "all runs between two flushes have one spec and number of outputs");
@@ -204,6 +217,12 @@ impl GpuBackend {
     }
 }
 
+impl fmt::Debug for GpuBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GpuBackend").field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
 impl Drop for GpuBackend {
     fn drop(&mut self) {
         if let Some(open) = &mut self.open
@@ -234,13 +253,20 @@ impl Backend for GpuBackend {
         let run = &Run { second, ..*run };
         self.examine(spec)?;
         assert_eq!(run.bytes.len() % spec.dtype.size_bytes(), 0, "bytes end inside an element");
-        let plan = self.plan;
-        let most = self.with_open(spec, outputs, |open, _| {
-            let kernels = &open.bound(spec)?.program.kernels;
+        let (plan, short_axes) = (self.plan, self.short_axes);
+        let (most, on_host) = self.with_open(spec, outputs, |open, pending| {
+            let bound = open.bound(spec)?;
+            let kernels = &bound.program.kernels;
             let shared = kernels.iter().any(Kernel::is_shared);
             assert!(outputs == 1 || !shared, "intervals are counted for one output");
-            Ok(elements_max(&plan, kernels, run, outputs == 1))
+            let most = elements_max(&plan, bound, run, outputs == 1);
+            let on_host = outputs != 1 && !short_axes && is_short(kernels, run, most);
+            pending.on_host |= on_host;
+            Ok((most, on_host))
         })?;
+        if on_host {
+            return self.host.add(spec, outputs, run);
+        }
         for piece in Piece::all_of(run, most) {
             self.tiles += 1;
             let destroy = self.destroy_at_tile == Some(self.tiles);
@@ -262,7 +288,12 @@ impl Backend for GpuBackend {
             open.bound(spec)?;
             open.read_line(pending)
         })?;
-        let pending = self.pending.take().expect("kept until here");
+        let mut pending = self.pending.take().expect("kept until here");
+        if pending.on_host {
+            let error = |message: String| BackendError { device: self.info.id.clone(), message };
+            let more = self.host.flush(spec, outputs)?;
+            pending.partial.merge(&more).map_err(|too_many| error(too_many.to_string()))?;
+        }
         Ok(pending.partial)
     }
 }
@@ -288,7 +319,7 @@ impl Open {
         piece: &Piece<'_>,
     ) -> Result<(), BackendError> {
         let bound = self.bound(&pending.spec)?;
-        let dispatches = line_dispatches(plan, bound, piece);
+        let dispatches = Dispatch::of_line(plan, bound, piece);
         if !self.send(piece, &dispatches)? {
             self.read_line(pending)?;
             if !self.send(piece, &dispatches)? {
@@ -308,11 +339,11 @@ impl Open {
         piece: &Piece<'_>,
     ) -> Result<(), BackendError> {
         let outputs = (piece.place.outer * piece.place.inner) as u32;
-        let slots = self.bound(&pending.spec)?.regions.slots;
-        for first in (0..outputs).step_by(slots as usize) {
-            let count = slots.min(outputs - first);
+        let most = outputs_max(plan, self.bound(&pending.spec)?, piece);
+        for first in (0..outputs).step_by(most as usize) {
+            let count = most.min(outputs - first);
             let bound = self.bound(&pending.spec)?;
-            let dispatches = axis_dispatches(plan, bound, piece, first, count);
+            let dispatches = Dispatch::along_axis(plan, bound, piece, first..first + count);
             let sent = match first {
                 0 => self.send(piece, &dispatches)?,
                 _ => self.again(&dispatches)?,
@@ -368,6 +399,27 @@ impl Open {
     }
 }
 
+/// Whether the pieces of a run along an axis have so few elements of each output
+/// that its partials would be more to read than its elements are to send. The
+/// host then has the states sooner by itself.
+fn is_short(kernels: &[Kernel], run: &Run<'_>, elements_max: u64) -> bool {
+    let partials: usize = kernels.iter().map(|kernel| kernel.partial_bytes() as usize).sum();
+    let size = run.layout.dtype.size_bytes();
+    let first = Piece::all_of(run, elements_max).next();
+    first.is_some_and(|piece| piece.place.reduced * size < partials)
+}
+
+/// The most outputs of a piece in one dispatch: those that have partials, and no
+/// more than the workgroups' threads may take steps for.
+fn outputs_max(plan: &Plan, bound: &Bound, piece: &Piece<'_>) -> u32 {
+    let in_turn = |kernel: &Kernel| {
+        let blocks = (piece.place.reduced as u32).div_ceil(kernel.block_elements());
+        (kernel.blocks_per_dispatch() / blocks).max(1)
+    };
+    let in_turn = bound.program.kernels.iter().map(in_turn).min().unwrap_or(1);
+    bound.regions.slots.min(plan.workgroups.saturating_mul(in_turn))
+}
+
 /// Merges the partials of a kernel into its state of an output.
 fn merge(
     partial: &mut Partial,
@@ -380,70 +432,4 @@ fn merge(
     let monoid = &partial.spec().monoids[number];
     let state = partials::state(monoid, kernel, words, sent)?;
     Ok(partial.states_mut(output)[number].merge(&state)?)
-}
-
-/// Every kernel over every window of a piece with one output.
-fn line_dispatches(plan: &Plan, bound: &Bound, piece: &Piece<'_>) -> Vec<Dispatch> {
-    let bytes = piece.run_bytes() as u64;
-    // Two runs lie in one window.
-    let windows = match piece.is_paired() {
-        true => vec![Window { offset: 0, bytes }],
-        false => plan.windows_of(bytes).collect(),
-    };
-    let size = bytes / piece.elements();
-    let of_window = |(number, window): (usize, Window)| {
-        let of_kernel = move |(kernel, shape): (usize, &Kernel)| {
-            let elements = (window.bytes / size) as u32;
-            let blocks = elements.div_ceil(shape.block_elements());
-            let params = Params {
-                bytes: window.bytes as u32,
-                blocks,
-                workgroups: blocks.min(plan.workgroups).min(bound.regions.slots),
-                along_axis: 0,
-                outputs: 1,
-                first_output: 0,
-                reduced: elements,
-                inner: 1,
-                first_index: words(piece.place.first_index + window.offset / size),
-                second: piece.second_vector(),
-                bins: shape.bins(),
-            };
-            Dispatch { kernel, window: number, params }
-        };
-        bound.program.kernels.iter().enumerate().map(of_kernel)
-    };
-    windows.into_iter().enumerate().flat_map(of_window).collect()
-}
-
-/// Every kernel over `count` outputs of a piece, from `first` on.
-fn axis_dispatches(
-    plan: &Plan,
-    bound: &Bound,
-    piece: &Piece<'_>,
-    first: u32,
-    count: u32,
-) -> Vec<Dispatch> {
-    let Place { reduced, inner, first_index, .. } = piece.place;
-    let of_kernel = |(kernel, shape): (usize, &Kernel)| {
-        let params = Params {
-            bytes: piece.run_bytes() as u32,
-            blocks: (reduced as u32).div_ceil(shape.block_elements()),
-            workgroups: count.min(plan.workgroups),
-            along_axis: 1,
-            outputs: count,
-            first_output: first,
-            reduced: reduced as u32,
-            inner: inner as u32,
-            first_index: words(first_index),
-            second: piece.second_vector(),
-            bins: shape.bins(),
-        };
-        Dispatch { kernel, window: 0, params }
-    };
-    bound.program.kernels.iter().enumerate().map(of_kernel).collect()
-}
-
-/// A number as low and high words.
-fn words(number: u64) -> [u32; 2] {
-    [number as u32, (number >> 32) as u32]
 }

@@ -38,6 +38,11 @@ pub const BATCH_VECTORS: u32 = 4;
 /// the host clears it.
 pub const BLOCKS_PER_PARTIAL_MAX: u32 = 1 << 15;
 
+/// The most steps of loops that a thread takes in one dispatch. Drivers end
+/// loops that seem endless: the strictest known, llvmpipe, after 2^16 steps of
+/// all loops together.
+pub const STEPS_MAX: u32 = 1 << 15;
+
 /// What one dispatch reduces: `Params` in `shared/window.wgsl`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
@@ -171,6 +176,17 @@ impl Kernel {
             Kind::Digits(_) | Kind::Fold(_) => BLOCKS_PER_PARTIAL_MAX,
             Kind::Bins(bins) => bins.blocks_max(),
         }
+    }
+
+    /// The most blocks that one workgroup may reduce in one dispatch, so that no
+    /// thread takes more than [`STEPS_MAX`] steps.
+    pub fn blocks_per_dispatch(&self) -> u32 {
+        let steps = match &self.kind {
+            Kind::Digits(digits) => digits.steps(VECTOR_BYTES / self.dtype.size_bytes() as u32),
+            Kind::Fold(fold) => fold.steps(),
+            Kind::Bins(bins) => bins.steps(),
+        };
+        (STEPS_MAX / steps).max(1)
     }
 
     /// Number of intervals in which elements are counted.

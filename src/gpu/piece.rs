@@ -4,6 +4,7 @@ use wgpu::WriteOnly;
 
 use super::kernel::{Kernel, VECTOR_BYTES};
 use super::plan::Plan;
+use super::stream::Bound;
 use crate::backend::Run;
 use crate::dtype::{ByteOrder, Layout};
 use crate::site::{Order, Place, Site};
@@ -19,18 +20,24 @@ pub(super) struct Piece<'a> {
 }
 
 /// The most elements of one piece: what a tile holds, or one window if the
-/// piece has two runs or many outputs; and no more blocks than half of what any
-/// partial holds, since the windows of a tile end in parts of blocks.
-pub(super) fn elements_max(plan: &Plan, kernels: &[Kernel], run: &Run<'_>, line: bool) -> u64 {
+/// piece has two runs or many outputs; no more blocks than half of what any
+/// partial holds, since the windows of a tile end in parts of blocks; and no
+/// more of them than the workgroups of a line, or the one of an output, may
+/// reduce in one dispatch.
+pub(super) fn elements_max(plan: &Plan, bound: &Bound, run: &Run<'_>, line: bool) -> u64 {
     let window = plan.tile_bytes.min(plan.window_bytes);
     let bytes = match (run.second.is_some(), line) {
         (true, _) => window / 2,
         (false, true) => plan.tile_bytes,
         (false, false) => window,
     };
-    let of_blocks =
-        |kernel: &Kernel| u64::from(kernel.blocks_max() / 2) * u64::from(kernel.block_elements());
-    let in_blocks = kernels.iter().map(of_blocks).min().unwrap_or(u64::MAX);
+    let workgroups = if line { plan.workgroups.min(bound.regions.slots) } else { 1 };
+    let in_blocks = |kernel: &Kernel| {
+        let in_dispatch = u64::from(kernel.blocks_per_dispatch()) * u64::from(workgroups);
+        let blocks = u64::from(kernel.blocks_max() / 2).min(in_dispatch);
+        blocks * u64::from(kernel.block_elements())
+    };
+    let in_blocks = bound.program.kernels.iter().map(in_blocks).min().unwrap_or(u64::MAX);
     (bytes / run.layout.dtype.size_bytes() as u64).min(in_blocks)
 }
 

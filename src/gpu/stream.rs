@@ -11,6 +11,7 @@ use std::sync::mpsc;
 use wgpu::{BufferUsages, MapMode, SubmissionIndex, WriteOnly};
 
 use super::device::Device;
+use super::dispatch::Dispatch;
 use super::kernel::Params;
 use super::pipeline::{
     BOUNDARIES_BINDING, DATA_BINDING, PARAMS_BINDING, PARTIALS_BINDING, Pipelines, Program,
@@ -52,14 +53,6 @@ pub(super) struct Bound {
     pub regions: Regions,
     /// Of each slot, for each window of a whole tile, for each kernel.
     bind_groups: [Vec<Vec<wgpu::BindGroup>>; SLOTS as usize],
-}
-
-/// One dispatch: which kernel over which window of a tile.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Dispatch {
-    pub kernel: usize,
-    pub window: usize,
-    pub params: Params,
 }
 
 /// A submission, and a buffer that is mapped once it is done.

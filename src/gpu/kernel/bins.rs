@@ -41,6 +41,12 @@ impl Bins {
         u32::MAX / self.block_elements()
     }
 
+    /// An upper bound of a thread's steps for a block: a search among 2^16
+    /// intervals for each element.
+    pub(super) const fn steps(&self) -> u32 {
+        self.thread_elements * 20 + 4
+    }
+
     pub(super) fn source(&self, dtype: DType) -> (String, Vec<&'static str>) {
         let constants = format!("const THREAD_ELEMENTS: u32 = {}u;\n", self.thread_elements);
         (constants + &key_constants(dtype), vec![KEY, BINS])

@@ -137,6 +137,22 @@ impl Digits {
         4 * (2 * self.digits + 4)
     }
 
+    /// An upper bound of a thread's steps for a block: gathering the elements of
+    /// each vector, adding them, merging the thread's state and draining the
+    /// digits.
+    pub(super) const fn steps(&self, vector_elements: u32) -> u32 {
+        let add = match self.op {
+            Op::F32 | Op::F64 | Op::Int => 0,
+            // Two products of eight halves, each of four products of pieces.
+            Op::DotF64 => 2 * 8 * 6,
+            // At most four elements of each of four words.
+            Op::DotInt => 4 * 6,
+        };
+        let vectors = self.batches * BATCH_VECTORS;
+        let drain = (self.digits / self.threads + 1) * (self.copies + 2);
+        vectors * (vector_elements + 2 + add) + drain + 16
+    }
+
     pub(super) fn source(&self, dtype: DType) -> (String, Vec<&'static str>) {
         // Without the sign bits, where magnitudes are summed.
         let keep = match (dtype, self.term) {

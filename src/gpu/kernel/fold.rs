@@ -66,6 +66,12 @@ impl Fold {
         4 * self.op.words()
     }
 
+    /// An upper bound of a thread's steps for a block: its elements, and the
+    /// tree of 256 threads if the block is the only one of its output.
+    pub(super) const fn steps(&self) -> u32 {
+        self.thread_elements + 16
+    }
+
     pub(super) fn source(&self, dtype: DType) -> (String, Vec<&'static str>) {
         let indexed = matches!(self.op, Op::Extremum { indexed: true });
         let constants = format!(

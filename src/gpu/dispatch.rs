@@ -1,0 +1,85 @@
+//! What is dispatched over a piece.
+
+use std::ops::Range;
+
+use super::kernel::{Kernel, Params};
+use super::piece::Piece;
+use super::plan::{Plan, Window};
+use super::stream::Bound;
+use crate::backend::Place;
+
+/// One dispatch: which kernel over which window of a tile.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dispatch {
+    pub kernel: usize,
+    pub window: usize,
+    pub params: Params,
+}
+
+impl Dispatch {
+    /// Every kernel over every window of a piece with one output.
+    pub fn of_line(plan: &Plan, bound: &Bound, piece: &Piece<'_>) -> Vec<Dispatch> {
+        let bytes = piece.run_bytes() as u64;
+        // Two runs lie in one window.
+        let windows = match piece.is_paired() {
+            true => vec![Window { offset: 0, bytes }],
+            false => plan.windows_of(bytes).collect(),
+        };
+        let size = bytes / piece.elements();
+        let of_window = |(number, window): (usize, Window)| {
+            let of_kernel = move |(kernel, shape): (usize, &Kernel)| {
+                let elements = (window.bytes / size) as u32;
+                let blocks = elements.div_ceil(shape.block_elements());
+                let params = Params {
+                    bytes: window.bytes as u32,
+                    blocks,
+                    workgroups: blocks.min(plan.workgroups).min(bound.regions.slots),
+                    along_axis: 0,
+                    outputs: 1,
+                    first_output: 0,
+                    reduced: elements,
+                    inner: 1,
+                    first_index: words(piece.place.first_index + window.offset / size),
+                    second: piece.second_vector(),
+                    bins: shape.bins(),
+                };
+                Dispatch { kernel, window: number, params }
+            };
+            bound.program.kernels.iter().enumerate().map(of_kernel)
+        };
+        windows.into_iter().enumerate().flat_map(of_window).collect()
+    }
+
+    /// Every kernel over some of the outputs of a piece.
+    pub fn along_axis(
+        plan: &Plan,
+        bound: &Bound,
+        piece: &Piece<'_>,
+        outputs: Range<u32>,
+    ) -> Vec<Dispatch> {
+        let Place { reduced, inner, first_index, .. } = piece.place;
+        let count = outputs.end - outputs.start;
+        let of_kernel = |(kernel, shape): (usize, &Kernel)| {
+            let params = Params {
+                bytes: piece.run_bytes() as u32,
+                blocks: (reduced as u32).div_ceil(shape.block_elements()),
+                workgroups: count.min(plan.workgroups),
+                along_axis: 1,
+                outputs: count,
+                first_output: outputs.start,
+                reduced: reduced as u32,
+                inner: inner as u32,
+                first_index: words(first_index),
+                second: piece.second_vector(),
+                bins: shape.bins(),
+            };
+            Dispatch { kernel, window: 0, params }
+        };
+        bound.program.kernels.iter().enumerate().map(of_kernel).collect()
+    }
+}
+
+/// A number as low and high words.
+fn words(number: u64) -> [u32; 2] {
+    [number as u32, (number >> 32) as u32]
+}

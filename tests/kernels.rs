@@ -11,7 +11,8 @@ mod oracle;
 use adsum::backend::{Backend as _, Order, Place, Run, reference};
 use adsum::gpu::kernel::{Block, Kernel};
 use adsum::gpu::{Adapter, Cache, GpuBackend, Options, adapters};
-use adsum::{DType, Layout, Monoid, Op, Partial, Spec};
+use adsum::op::{BINS_MAX, Bins};
+use adsum::{DType, Layout, Monoid, Op, Partial, Spec, Term};
 use data_kinds::{all_kinds, all_monoids};
 use oracle::Data;
 
@@ -257,4 +258,17 @@ fn counts_are_read_before_one_overflows() {
     expected.merge(&expected.clone()).expect("few elements");
     backend.add(&spec, 1, &run).expect("the device works");
     assert_same(&reduce(&mut backend, &spec, 1, &run), &expected, &spec, "twice", run.place);
+}
+
+#[test]
+fn the_most_intervals_are_counted_in_with_the_least_memory() {
+    let memory_bytes = 2 << 20;
+    let mut backend = open(&Options { memory_bytes, ..Options::default() });
+    let lower: Vec<u64> = (0..BINS_MAX as u64).collect();
+    let bins = Bins { lower: lower.into(), last: BINS_MAX as u64 - 1 };
+    let data: Vec<u8> =
+        (0..60_000_u16).flat_map(|n| (n / 3).wrapping_pow(2).to_le_bytes()).collect();
+    let monoids = vec![Monoid::Tally, Monoid::Bins(bins), Monoid::Sum(Term::Square), Monoid::Bits];
+    let spec = Spec { dtype: DType::U16, monoids };
+    check(&mut backend, &spec, Place::line(60_000, 0), [&data, &data], "squares");
 }

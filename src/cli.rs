@@ -113,7 +113,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// Ctrl-C ends the program at once: a file that is half written goes, and nodes
+/// Ctrl-C, like SIGTERM and SIGHUP, ends the program at once: a file that is half written goes, and nodes
 /// end with the pipe that this process holds.
 fn end_on_ctrl_c(as_json: bool) -> Result<(), Failure> {
     ctrlc::set_handler(move || {

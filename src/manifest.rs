@@ -228,11 +228,13 @@ pub enum ManifestError {
     },
     /// C order and Fortran order where they cannot be together.
     #[error(
-        "'{name}' lies in another memory order than the data it is joined with; save it again with numpy.save(path, numpy.ascontiguousarray(array))"
+        "'{fortran}' lies in Fortran order, '{c}' does not fit beside it; save it again with numpy.save(path, numpy.ascontiguousarray(array))"
     )]
     Orders {
-        /// The file that differs.
-        name: String,
+        /// The file in Fortran order.
+        fortran: String,
+        /// The file that does not fit beside it.
+        c: String,
     },
     /// Two data sets of different lengths or shapes.
     #[error("the two data sets do not match: {first} and {second}; they must have equal shapes")]

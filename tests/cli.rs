@@ -200,6 +200,21 @@ fn a_silent_stream_meets_the_deadline() {
 fn strict_refuses_what_a_number_cannot_tell() {
     run(&["sum", "--strict", &data("nan.npy")]).refused(4, &["NaN"]);
     run(&["sum", "--strict", &data("infinite.npy")]).refused(4, &["infinite"]);
+    let infinite = data("infinite.npy");
+    for operation in [
+        &["median"][..],
+        &["quantile", "--q", "0.1"],
+        &["count"],
+        &["any"],
+        &["max"],
+        &["prod"],
+        &["stats"],
+        &["histogram", "--range", "0,5"],
+        &["median", "--axis", "0"],
+        &["all", "--axis", "0"],
+    ] {
+        run(&[operation, &["--strict", &infinite]].concat()).refused(4, &["infinite"]);
+    }
     assert_eq!(run(&["sum", "--strict", &data(REAL)]).code, Some(0));
     let folder = tempfile::tempdir().unwrap();
     let path = write_npy(&folder.path().join("u.npy"), "<u8", 3, &[0xff; 24]);
@@ -208,8 +223,11 @@ fn strict_refuses_what_a_number_cannot_tell() {
     let full = run(&["sum", path]);
     assert_eq!(full.stdout, "55340232221128654845\n");
     assert!(full.stderr.contains("64 bits"), "{full:?}");
+    run(&["stats", "--strict", path]).refused(4, &["55340232221128654845"]);
+    run(&["prod", "--strict", path]).refused(4, &["64 bits"]);
     let object = run(&["sum", "--json", path]).json();
     assert_eq!(object["value"], "55340232221128654845");
+    assert!(object["warnings"][0].as_str().unwrap().contains("64 bits"), "{object}");
     assert_eq!(object["bits"], "0x0000000000000002fffffffffffffffd");
     assert_eq!(object["dtype_out"], "uint128");
     let rounded = run(&["sum", "--strict", "--out-dtype", "float64", path]);

@@ -12,7 +12,7 @@ use super::args::{AxisArgs, OutputArgs, RunArgs, SourceArgs};
 use super::asker::Asker;
 use super::exit::{Blame, Failure};
 use super::input;
-use super::reduce::output_dtype;
+use super::reduce::{output_dtype, spec, strictly};
 use super::remarks::Remarks;
 use super::report::Report;
 use super::shown::Shown;
@@ -119,13 +119,14 @@ impl Along<'_> {
     fn spec(&self, data: &Manifest, axis: u8) -> Result<Spec, Failure> {
         let dtype = data.dtype();
         if self.quantiles.is_none() {
-            return Ok(Spec { dtype, monoids: self.op.monoids(dtype) });
+            return Ok(spec(self.op, dtype, self.output));
         }
         let lengths = data.files().iter().map(|file| file.shape[usize::from(axis)]);
         let length: u64 = if axis == 0 { lengths.sum() } else { lengths.take(1).sum() };
         match u32::try_from(length.max(1)) {
             Ok(elements_max @ 1..=MULTISET_MAX) => {
-                Ok(Spec::of(dtype, Monoid::Multiset { elements_max }))
+                let spec = Spec::of(dtype, Monoid::Multiset { elements_max });
+                Ok(strictly(spec, self.output))
             }
             _ => Err(Failure::new(
                 Blame::Usage,
@@ -170,7 +171,7 @@ impl Along<'_> {
         };
         let of_share = |&share: &f64| {
             let quantile = |index| match total.states(index) {
-                [State::Multiset(set)] => self.quantile(set, total, share, method, output),
+                [State::Multiset(set), ..] => self.quantile(set, total, share, method, output),
                 _ => unreachable!("the spec has one multiset"),
             };
             outputs.clone().map(quantile).collect::<Result<Vec<Finished>, Failure>>()

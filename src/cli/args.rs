@@ -235,6 +235,8 @@ pub struct HistogramArgs {
     #[command(flatten)]
     pub source: SourceArgs,
     #[command(flatten)]
+    pub nan: NanArgs,
+    #[command(flatten)]
     pub run: RunArgs,
     #[command(flatten)]
     pub output: OutputArgs,

@@ -15,14 +15,16 @@ use super::bars::{Bars, Ink, terminal_columns};
 use super::exit::{Blame, Failure};
 use super::input;
 use super::plot::Plot;
+use super::reduce::{output_dtype, strictly};
 use super::report::Report;
 use super::shown::{self, Shown};
 use super::talk::Talk;
 use crate::dtype::DType;
-use crate::finish::Special;
+use crate::finish::special;
 use crate::manifest::Manifest;
 use crate::op::{Monoid, Op, Spec};
 use crate::reduction::State;
+use crate::reduction::extremum::Extremum;
 use crate::rounds::edges::{Edges, Histogram, Range};
 use crate::sink::NewFile;
 use crate::value::Value;
@@ -35,6 +37,7 @@ pub fn run(args: &HistogramArgs) -> Result<(), Failure> {
     let manifest =
         Arc::new(input::open(Op::Histogram, &args.source.files, &args.source, &mut talk)?);
     let dtype = manifest.dtype();
+    output_dtype(Op::Histogram, dtype, &args.output)?;
     let wanted = Wanted::of(args, dtype)?;
     // What cannot be written is told before the work starts.
     let plot = args.plot.as_ref().map(|path| NewFile::create(path, args.force)).transpose()?;
@@ -44,33 +47,32 @@ pub fn run(args: &HistogramArgs) -> Result<(), Failure> {
     let edges = match wanted {
         Wanted::Edges(edges) => edges,
         Wanted::Bins(bins) => {
-            let extremum = Monoid::Extremum { indexed: false };
-            match round(&mut asker, &manifest, extremum, &mut talk)? {
-                State::Extremum(extremum) => Edges::linear(dtype, Range::of(&extremum), bins)
-                    .map_err(|error| {
-                        let Failure { blame, message } = Failure::from(error);
-                        Failure::new(blame, format!("'{}': {message}", name(&manifest)))
-                    })?,
+            let extremum = Spec::of(dtype, Monoid::Extremum { indexed: false });
+            let total = asker.reduce(&manifest, &extremum, &mut talk)?;
+            match total.states(0) {
+                [State::Extremum(extremum)] => over_data(args, &manifest, extremum, bins)?,
                 _ => return Err(wrong_state()),
             }
         }
     };
-    let histogram = match round(&mut asker, &manifest, Monoid::Bins(edges.bins()), &mut talk)? {
-        State::Bins(counts) => {
-            edges.histogram(&counts).map_err(|error| Failure::new(Blame::Internal, error))?
+    let spec = strictly(Spec::of(dtype, Monoid::Bins(edges.bins())), &args.output);
+    let total = asker.reduce(&manifest, &spec, &mut talk)?;
+    let histogram = match total.states(0) {
+        [State::Bins(counts), ..] => {
+            edges.histogram(counts).map_err(|error| Failure::new(Blame::Internal, error))?
         }
         _ => return Err(wrong_state()),
     };
     if let Some(mut file) = plot {
         let data = format!("{} ({dtype})", name(&manifest));
         let numbers: Vec<f64> = edges.values().iter().filter_map(Value::as_f64).collect();
-        let title = format!("{} elements in {} bins", manifest.elements(), histogram.counts.len());
+        let title = title(&histogram);
         let picture =
             Plot { title: &title, data: &data, edges: &numbers, counts: &histogram.counts };
         file.write_at(picture.to_svg().as_bytes(), 0)?;
         file.finish()?;
     }
-    let special = Special { nan: histogram.nan, ..Special::default() };
+    let special = special(total.states(0));
     let shown = show(&edges, &histogram, args.plot.as_deref());
     let (elements, work) = (manifest.elements(), asker.work(&manifest));
     Report { op: Op::Histogram, dtype, elements, special, work, shown }.tell(&args.output, talk)
@@ -101,15 +103,41 @@ impl Wanted {
     }
 }
 
-/// One job over all elements.
-fn round(
-    asker: &mut Asker<'_>,
-    manifest: &Arc<Manifest>,
-    monoid: Monoid,
-    talk: &mut Talk,
-) -> Result<State, Failure> {
-    let total = asker.reduce(manifest, &Spec::of(manifest.dtype(), monoid), talk)?;
-    total.states(0).first().cloned().ok_or_else(wrong_state)
+/// Edges from the smallest to the largest element.
+fn over_data(
+    args: &HistogramArgs,
+    manifest: &Manifest,
+    extremum: &Extremum,
+    bins: usize,
+) -> Result<Edges, Failure> {
+    let numbers = if args.nan.skip_nan { extremum.without_nan() } else { *extremum };
+    if numbers.nan() > 0 {
+        return Err(Failure::new(
+            Blame::Input,
+            format!(
+                "'{}': {} of {} elements are NaN, so there is no range of all; use '--skip-nan', '--range' or '--edges'",
+                name(manifest),
+                numbers.nan(),
+                numbers.elements()
+            ),
+        ));
+    }
+    Edges::linear(manifest.dtype(), Range::of(&numbers), bins).map_err(|error| {
+        let Failure { blame, message } = Failure::from(error);
+        Failure::new(blame, format!("'{}': {message}", name(manifest)))
+    })
+}
+
+/// How many elements are in bins, and how many are not.
+fn title(histogram: &Histogram) -> String {
+    let Histogram { counts, below, above, nan } = histogram;
+    let mut title = format!("{} elements in {} bins", counts.iter().sum::<u64>(), counts.len());
+    for (count, name) in [(below, "below"), (above, "above"), (nan, "NaN")] {
+        if *count > 0 {
+            title.push_str(&format!(", {count} {name}"));
+        }
+    }
+    title
 }
 
 fn wrong_state() -> Failure {

@@ -8,10 +8,11 @@ use super::args::{OutputArgs, QuantileArgs, ReduceArgs, RunArgs, SourceArgs};
 use super::asker::Asker;
 use super::exit::{Blame, Failure};
 use super::input;
+use super::reduce::strictly;
 use super::report::Report;
 use super::shown::Shown;
 use super::talk::Talk;
-use crate::finish::{Options, Special};
+use crate::finish::{Options, Special, special};
 use crate::local::Observer;
 use crate::manifest::Manifest;
 use crate::op::{Monoid, Op, Spec};
@@ -74,8 +75,9 @@ impl Question<'_> {
         // Nobody knows how many rounds there will be.
         talk.start(None);
         let mut asker = Asker::start(run, &settings, output.is_quiet(), start, &mut talk)?;
-        let Quantiles { values, elements, nan } =
-            search_for(search, &mut asker, &manifest, &mut talk)?;
+        let (Quantiles { values, elements, .. }, special) =
+            search_for(search, &mut asker, &manifest, output, &mut talk)?;
+        let nan = special.nan;
         if elements == 0 || (self.skip_nan && nan == elements) {
             let why = if elements == 0 { "there are no elements" } else { "all elements are NaN" };
             talk.warning(&format!("the {} is NaN: {why}", self.op));
@@ -84,26 +86,28 @@ impl Question<'_> {
             [one] => Shown::one(self.op, *one),
             several => Shown::list(out, several),
         };
-        let special = Special { nan, ..Special::default() };
         let work = asker.work(&manifest);
         Report { op: self.op, dtype, elements, special, work, shown }.tell(output, talk)
     }
 }
 
-/// Makes the rounds of a search.
+/// Makes the rounds of a search, and says what they met.
 pub fn search_for(
     mut search: Search,
     asker: &mut Asker<'_>,
     manifest: &Arc<Manifest>,
+    output: &OutputArgs,
     talk: &mut Talk,
-) -> Result<Quantiles, Failure> {
+) -> Result<(Quantiles, Special), Failure> {
+    let mut met = Special::default();
     while let Some(bins) = search.next() {
-        let spec = Spec::of(manifest.dtype(), Monoid::Bins(bins));
+        let spec = strictly(Spec::of(manifest.dtype(), Monoid::Bins(bins)), output);
         let total = asker.reduce(manifest, &spec, talk)?;
-        let [State::Bins(counts)] = total.states(0) else {
+        met = special(total.states(0));
+        let [State::Bins(counts), ..] = total.states(0) else {
             return Err(Failure::new(Blame::Internal, "a round gave other states than its own"));
         };
         search.absorb(counts).map_err(|error| Failure::new(Blame::Input, error))?;
     }
-    Ok(search.finish()?)
+    Ok((search.finish()?, met))
 }

@@ -16,7 +16,7 @@ use crate::dtype::DType;
 use crate::finish::{self, Options, special};
 use crate::local::{LocalError, LocalNode, Observer};
 use crate::manifest::{Cut, ENTRY_BYTES, Manifest};
-use crate::op::{Op, Spec};
+use crate::op::{Monoid, Op, Spec};
 use crate::partial::Partial;
 use crate::rounds::Method;
 
@@ -83,7 +83,7 @@ fn data_set(
     let dtype = manifest.dtype();
     output_dtype(op, dtype, output)?;
     let manifest = Arc::new(manifest);
-    let spec = Spec { dtype, monoids: op.monoids(dtype) };
+    let spec = spec(op, dtype, output);
     let settings = input::settings(run, Some(manifest.bytes()))?;
     talk.start(Some(manifest.bytes()));
     let mut asker = Asker::start(run, &settings, output.is_quiet(), start, talk)?;
@@ -103,7 +103,7 @@ fn stream(
     let stream = input::open_standard_input(op, source, run, start)?;
     let dtype = stream.layout().dtype;
     output_dtype(op, dtype, output)?;
-    let spec = Spec { dtype, monoids: op.monoids(dtype) };
+    let spec = spec(op, dtype, output);
     let size = dtype.size_bytes() as u64;
     let expected = stream.elements_expected().map(|elements| elements * size);
     let settings = input::settings(run, expected)?;
@@ -157,6 +157,22 @@ fn tell(
     };
     let special = special(total.states(0));
     Report { op, dtype, elements: total.elements(), special, work, shown }.tell(output, talk)
+}
+
+/// The states of an operation; with `--strict` those too that tell whether
+/// infinities were met.
+pub fn spec(op: Op, dtype: DType, output: &OutputArgs) -> Spec {
+    strictly(Spec { dtype, monoids: op.monoids(dtype) }, output)
+}
+
+/// A spec that with `--strict` tells whether infinities were met.
+pub fn strictly(mut spec: Spec, output: &OutputArgs) -> Spec {
+    let knows =
+        |monoid: &Monoid| matches!(monoid, Monoid::Sum(_) | Monoid::Extremum { .. } | Monoid::Tree);
+    if output.strict && spec.dtype.is_float() && !spec.monoids.iter().any(knows) {
+        spec.monoids.push(Monoid::Extremum { indexed: false });
+    }
+    spec
 }
 
 /// The type of a result. The command line prints what is rounded of floats in

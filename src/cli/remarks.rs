@@ -43,6 +43,8 @@ impl Remarks {
         for (remark, (count, value)) in &self.counts {
             let which = match self.results {
                 1 => format!("the {op}"),
+                // Of a table, whose lines are no outputs.
+                _ if op == Op::Stats => "a number of the table".to_owned(),
                 all => format!("{op} of {count} of {all} outputs"),
             };
             let text = match remark {
@@ -53,12 +55,18 @@ impl Remarks {
                     options.ddof
                 ),
                 Remark::Wide | Remark::Wrapped if output.strict => {
-                    let first = value.filter(|_| self.results == 1 && *remark == Remark::Wide);
-                    let value = first.map_or_else(String::new, |value| format!(" {value}"));
+                    let alone = *count == 1 && *remark == Remark::Wide;
+                    let value = value.filter(|_| alone);
+                    let value = value.map_or_else(String::new, |value| format!(", {value},"));
+                    // A product of integers is an integer.
+                    let more = match op {
+                        Op::Prod => "",
+                        _ => ", or use '--out-dtype float64'",
+                    };
                     return Err(Failure::new(
                         Blame::Numeric,
                         format!(
-                            "{which}{value} does not fit into 64 bits; leave '--strict' out, or use '--out-dtype float64' where it applies"
+                            "{which}{value} does not fit into 64 bits; leave '--strict' out{more}"
                         ),
                     ));
                 }

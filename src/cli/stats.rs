@@ -11,6 +11,7 @@ use super::exit::Failure;
 use super::input;
 use super::quantile;
 use super::reduce::output_dtype;
+use super::remarks::Remarks;
 use super::report::Report;
 use super::shown::Shown;
 use super::table::Table;
@@ -42,8 +43,11 @@ pub fn run(args: &ReduceArgs) -> Result<(), Failure> {
     let options = Options { skip_nan: args.nan.skip_nan, ddof: 0 };
     let shares = QUARTILES.map(|(_, share)| share);
     let search = Search::new(dtype, &shares, Method::Linear, options.skip_nan, None)?;
-    let quartiles = quantile::search_for(search, &mut asker, &manifest, &mut talk)?;
-    let rows = rows(&total, dtype, options, &quartiles.values, args)?;
+    let (quartiles, _) =
+        quantile::search_for(search, &mut asker, &manifest, &args.output, &mut talk)?;
+    let mut remarks = Remarks::default();
+    let rows = rows(&total, dtype, options, &quartiles.values, args, &mut remarks)?;
+    remarks.tell(Op::Stats, &args.output, options, &mut talk)?;
     let special = special(total.states(0));
     let table = Table::of_pairs(rows.iter().map(|(name, value)| (*name, value.to_string())));
     let shown = Shown::named(&rows, table.to_text());
@@ -59,14 +63,17 @@ fn rows(
     options: Options,
     quartiles: &[Value],
     args: &ReduceArgs,
+    remarks: &mut Remarks,
 ) -> Result<Vec<(&'static str, Value)>, Failure> {
     let states = total.states(0);
     let nan = special(states).nan;
     let count = total.elements() - if options.skip_nan { nan } else { 0 };
     let mut rows = vec![("count", Value::int64(count as i64)), ("nan", Value::int64(nan as i64))];
-    let of = |op| -> Result<Value, Failure> {
+    let mut of = |op| -> Result<Value, Failure> {
         let output = output_dtype(op, dtype, &args.output)?;
-        Ok(finish::finish(op, states, options, output)?.value)
+        let finished = finish::finish(op, states, options, output)?;
+        remarks.add(&[finished]);
+        Ok(finished.value)
     };
     let extreme = |op| finish::finish(op, states, options, dtype).ok().map(|one| one.value);
     rows.extend(extreme(Op::Min).map(|value| ("min", value)));

@@ -37,9 +37,14 @@ impl Talk {
         self.progress = None;
     }
 
-    /// Something about the answer that is no warning.
+    /// Something about the answer that is no warning, but is kept with them in
+    /// a JSON object.
     pub fn note(&mut self, text: &str) {
-        self.line(&format!("adsum: note: {text}"));
+        if self.json {
+            self.warnings.push(text.to_owned());
+        } else {
+            self.line(&format!("adsum: note: {text}"));
+        }
     }
 
     /// The warnings so far, if the answer is to hold them.

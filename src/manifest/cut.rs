@@ -310,13 +310,13 @@ fn check_axis(files: &[File], axis: usize) -> Result<(), ManifestError> {
     let long = files.iter().filter(|file| {
         !file.shape.contains(&0) && file.shape.iter().filter(|&&n| n > 1).count() > 1
     });
-    let mut orders = long.map(|file| (file.is_fortran(), file));
-    if let Some((order, _)) = orders.next()
-        && let Some((_, other)) = orders.find(|(other, _)| *other != order)
-    {
-        return Err(ManifestError::Orders { name: other.name() });
+    let (fortran, c): (Vec<&File>, Vec<&File>) = long.partition(|file| file.is_fortran());
+    match (fortran.first(), c.first()) {
+        (Some(fortran), Some(c)) => {
+            Err(ManifestError::Orders { fortran: fortran.name(), c: c.name() })
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Entries as they are made, at most [`ENTRIES_MAX`].
@@ -384,7 +384,9 @@ impl List {
                     || a_file.is_fortran() != b_file.is_fortran()
                     || a_start != b_start)
             {
-                return Err(ManifestError::Orders { name: b_file.name() });
+                let (fortran, c) =
+                    if a_file.is_fortran() { (a_file, b_file) } else { (b_file, a_file) };
+                return Err(ManifestError::Orders { fortran: fortran.name(), c: c.name() });
             }
             let length = a_left.min(b_left).min(step);
             let elements = a_start..a_start + length;

@@ -49,10 +49,13 @@ impl Squares {
     ) {
         let block = BLOCK_ELEMENTS * size_of::<W>();
         for (block, second) in bytes.chunks(block).zip(second.chunks(block)) {
-            let pairs = W::all(block).zip(W::all(second));
             let products = &mut self.products[..block.len() / size_of::<W>()];
-            for (product, (a, b)) in products.iter_mut().zip(pairs) {
-                *product = (widen(a) * widen(b)).to_bits();
+            let factors = products.iter_mut().zip(W::all(block).map(&widen));
+            if self.term == Term::Product {
+                let others = W::all(second).map(&widen);
+                factors.zip(others).for_each(|((to, a), b)| *to = (a * b).to_bits());
+            } else {
+                factors.for_each(|(to, a)| *to = (a * a).to_bits());
             }
             let (quads, rest) = products.as_chunks::<4>();
             let (quads, rest) = (quads.iter().copied(), rest.iter().copied());

@@ -257,7 +257,7 @@ fn memory_orders_do_not_mix_where_they_differ() {
             array(1, DType::F32, shapes[1], MemoryOrder::Fortran),
         ]
     };
-    let refused = Err(ManifestError::Orders { name: "1".to_owned() });
+    let refused = Err(ManifestError::Orders { fortran: "1".to_owned(), c: "0".to_owned() });
     assert_eq!(cut(files([&[2, 3], &[4, 3]]), 0), refused);
     assert_eq!(cut(files([&[2, 3], &[4, 3]]), 1), refused);
     // One long axis lies the same in both.

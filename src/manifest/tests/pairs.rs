@@ -102,13 +102,15 @@ fn fortran_order_meets_only_its_like() {
     assert!(cut(vec![one.clone()], vec![other.clone()], 8).is_ok());
     let two = vec![one.clone(), one.clone()];
     assert!(cut(two.clone(), vec![other.clone(), other.clone()], 8).is_ok());
-    let refused = |name: &str| Err(ManifestError::Orders { name: name.to_owned() });
-    assert_eq!(cut(vec![one.clone()], vec![c("b", &[2, 3])], 8), refused("b"));
-    assert_eq!(cut(vec![c("b", &[2, 3])], vec![one.clone()], 8), refused("a"));
+    let refused = |fortran: &str, c: &str| {
+        Err(ManifestError::Orders { fortran: fortran.to_owned(), c: c.to_owned() })
+    };
+    assert_eq!(cut(vec![one.clone()], vec![c("b", &[2, 3])], 8), refused("a", "b"));
+    assert_eq!(cut(vec![c("b", &[2, 3])], vec![one.clone()], 8), refused("a", "b"));
     // As many elements, but in other shapes, or from another one on.
-    assert_eq!(cut(two.clone(), vec![other.clone(), fortran("c", &[3, 2])], 8), refused("c"));
+    assert_eq!(cut(two.clone(), vec![other.clone(), fortran("c", &[3, 2])], 8), refused("a", "c"));
     let late = vec![file("x", 1), other.clone(), file("y", 5)];
-    assert_eq!(cut(two, late, 8), refused("x"));
+    assert_eq!(cut(two, late, 8), refused("a", "x"));
     // One long axis lies the same in both.
     assert!(cut(vec![fortran("a", &[1, 3])], vec![c("b", &[1, 3])], 8).is_ok());
 }

@@ -44,6 +44,22 @@ fn a_result_is_an_npy_file_of_numpys_type() {
 }
 
 #[test]
+fn several_numbers_for_each_output_have_an_axis_in_front() {
+    let values = |arguments: &[&str]| {
+        let object =
+            run(&[arguments, &["--json", "--axis", "1", &data("order_c.npy")]].concat()).json();
+        (object["bits"].as_array().unwrap().clone(), object["shape"].clone())
+    };
+    let (both, shape) = values(&["minmax"]);
+    assert_eq!(shape, serde_json::json!([2, 3, 5]));
+    assert_eq!(both, [values(&["min"]).0, values(&["max"]).0].concat());
+    let (all, shape) = values(&["quantile", "-q", "0,0.5,1"]);
+    assert_eq!(shape, serde_json::json!([3, 3, 5]));
+    let parts = [values(&["min"]).0, values(&["median"]).0, values(&["max"]).0];
+    assert_eq!(all, parts.concat());
+}
+
+#[test]
 fn a_file_that_is_there_stays_unless_forced() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();

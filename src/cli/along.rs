@@ -46,7 +46,8 @@ pub struct Along<'a> {
     pub run: &'a RunArgs,
     pub output: &'a OutputArgs,
     pub options: Options,
-    /// The shares and the method of quantiles. Several shares make a first axis.
+    /// The shares and the method of quantiles. Several numbers for each output
+    /// make a first axis.
     pub quantiles: Option<(&'a [f64], Method)>,
 }
 
@@ -156,8 +157,13 @@ impl Along<'_> {
         if self.axis.keepdims {
             shape.insert(usize::from(axis), 1);
         }
-        if let Some((shares @ [_, _, ..], _)) = self.quantiles {
-            shape.insert(0, shares.len() as u64);
+        let numbers = match self.quantiles {
+            Some((shares, _)) => shares.len() as u64,
+            None if self.op == Op::MinMax => 2,
+            None => 1,
+        };
+        if numbers > 1 {
+            shape.insert(0, numbers);
         }
         shape
     }
@@ -166,8 +172,15 @@ impl Along<'_> {
     fn finish(&self, total: &Partial, output: DType) -> Result<Vec<Vec<Finished>>, Failure> {
         let outputs = 0..total.outputs();
         let Some((shares, method)) = self.quantiles else {
-            let finish = |index| finish::finish(self.op, total.states(index), self.options, output);
-            return Ok(vec![outputs.map(finish).collect::<Result<_, FinishError>>()?]);
+            let ops = match self.op {
+                Op::MinMax => vec![Op::Min, Op::Max],
+                op => vec![op],
+            };
+            let of_op = |op: Op| -> Result<Vec<Finished>, FinishError> {
+                let finish = |index| finish::finish(op, total.states(index), self.options, output);
+                outputs.clone().map(finish).collect()
+            };
+            return Ok(ops.into_iter().map(of_op).collect::<Result<_, FinishError>>()?);
         };
         let of_share = |&share: &f64| {
             let quantile = |index| match total.states(index) {

@@ -92,7 +92,7 @@ impl Op {
             Op::ArgMax => {
                 row("argmax", "index of the first largest", All, All, true, Result::Index)
             }
-            Op::MinMax => row("minmax", "smallest and largest", All, All, false, Result::Same),
+            Op::MinMax => row("minmax", "smallest and largest", All, All, true, Result::Same),
             Op::Prod => row("prod", "product", All, Integers, true, Result::Widened),
             Op::Count => row("count", "number of elements", All, All, true, Result::Index),
             Op::CountNonzero => {

@@ -377,7 +377,6 @@ def refusals(cases):
     refuse(2, "sum --axis one op_axes2_f8_c.npy", "one")
     refuse(2, "sum --axis 0 --axis 1 op_axes2_f8_c.npy", "--axis")
     refuse(2, "sum --keepdims op_axes2_f8_c.npy", "--axis")
-    refuse(2, "minmax --axis 0 op_axes2_f8_c.npy", "minmax")
     refuse(3, "sum --axis 1 op_part_f8_0.npy op_side_f8.npy", "op_side_f8.npy")
     refuse(3, "sum --axis 0 op_part_f8_0.npy op_side_f8.npy", "op_side_f8.npy")
     refuse(3, "sum --axis 0 op_part_f8_0.npy op_axes2_f8_c.npy", "op_axes2_f8_c.npy")

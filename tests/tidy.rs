@@ -29,7 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("os", &["manifest"]),
     ("source", &["dtype", "manifest", "os", "shard"]),
     ("sink", &["dtype", "manifest", "os", "source"]),
-    ("gpu", &["backend", "dtype", "manifest", "op", "partial", "reduction", "site"]),
+    ("gpu", &["backend", "dtype", "op", "partial", "reduction", "site"]),
     ("compute", &["backend", "manifest", "op", "partial", "reduction", "shard", "site", "wire"]),
     ("device", &["backend", "gpu"]),
     ("transport", &["placement", "wire"]),

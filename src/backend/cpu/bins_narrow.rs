@@ -17,6 +17,9 @@
 //!
 //! Bounds: bits are below 2^32, so 2^15 additions keep their sum below 2^47 and
 //! the count below 2^16.
+//!
+//! Magnitudes take the same way: their sign is left out when a bin is spilled,
+//! which costs the elements nothing.
 
 use super::word::Word;
 use crate::reduction::sum::{Counts, Sum};
@@ -43,14 +46,16 @@ const fn additions(elements: usize) -> usize {
 pub struct BinsNarrow<W, const FRACTION_BITS: u32, const BINS: usize> {
     bins: Box<[[u64; REPLICAS]; BINS]>,
     additions: usize,
+    /// Whether the elements count as their magnitudes.
+    magnitudes: bool,
     words: std::marker::PhantomData<W>,
 }
 
 impl<W: Word, const FRACTION_BITS: u32, const BINS: usize> BinsNarrow<W, FRACTION_BITS, BINS> {
-    pub fn new() -> Self {
+    pub fn new(magnitudes: bool) -> Self {
         const { assert!(W::BITS <= u32::BITS && 1 << (W::BITS - FRACTION_BITS) == BINS) }
         let bins = Box::new([[0; REPLICAS]; BINS]);
-        BinsNarrow { bins, additions: 0, words: std::marker::PhantomData }
+        BinsNarrow { bins, additions: 0, magnitudes, words: std::marker::PhantomData }
     }
 
     /// Whether nothing is to be spilled.
@@ -58,19 +63,19 @@ impl<W: Word, const FRACTION_BITS: u32, const BINS: usize> BinsNarrow<W, FRACTIO
         self.additions == 0
     }
 
-    /// Adds elements, without the bits that `mask` lacks; full bins and special
-    /// values go to `sum`, but not the count of elements. `unit` is how far the
-    /// smallest subnormal lies above the unit of the sum.
-    pub fn add(&mut self, bytes: &[u8], mask: W, unit: u32, sum: &mut Sum) {
+    /// Adds elements; full bins and special values go to `sum`, but not the
+    /// count of elements. `unit` is how far the smallest subnormal lies above
+    /// the unit of the sum.
+    pub fn add(&mut self, bytes: &[u8], unit: u32, sum: &mut Sum) {
         for block in bytes.chunks(BLOCK_ELEMENTS * size_of::<W>()) {
             let additions = additions(block.len() / size_of::<W>());
             if self.additions + additions > ADDITIONS_MAX {
                 self.spill(unit, sum);
             }
             self.additions += additions;
-            self.add_block(block, mask);
+            self.add_block(block);
             if Self::SPECIAL.into_iter().any(|bin| self.bins[bin] != [0; REPLICAS]) {
-                self.take_special(block, mask, sum);
+                self.take_special(block, sum);
             }
         }
     }
@@ -79,16 +84,16 @@ impl<W: Word, const FRACTION_BITS: u32, const BINS: usize> BinsNarrow<W, FRACTIO
     const SPECIAL: [usize; 2] = [BINS / 2 - 1, BINS - 1];
 
     #[inline(always)]
-    fn add_block(&mut self, block: &[u8], mask: W) {
+    fn add_block(&mut self, block: &[u8]) {
         let (quads, rest) = W::quads(block);
         for [a, b, c, d] in quads {
-            self.add_one::<0>(a & mask);
-            self.add_one::<1>(b & mask);
-            self.add_one::<2>(c & mask);
-            self.add_one::<3>(d & mask);
+            self.add_one::<0>(a);
+            self.add_one::<1>(b);
+            self.add_one::<2>(c);
+            self.add_one::<3>(d);
         }
         for word in rest {
-            self.add_one::<0>(word & mask);
+            self.add_one::<0>(word);
         }
     }
 
@@ -101,14 +106,17 @@ impl<W: Word, const FRACTION_BITS: u32, const BINS: usize> BinsNarrow<W, FRACTIO
     /// Counts the NaN and infinities of a block in `sum` and empties their
     /// bins, which cannot tell one from the other.
     #[cold]
-    fn take_special(&mut self, block: &[u8], mask: W, sum: &mut Sum) {
+    fn take_special(&mut self, block: &[u8], sum: &mut Sum) {
         let [positive, negative] = Self::SPECIAL.map(|bin| (bin as u64) << FRACTION_BITS);
         let mut special = Counts::default();
         for word in W::all(block) {
-            let bits: u64 = (word & mask).as_();
+            let bits: u64 = word.as_();
             special.positive_infinity += u64::from(bits == positive);
             special.negative_infinity += u64::from(bits == negative);
             special.nan += u64::from((bits | (negative ^ positive)) > negative);
+        }
+        if self.magnitudes {
+            special.positive_infinity += std::mem::take(&mut special.negative_infinity);
         }
         super::line::count(sum, special);
         Self::SPECIAL.into_iter().for_each(|bin| self.bins[bin] = [0; REPLICAS]);
@@ -121,6 +129,7 @@ impl<W: Word, const FRACTION_BITS: u32, const BINS: usize> BinsNarrow<W, FRACTIO
                 continue;
             }
             let (negative, exponent) = (index >= BINS / 2, (index % (BINS / 2)) as u32);
+            let negative = negative && !self.magnitudes;
             let mut value = 0;
             for replica in std::mem::take(bin) {
                 let elements = i128::from(replica >> COUNT_SHIFT);

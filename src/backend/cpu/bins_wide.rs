@@ -44,14 +44,16 @@ const SPECIAL: [usize; 2] = [2047, 4095];
 pub struct BinsWide {
     bins: Box<[Bin; 4096]>,
     additions: usize,
+    /// Whether the elements count as their magnitudes.
+    magnitudes: bool,
     /// How far the unit of the sum lies above the smallest subnormal.
     unit_above: u32,
 }
 
 impl BinsWide {
-    /// Bins for a sum of elements.
-    pub fn new() -> BinsWide {
-        BinsWide::with_unit_above(0)
+    /// Bins for a sum of elements or of their magnitudes.
+    pub fn new(magnitudes: bool) -> BinsWide {
+        BinsWide { magnitudes, ..BinsWide::with_unit_above(0) }
     }
 
     /// Bins for a sum of multiples of a unit, which lies so many bits above the
@@ -59,7 +61,7 @@ impl BinsWide {
     pub fn with_unit_above(unit_above: u32) -> BinsWide {
         let bins = vec![EMPTY; 4096].into_boxed_slice();
         let bins = bins.try_into().expect("as many bins as were made");
-        BinsWide { bins, additions: 0, unit_above }
+        BinsWide { bins, additions: 0, magnitudes: false, unit_above }
     }
 
     /// Whether nothing is to be spilled.
@@ -113,6 +115,9 @@ impl BinsWide {
             special.positive_infinity += u64::from(bits == 0x7ff0_0000_0000_0000);
             special.negative_infinity += u64::from(bits == 0xfff0_0000_0000_0000);
         }
+        if self.magnitudes {
+            special.positive_infinity += std::mem::take(&mut special.negative_infinity);
+        }
         super::line::count(sum, special);
     }
 
@@ -123,6 +128,7 @@ impl BinsWide {
                 continue;
             }
             let (negative, exponent) = (index >> 11 != 0, (index & 2047) as u32);
+            let negative = negative && !self.magnitudes;
             let mut value = 0;
             for [low, high] in std::mem::replace(bin, EMPTY) {
                 let elements = i128::from(high >> COUNT_SHIFT);

@@ -44,8 +44,8 @@ impl<W: Word, const FRACTION_BITS: u32, const BINS: usize> Narrow<W, FRACTION_BI
 
     pub fn new(term: Term, dtype: DType) -> Self {
         let unit = (Self::FORMAT.exponent_min - unit_exponent(dtype, term)) as u32;
-        let (bins, few) = (BinsNarrow::new(), Few::new());
-        Narrow { bins, few, mask: mask(term, Self::FORMAT), unit }
+        let bins = BinsNarrow::new(term == Term::Magnitude);
+        Narrow { bins, few: Few::new(), mask: mask(term, Self::FORMAT), unit }
     }
 }
 
@@ -58,8 +58,7 @@ impl<W: Word + Send, const FRACTION_BITS: u32, const BINS: usize> Line
         if stretch.elements() < NARROW_MIN {
             self.few.add::<W>(Self::FORMAT, stretch.bytes, self.mask, sum);
         } else {
-            let mask = W::from(self.mask).expect("a mask of the element's bits");
-            self.bins.add(stretch.bytes, mask, self.unit, sum);
+            self.bins.add(stretch.bytes, self.unit, sum);
         }
     }
 
@@ -79,7 +78,8 @@ pub struct Wide {
 
 impl Wide {
     pub fn new(term: Term) -> Wide {
-        Wide { bins: BinsWide::new(), few: Few::new(), mask: mask(term, BINARY64) }
+        let bins = BinsWide::new(term == Term::Magnitude);
+        Wide { bins, few: Few::new(), mask: mask(term, BINARY64) }
     }
 }
 
@@ -90,11 +90,8 @@ impl Line for Wide {
         if stretch.elements() < WIDE_MIN {
             return self.few.add::<u64>(BINARY64, stretch.bytes, self.mask, sum);
         }
-        let mask = self.mask;
         for block in stretch.bytes.chunks(8 * BLOCK_ELEMENTS) {
             let (quads, rest) = u64::quads(block);
-            let quads = quads.map(|quad| quad.map(|bits| bits & mask));
-            let rest = rest.map(|bits| bits & mask);
             self.bins.add(block.len() / 8, quads, rest, sum);
         }
     }

@@ -63,7 +63,7 @@ fn run(command: Command) -> Result<(), Failure> {
             histogram::run(&args)
         }
         Command::Quantile(args) => {
-            end_on_ctrl_c(args.output.json)?;
+            end_on_ctrl_c(args.reduce.output.json)?;
             quantile::run(&args)
         }
         Command::Devices(args) => devices::run(&args),

@@ -68,7 +68,7 @@ impl Command {
             Command::Reduce(reduction) => reduction.parts().1.output.json,
             Command::Dot(args) => args.output.json,
             Command::Histogram(args) => args.output.json,
-            Command::Quantile(args) => args.output.json,
+            Command::Quantile(args) => args.reduce.output.json,
             Command::Devices(args) => args.json,
             Command::Completions { .. } | Command::Man | Command::Node { .. } => false,
         }
@@ -264,15 +264,7 @@ pub struct QuantileArgs {
     pub method: Method,
 
     #[command(flatten)]
-    pub source: SourceArgs,
-    #[command(flatten)]
-    pub nan: NanArgs,
-    #[command(flatten)]
-    pub axis: AxisArgs,
-    #[command(flatten)]
-    pub run: RunArgs,
-    #[command(flatten)]
-    pub output: OutputArgs,
+    pub reduce: ReduceArgs,
 }
 
 /// Which elements count.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::along::Along;
-use super::args::{OutputArgs, QuantileArgs, ReduceArgs, RunArgs, SourceArgs};
+use super::args::{OutputArgs, QuantileArgs, ReduceArgs};
 use super::asker::Asker;
 use super::exit::{Blame, Failure};
 use super::input;
@@ -22,54 +22,39 @@ use crate::rounds::quantile::{Quantiles, Search};
 
 /// The quantiles that were asked for.
 pub fn run(args: &QuantileArgs) -> Result<(), Failure> {
-    if let Some(axis) = args.axis.axis {
-        let QuantileArgs { source, axis: along, run, output, .. } = args;
-        let options = Options { skip_nan: args.nan.skip_nan, ddof: 0 };
-        let quantiles = Some((&args.shares[..], args.method));
+    let QuantileArgs { shares, method, reduce } = args;
+    if let Some(axis) = reduce.axis.axis {
+        let ReduceArgs { source, nan, axis: along, run, output } = reduce;
+        let options = Options { skip_nan: nan.skip_nan, ddof: 0 };
+        let quantiles = Some((&shares[..], *method));
         let op = Op::Quantile;
         return Along { op, source, axis: along, run, output, options, quantiles }.answer(axis);
     }
-    let question = Question {
-        op: Op::Quantile,
-        shares: &args.shares,
-        method: args.method,
-        skip_nan: args.nan.skip_nan,
-    };
-    question.answer(&args.source, &args.run, &args.output)
+    Question { op: Op::Quantile, shares, method: *method }.answer(reduce)
 }
 
 /// The quantile at one half.
 pub fn median(args: &ReduceArgs) -> Result<(), Failure> {
-    let question = Question {
-        op: Op::Median,
-        shares: &[0.5],
-        method: Method::Linear,
-        skip_nan: args.nan.skip_nan,
-    };
-    question.answer(&args.source, &args.run, &args.output)
+    Question { op: Op::Median, shares: &[0.5], method: Method::Linear }.answer(args)
 }
 
 struct Question<'a> {
     op: Op,
     shares: &'a [f64],
     method: Method,
-    skip_nan: bool,
 }
 
 impl Question<'_> {
-    fn answer(
-        &self,
-        source: &SourceArgs,
-        run: &RunArgs,
-        output: &OutputArgs,
-    ) -> Result<(), Failure> {
+    fn answer(&self, args: &ReduceArgs) -> Result<(), Failure> {
+        let ReduceArgs { source, run, output, .. } = args;
+        let skip_nan = args.nan.skip_nan;
         let what = format!("{} passes over the data several times", self.op);
         input::refuse_standard_input(source, &what)?;
         let start = Instant::now();
         let mut talk = Talk::new(output);
         let manifest = Arc::new(input::open(self.op, &source.files, source, &mut talk)?);
         let dtype = manifest.dtype();
-        let search = Search::new(dtype, self.shares, self.method, self.skip_nan, output.out_dtype)?;
+        let search = Search::new(dtype, self.shares, self.method, skip_nan, output.out_dtype)?;
         let out = search.output();
         let settings = input::settings(run, Some(manifest.bytes()))?;
         // Nobody knows how many rounds there will be.
@@ -78,7 +63,7 @@ impl Question<'_> {
         let (Quantiles { values, elements, .. }, special) =
             search_for(search, &mut asker, &manifest, output, &mut talk)?;
         let nan = special.nan;
-        if elements == 0 || (self.skip_nan && nan == elements) {
+        if elements == 0 || (skip_nan && nan == elements) {
             let why = if elements == 0 { "there are no elements" } else { "all elements are NaN" };
             talk.warning(&format!("the {} is NaN: {why}", self.op));
         }

@@ -5,14 +5,16 @@
 //! (`shaders/`). From the outside in: [`GpuBackend`] takes runs of elements,
 //! `piece` cuts them into what is sent at once, `dispatch` says what is done
 //! with it, `stream` carries both to the device through a ring of buffers,
-//! `plan` says what fits where, `kernel` holds the shaders' constants and
-//! bounds, and `partials` makes states of what comes back. No kernel's results count before [`self_test`] has examined it.
+//! `plan` says what fits where, `numbering` where elements belong, `kernel` holds
+//! the shaders' constants and bounds, and `partials` makes states of what comes
+//! back. No kernel's results count before [`self_test`] has examined it.
 
 mod backend;
 mod cache;
 mod device;
 mod dispatch;
 pub mod kernel;
+mod numbering;
 mod partials;
 mod piece;
 mod pipeline;
@@ -30,14 +32,15 @@ use crate::site::Site;
 
 /// Whether there are kernels for a reduction.
 ///
-/// Products of floats, whose trees want their elements in order, and sorted
-/// elements are left to the CPU, and so are places in arrays in Fortran order.
+/// Products of floats, whose trees want their elements in order, are left to
+/// the CPU. Elements that are only put in order are not worth sending: the
+/// adapter's host thread does it.
 pub fn takes(spec: &Spec, site: &Site) -> bool {
     let taken = |monoid: &Monoid| match monoid {
-        Monoid::Sum(_) | Monoid::Tally | Monoid::Product | Monoid::Bits => true,
-        Monoid::Extremum { indexed } => !indexed || site.fortran.is_none(),
+        Monoid::Sum(_) | Monoid::Extremum { .. } | Monoid::Tally => true,
+        Monoid::Product | Monoid::Bits | Monoid::Multiset { .. } => true,
         Monoid::Bins(_) => site.outputs() == 1,
-        Monoid::Tree | Monoid::Multiset { .. } => false,
+        Monoid::Tree => false,
     };
     let counting = spec.monoids.iter().filter(|monoid| matches!(monoid, Monoid::Bins(_)));
     spec.monoids.iter().all(taken) && counting.count() <= 1

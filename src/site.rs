@@ -152,6 +152,18 @@ pub enum Order<'a> {
     },
 }
 
+impl Order<'_> {
+    /// How the elements after the first few of a run are numbered.
+    pub fn after(self, elements: u64) -> Self {
+        match self {
+            Order::Linear => Order::Linear,
+            Order::Fortran { shape, start, offset } => {
+                Order::Fortran { shape, start: start + elements, offset }
+            }
+        }
+    }
+}
+
 impl Place<'_> {
     /// One output, and places from `first_index` on.
     pub fn line(elements: usize, first_index: u64) -> Place<'static> {

@@ -246,6 +246,40 @@ fn axes_of_any_length_are_right_wherever_they_are_reduced() {
 }
 
 #[test]
+fn places_of_fortran_arrays_are_in_c_order() {
+    let binary = [2; 13];
+    let shapes: [&[u64]; 6] =
+        [&[3, 1, 91, 30], &[8190], &[1, 8190], &[1638, 5], &[5, 1638], &[2, 3, 5, 7, 3, 13]];
+    let shapes = shapes.into_iter().chain([&binary[..]]);
+    for (options, step) in [(small(), 1), (Options::default(), 9)] {
+        let mut backend = open(&options);
+        for (shape, dtype) in
+            shapes.clone().flat_map(|s| DType::ALL.map(|dtype| (s, dtype))).step_by(step)
+        {
+            let spec = Spec::of(dtype, Monoid::Extremum { indexed: true });
+            let places = oracle::fortran_places(shape).into_iter().map(|place| place + 900);
+            let places: Vec<u64> = places.collect();
+            let layout = Layout::little(dtype);
+            for (name, bytes) in all_kinds(dtype, places.len(), 8) {
+                let expected = oracle::partial(&spec, &Data::new(dtype, &bytes).at_places(&places));
+                // Runs that start within an axis, and come in any order.
+                let runs = bytes.chunks(3001 * dtype.size_bytes()).enumerate();
+                for (number, bytes) in runs.rev() {
+                    let start = 3001 * number as u64;
+                    let order = Order::Fortran { shape, start, offset: 900 };
+                    let place = Place { order, ..Place::line(bytes.len() / dtype.size_bytes(), 0) };
+                    let run = Run { layout, bytes, second: None, place };
+                    backend.add(&spec, 1, &run).expect("the device works");
+                }
+                let got = backend.flush(&spec, 1).expect("the device works");
+                let what = format!("{name} of shape {shape:?}");
+                assert_same(&got, &expected, &spec, &what, Place::line(places.len(), 900));
+            }
+        }
+    }
+}
+
+#[test]
 fn counts_are_read_before_one_overflows() {
     // So many blocks that the host reads several times between two flushes.
     let options = Options { block: Block::new(8, 1), workgroups_max: 1, ..Options::default() };

@@ -5,11 +5,10 @@
 mod program;
 
 use std::fs::{self, File};
-use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 use std::process::Stdio;
 
-use program::{command, write_npy};
+use program::{command, write_array, write_npy};
 
 /// The most memory that the process ever had resident, in bytes; mapped pages
 /// count.
@@ -61,16 +60,9 @@ fn results_along_an_axis_go_through_piece_by_piece() {
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let sparse = |path: &str, shape: [usize; 2]| {
         let bytes = (shape[0] * shape[1] * 4) as u64;
-        write_npy(Path::new(path), "<f4", shape[0] * shape[1], &[]);
-        let mut file = File::options().write(true).open(path).unwrap();
-        // The same header with another shape of as many letters.
-        let header = format!(
-            "{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {}), }}",
-            shape[0], shape[1]
-        );
-        file.seek(SeekFrom::Start(10)).unwrap();
-        file.write_all(format!("{header:117}\n").as_bytes()).unwrap();
-        file.set_len(bytes + 128).unwrap();
+        let shape = format!("({}, {})", shape[0], shape[1]);
+        write_array(Path::new(path), "<f4", &shape, &[]);
+        File::options().write(true).open(path).unwrap().set_len(bytes + 128).unwrap();
     };
     let (columns, row, out) = (at("columns.npy"), at("row.npy"), at("out.npy"));
     sparse(&columns, [64, 1_000_000]);

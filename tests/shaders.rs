@@ -152,6 +152,10 @@ fn structs_lie_in_memory_as_the_host_lays_them_out() {
             ("first_index", offset_of!(Params, first_index)),
             ("second", offset_of!(Params, second)),
             ("bins", offset_of!(Params, bins)),
+            ("stride", offset_of!(Params, stride)),
+            ("axes", offset_of!(Params, axes)),
+            ("padding", offset_of!(Params, padding)),
+            ("axis", offset_of!(Params, axis)),
         ];
         assert_eq!(members, expected.map(|(name, offset)| (name.to_owned(), offset as u32)));
         assert_eq!(bytes as usize, size_of::<Params>());

@@ -14,7 +14,7 @@ fn identity() -> State {
     return State(ones, vec2<u32>(0u), vec2<u32>(0u), 0u, 0u);
 }
 
-fn lift(state: ptr<function, State>, bits: vec2<u32>, index: vec2<u32>) {
+fn lift(state: ptr<function, State>, bits: vec2<u32>, number: u32) {
     let x = select(bits, vec2<u32>(min(bits.x, 1u), 0u), vec2<bool>(BOOLEAN));
     (*state).conjunction &= x;
     (*state).disjunction |= x;

@@ -24,17 +24,28 @@ fn identity() -> State {
     return State(ALL_ONES, ALL_ONES, zeros, ALL_ONES, ALL_ONES, 0u, 0u, 0u, 0u);
 }
 
-fn lift(state: ptr<function, State>, bits: vec2<u32>, index: vec2<u32>) {
-    let place = select(vec2<u32>(0u), index, vec2<bool>(INDEXED));
+fn lift(state: ptr<function, State>, bits: vec2<u32>, number: u32) {
     (*state).elements += 1u;
     if (is_nan(bits)) {
         (*state).nan += 1u;
-        lower_nan(state, place);
+        lower_nan(state, place_if_kept(number));
         return;
     }
     let found = key(bits);
-    lower_min(state, found, place);
-    raise_max(state, found, place);
+    // Most elements lie between the extremes, and their places need not be known.
+    if (less((*state).min_key, found) && less(found, (*state).max_key)) {
+        return;
+    }
+    let index = place_if_kept(number);
+    lower_min(state, found, index);
+    raise_max(state, found, index);
+}
+
+fn place_if_kept(number: u32) -> vec2<u32> {
+    if (INDEXED) {
+        return place(number);
+    }
+    return vec2<u32>(0u);
 }
 
 fn merge(state: ptr<function, State>, other: State) {
@@ -46,24 +57,24 @@ fn merge(state: ptr<function, State>, other: State) {
     (*state).blocks += other.blocks;
 }
 
-fn lower_min(state: ptr<function, State>, found: vec2<u32>, place: vec2<u32>) {
+fn lower_min(state: ptr<function, State>, found: vec2<u32>, index: vec2<u32>) {
     let same = all(found == (*state).min_key);
-    if (less(found, (*state).min_key) || (same && less(place, (*state).min_index))) {
+    if (less(found, (*state).min_key) || (same && less(index, (*state).min_index))) {
         (*state).min_key = found;
-        (*state).min_index = place;
+        (*state).min_index = index;
     }
 }
 
-fn raise_max(state: ptr<function, State>, found: vec2<u32>, place: vec2<u32>) {
+fn raise_max(state: ptr<function, State>, found: vec2<u32>, index: vec2<u32>) {
     let same = all(found == (*state).max_key);
-    if (less((*state).max_key, found) || (same && less(place, (*state).max_index))) {
+    if (less((*state).max_key, found) || (same && less(index, (*state).max_index))) {
         (*state).max_key = found;
-        (*state).max_index = place;
+        (*state).max_index = index;
     }
 }
 
-fn lower_nan(state: ptr<function, State>, place: vec2<u32>) {
-    if (less(place, (*state).nan_index)) {
-        (*state).nan_index = place;
+fn lower_nan(state: ptr<function, State>, index: vec2<u32>) {
+    if (less(index, (*state).nan_index)) {
+        (*state).nan_index = index;
     }
 }

@@ -19,7 +19,7 @@ fn identity() -> State {
     return State(vec2<u32>(1u, 0u), 0u, 0u, 0u, 0u, 0u, 0u);
 }
 
-fn lift(state: ptr<function, State>, bits: vec2<u32>, index: vec2<u32>) {
+fn lift(state: ptr<function, State>, bits: vec2<u32>, number: u32) {
     (*state).elements += 1u;
     if ((bits.x | bits.y) == 0u) {
         (*state).zeros += 1u;

@@ -11,7 +11,7 @@ fn identity() -> State {
     return State(0u, 0u, 0u, 0u);
 }
 
-fn lift(state: ptr<function, State>, bits: vec2<u32>, index: vec2<u32>) {
+fn lift(state: ptr<function, State>, bits: vec2<u32>, number: u32) {
     (*state).elements += 1u;
     (*state).nan += select(0u, 1u, is_nan(bits));
     (*state).nonzero += select(1u, 0u, is_zero(bits));

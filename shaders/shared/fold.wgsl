@@ -4,7 +4,8 @@
 // The file of an operation comes before this one and gives
 //   State                          the state, with the count of blocks in it
 //   identity() -> State            the state of no elements
-//   lift(state, bits, index)       adds one element and its place
+//   lift(state, bits, number)      adds one element: its bits, and its number
+//                                  in its output
 //   merge(state, other)            adds another state
 // States are merged in any order, so which thread sees which element does not
 // matter.
@@ -33,10 +34,7 @@ fn main(
         for (var block = first_block; block < params.blocks; block += block_step) {
             let end = min((block + 1u) * BLOCK_ELEMENTS, params.reduced);
             for (var k = block * BLOCK_ELEMENTS + thread; k < end; k += THREADS) {
-                let low = params.first_index.x + k;
-                let carry = select(0u, 1u, low < k);
-                let index = vec2<u32>(low, params.first_index.y + carry);
-                lift(&state, element(origin + k * params.inner, 0u), index);
+                lift(&state, element(origin + k * params.inner, 0u), k);
             }
             if (thread == 0u) {
                 state.blocks += 1u;

@@ -22,12 +22,21 @@ struct Params {
     // Elements of each output, and elements from one of them to the next.
     reduced: u32,
     inner: u32,
-    // The place of an output's first element, as low and high words.
+    // As low and high words, the place of the element whose digits are all zero
+    // (see `place.wgsl`): of an output's first one, if there are no axes.
     first_index: vec2<u32>,
     // The vector that the second run starts with.
     second: u32,
     // Intervals that elements are counted in.
     bins: u32,
+    // How far apart the places are of elements that differ by one in what the
+    // axes leave of their numbers: 1, if there are none.
+    stride: vec2<u32>,
+    axes: u32,
+    padding: u32,
+    // Of each axis its length, the digit of the run's first element, and how
+    // far apart neighbours' places are.
+    axis: array<vec4<u32>, AXES_MAX>,
 }
 
 @group(0) @binding(0) var<storage, read> data: array<vec4<u32>>;

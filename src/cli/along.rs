@@ -12,6 +12,7 @@ use super::args::{AxisArgs, OutputArgs, RunArgs, SourceArgs};
 use super::asker::Asker;
 use super::exit::{Blame, Failure};
 use super::input;
+use super::quantile::search_for;
 use super::reduce::{output_dtype, spec, strictly};
 use super::remarks::Remarks;
 use super::report::Report;
@@ -25,7 +26,7 @@ use crate::partial::Partial;
 use crate::reduction::State;
 use crate::reduction::multiset::Multiset;
 use crate::rounds::Method;
-use crate::rounds::quantile::{self, Search};
+use crate::rounds::quantile::{self, Quantiles, Search};
 use crate::sink::NpySink;
 use crate::value::Value;
 
@@ -70,39 +71,41 @@ impl Along<'_> {
         let files = data.files().to_vec();
         let order = OutputOrder::new(&files, usize::from(axis))?;
         let outputs = axis_outputs(&files, usize::from(axis))?;
-        let spec = self.spec(&data, axis)?;
+        let way = self.way(&data, axis)?;
         let output = self.output_dtype(dtype)?;
         let shape = self.shape(&order, axis);
         let mut target = Target::open(self.axis, output, &shape)?;
 
         let settings = input::settings(self.run, Some(data.bytes()))?;
-        talk.start(Some(data.bytes()));
+        // Nobody knows how many rounds a search has.
+        talk.start(matches!(way, Way::States(_)).then_some(data.bytes()));
         let mut asker =
             Asker::start(self.run, &settings, self.output.is_quiet(), start, &mut talk)?;
-        let state_bytes: u64 = spec.monoids.iter().map(|monoid| monoid.state_bytes(dtype)).sum();
-        let window_bytes = (settings.memory_bytes / 16).min(WINDOW_STATE_BYTES_MAX);
-        let window = (window_bytes / state_bytes).max(1);
+        let (window, outputs_max) = way.outputs_at_once(dtype, settings.memory_bytes);
         let mut met = None;
         let mut remarks = Remarks::default();
         let mut elements = 0;
         let mut first = 0;
         while first < outputs {
             let range = first..outputs.min(first + window);
-            let cut = Cut::Axis {
-                entry_bytes: ENTRY_BYTES,
-                axis,
-                outputs: range.clone(),
-                outputs_max: (ENTRY_STATE_BYTES_MAX / state_bytes).max(1),
-            };
+            let cut =
+                Cut::Axis { entry_bytes: ENTRY_BYTES, axis, outputs: range.clone(), outputs_max };
             let manifest = Arc::new(Manifest::cut(files.clone(), cut)?);
-            let total = asker.reduce(&manifest, &spec, &mut talk)?;
-            elements += total.elements();
+            let found = match &way {
+                Way::States(spec) => {
+                    let total = asker.reduce(&manifest, spec, &mut talk)?;
+                    self.of_states(&total, output)?
+                }
+                Way::Search(search) => {
+                    let search =
+                        search_for(search.clone(), &mut asker, &manifest, self.output, &mut talk)?;
+                    self.of_search(search)
+                }
+            };
             first = range.end;
-            for index in 0..total.outputs() {
-                let found = special(total.states(index));
-                met = Some(met.map_or(found, |met: Special| met.and(found)));
-            }
-            for (which, mut finished) in (0..).zip(self.finish(&total, output)?) {
+            elements += found.elements;
+            met = Some(met.map_or(found.special, |met: Special| met.and(found.special)));
+            for (which, mut finished) in (0..).zip(found.numbers) {
                 if self.axis.out.is_some() {
                     finished.iter_mut().for_each(|one| *one = wrapped(*one, output));
                 }
@@ -117,35 +120,33 @@ impl Along<'_> {
         Report { op, dtype, elements, special, work, shown }.tell(self.output, talk)
     }
 
-    fn spec(&self, data: &Manifest, axis: u8) -> Result<Spec, Failure> {
+    fn way(&self, data: &Manifest, axis: u8) -> Result<Way, Failure> {
         let dtype = data.dtype();
-        if self.quantiles.is_none() {
-            return Ok(spec(self.op, dtype, self.output));
-        }
+        let Some(search) = self.search(dtype)? else {
+            return Ok(Way::States(spec(self.op, dtype, self.output)));
+        };
         let lengths = data.files().iter().map(|file| file.shape[usize::from(axis)]);
         let length: u64 = if axis == 0 { lengths.sum() } else { lengths.take(1).sum() };
         match u32::try_from(length.max(1)) {
             Ok(elements_max @ 1..=MULTISET_MAX) => {
                 let spec = Spec::of(dtype, Monoid::Multiset { elements_max });
-                Ok(strictly(spec, self.output))
+                Ok(Way::States(strictly(spec, self.output)))
             }
-            _ => Err(Failure::new(
-                Blame::Usage,
-                format!(
-                    "{} along an axis of {length} elements; it takes at most {MULTISET_MAX}: reduce pieces of the array without '--axis'",
-                    self.op
-                ),
-            )),
+            _ => Ok(Way::Search(search)),
         }
+    }
+
+    /// The search for the quantiles of one output.
+    fn search(&self, dtype: DType) -> Result<Option<Search>, Failure> {
+        let Some((shares, method)) = self.quantiles else { return Ok(None) };
+        let Options { skip_nan, .. } = self.options;
+        Ok(Some(Search::new(dtype, shares, method, skip_nan, self.output.out_dtype)?))
     }
 
     /// The type of the numbers. Files keep NumPy's.
     fn output_dtype(&self, dtype: DType) -> Result<DType, Failure> {
-        match (self.quantiles, &self.axis.out, self.output.out_dtype) {
-            (Some((shares, method)), _, asked) => {
-                let search = Search::new(dtype, shares, method, self.options.skip_nan, asked)?;
-                Ok(search.output())
-            }
+        match (self.search(dtype)?, &self.axis.out, self.output.out_dtype) {
+            (Some(search), _, _) => Ok(search.output()),
             (None, Some(_), None) => Ok(self.op.natural_output(dtype)),
             _ => output_dtype(self.op, dtype, self.output),
         }
@@ -166,6 +167,23 @@ impl Along<'_> {
             shape.insert(0, numbers);
         }
         shape
+    }
+
+    fn of_states(&self, total: &Partial, output: DType) -> Result<Found, Failure> {
+        let special = (0..total.outputs()).map(|index| special(total.states(index)));
+        Ok(Found {
+            elements: total.elements(),
+            special: special.reduce(Special::and).unwrap_or_default(),
+            numbers: self.finish(total, output)?,
+        })
+    }
+
+    /// What was found for the only output.
+    fn of_search(&self, (quantiles, special): (Quantiles, Special)) -> Found {
+        let Quantiles { values, elements, nan } = quantiles;
+        let remark = self.quantile_remark(elements, nan);
+        let numbers = values.into_iter().map(|value| vec![Finished { value, remark }]).collect();
+        Found { elements, special, numbers }
     }
 
     /// Rounds once: a list over the outputs for each number that an output has.
@@ -202,13 +220,43 @@ impl Along<'_> {
     ) -> Result<Finished, Failure> {
         let (dtype, skip) = (total.spec().dtype, self.options.skip_nan);
         let value = quantile::of_multiset(set, dtype, share, method, skip, output)?;
-        let remark = match set.elements() - set.nan() {
-            0 if set.elements() == 0 => Some(Remark::Empty),
-            0 if skip => Some(Remark::AllNan),
-            _ => None,
-        };
-        Ok(Finished { value, remark })
+        Ok(Finished { value, remark: self.quantile_remark(set.elements(), set.nan()) })
     }
+
+    fn quantile_remark(&self, elements: u64, nan: u64) -> Option<Remark> {
+        match elements - nan {
+            0 if elements == 0 => Some(Remark::Empty),
+            0 if self.options.skip_nan => Some(Remark::AllNan),
+            _ => None,
+        }
+    }
+}
+
+/// How the numbers of an output are found.
+enum Way {
+    /// From its states.
+    States(Spec),
+    /// Round by round, one output after the other: quantiles of more elements
+    /// than are kept.
+    Search(Search),
+}
+
+impl Way {
+    /// The outputs of one window, and the most of one entry.
+    fn outputs_at_once(&self, dtype: DType, memory_bytes: u64) -> (u64, u64) {
+        let Way::States(spec) = self else { return (1, 1) };
+        let state_bytes: u64 = spec.monoids.iter().map(|monoid| monoid.state_bytes(dtype)).sum();
+        let window_bytes = (memory_bytes / 16).min(WINDOW_STATE_BYTES_MAX);
+        ((window_bytes / state_bytes).max(1), (ENTRY_STATE_BYTES_MAX / state_bytes).max(1))
+    }
+}
+
+/// What is known of the outputs of a window.
+struct Found {
+    elements: u64,
+    special: Special,
+    /// For each number that an output has, a list over the outputs.
+    numbers: Vec<Vec<Finished>>,
 }
 
 /// The axis that is meant, counted from the first.

@@ -15,7 +15,7 @@ use super::self_test::Examination;
 use super::stream::{Bound, Stream};
 use crate::backend::cpu::{self, CpuBackend};
 use crate::backend::{Backend, BackendError, DeviceInfo, Run, Takes};
-use crate::op::Spec;
+use crate::op::{Monoid, Spec};
 use crate::partial::Partial;
 
 /// How an adapter is used.
@@ -251,8 +251,11 @@ impl Backend for GpuBackend {
         let second = run.second.filter(|_| spec.is_paired());
         assert_eq!(spec.is_paired(), second.is_some(), "products take two runs");
         let run = &Run { second, ..*run };
-        self.examine(spec)?;
         assert_eq!(run.bytes.len() % spec.dtype.size_bytes(), 0, "bytes end inside an element");
+        if is_sorted(spec) {
+            return self.host.add(spec, outputs, run);
+        }
+        self.examine(spec)?;
         let (plan, short_axes) = (self.plan, self.short_axes);
         let (most, on_host) = self.with_open(spec, outputs, |open, pending| {
             let bound = open.bound(spec)?;
@@ -284,6 +287,9 @@ impl Backend for GpuBackend {
     }
 
     fn flush(&mut self, spec: &Spec, outputs: usize) -> Result<Partial, BackendError> {
+        if is_sorted(spec) {
+            return self.host.flush(spec, outputs);
+        }
         self.with_open(spec, outputs, |open, pending| {
             open.bound(spec)?;
             open.read_line(pending)
@@ -397,6 +403,12 @@ impl Open {
                 .map_err(|error| device.error(error))
         })
     }
+}
+
+/// Whether elements are put in order, which would be as much to read from the
+/// device as to send. The host does it by itself.
+fn is_sorted(spec: &Spec) -> bool {
+    spec.monoids.iter().any(|monoid| matches!(monoid, Monoid::Multiset { .. }))
 }
 
 /// Whether the pieces of a run along an axis have so few elements of each output

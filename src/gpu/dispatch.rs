@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::kernel::{Kernel, Params};
+use super::numbering::{Numbering, words};
 use super::piece::Piece;
 use super::plan::{Plan, Window};
 use super::stream::Bound;
@@ -39,9 +40,9 @@ impl Dispatch {
                     first_output: 0,
                     reduced: elements,
                     inner: 1,
-                    first_index: words(piece.place.first_index + window.offset / size),
                     second: piece.second_vector(),
                     bins: shape.bins(),
+                    ..numbered(&piece.place, window.offset / size)
                 };
                 Dispatch { kernel, window: number, params }
             };
@@ -57,7 +58,7 @@ impl Dispatch {
         piece: &Piece<'_>,
         outputs: Range<u32>,
     ) -> Vec<Dispatch> {
-        let Place { reduced, inner, first_index, .. } = piece.place;
+        let Place { reduced, inner, .. } = piece.place;
         let count = outputs.end - outputs.start;
         let of_kernel = |(kernel, shape): (usize, &Kernel)| {
             let params = Params {
@@ -69,9 +70,9 @@ impl Dispatch {
                 first_output: outputs.start,
                 reduced: reduced as u32,
                 inner: inner as u32,
-                first_index: words(first_index),
                 second: piece.second_vector(),
                 bins: shape.bins(),
+                ..numbered(&piece.place, 0)
             };
             Dispatch { kernel, window: 0, params }
         };
@@ -79,7 +80,8 @@ impl Dispatch {
     }
 }
 
-/// A number as low and high words.
-fn words(number: u64) -> [u32; 2] {
-    [number as u32, (number >> 32) as u32]
+/// Parameters that say how the elements from number `skip` on are numbered.
+fn numbered(place: &Place<'_>, skip: u64) -> Params {
+    let Numbering { first, stride, axes, axis } = Numbering::of(place, skip);
+    Params { first_index: words(first), stride: words(stride), axes, axis, ..Params::default() }
 }

@@ -26,6 +26,7 @@ pub use digits::{DIGIT_BITS, Digits};
 pub use fold::{Fold, Op as FoldOp};
 
 const WINDOW: &str = include_str!("../../shaders/shared/window.wgsl");
+const PLACE: &str = include_str!("../../shaders/shared/place.wgsl");
 const KEY: &str = include_str!("../../shaders/shared/key.wgsl");
 
 /// Bytes of one vector load.
@@ -42,6 +43,9 @@ pub const BLOCKS_PER_PARTIAL_MAX: u32 = 1 << 15;
 /// loops that seem endless: the strictest known, llvmpipe, after 2^16 steps of
 /// all loops together.
 pub const STEPS_MAX: u32 = 1 << 15;
+
+/// The most axes over which a kernel adds up an element's place.
+pub const AXES_MAX: usize = 12;
 
 /// What one dispatch reduces: `Params` in `shared/window.wgsl`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -63,12 +67,23 @@ pub struct Params {
     pub reduced: u32,
     /// Elements from one element of an output to the next.
     pub inner: u32,
-    /// The place of an output's first element, as low and high words.
+    /// The place of the element whose digits are all zero, as low and high
+    /// words: of an output's first one, if there are no axes.
     pub first_index: [u32; 2],
     /// The vector that the second run starts with.
     pub second: u32,
     /// Intervals that elements are counted in.
     pub bins: u32,
+    /// How far apart places are of elements that differ by one in what the axes
+    /// leave of their numbers, as low and high words.
+    pub stride: [u32; 2],
+    /// How many axes there are.
+    pub axes: u32,
+    /// Fills the place up to the alignment of the axes.
+    pub padding: u32,
+    /// Of each axis its length, the digit of the run's first element, and how
+    /// far apart neighbours' places are, as low and high words.
+    pub axis: [[u32; 4]; AXES_MAX],
 }
 
 /// How many elements one workgroup reduces at a time.
@@ -203,6 +218,7 @@ impl Kernel {
         let common = format!(
             "const THREADS: u32 = {}u;\n\
              const ELEMENT_BITS: u32 = {}u;\n\
+             const AXES_MAX: u32 = {AXES_MAX}u;\n\
              const SIGNED: bool = {};\n\
              const BOOLEAN: bool = {};\n",
             self.threads,

@@ -3,11 +3,12 @@
 use wgpu::WriteOnly;
 
 use super::kernel::{Kernel, VECTOR_BYTES};
+use super::numbering::Numbering;
 use super::plan::Plan;
 use super::stream::Bound;
 use crate::backend::Run;
 use crate::dtype::{ByteOrder, Layout};
-use crate::site::{Order, Place, Site};
+use crate::site::{Place, Site};
 
 /// Part of a run that fits a tile, a block again.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +54,9 @@ impl<'a> Piece<'a> {
             if start == elements {
                 return None;
             }
-            let run = start..start + site.block_at(start..elements, elements_max);
+            let order = place.order.after(start);
+            let most = elements_max.min(Numbering::room(order));
+            let run = start..start + site.block_at(start..elements, most);
             let Place { outer, reduced, inner, first_output, first_index, .. } =
                 site.place(run.clone());
             let part = run.start as usize * size..run.end as usize * size;
@@ -68,7 +71,7 @@ impl<'a> Piece<'a> {
                     inner,
                     first_output: place.first_output + first_output,
                     first_index,
-                    order: Order::Linear,
+                    order,
                 },
             })
         })

@@ -177,6 +177,12 @@ fn examine(backend: &mut GpuBackend, spec: &Spec, block: Block) -> Result<(), Ba
         // The third run is sent through the slot of the first, and is shorter:
         // what the first left there follows it as junk.
         let mut same = agrees(backend, spec, 1, &[line(elements), line(517), line(517)])?;
+        if matches!(spec.monoids[..], [Monoid::Extremum { indexed: true }]) {
+            let shape = [7, elements.div_ceil(7 * 5) as u64, 5];
+            let order = Order::Fortran { shape: &shape, start: 0, offset: u64::from(u32::MAX) };
+            let lying = Place { order, ..Place::line(elements, 0) };
+            same &= agrees(backend, spec, 1, &[part(spec, &data, lying)])?;
+        }
         let counts = matches!(spec.monoids[..], [Monoid::Bins(_)]);
         let place = Place { outer, reduced, inner, order: Order::Linear, ..Place::line(0, 9) };
         if !counts {

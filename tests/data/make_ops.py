@@ -39,6 +39,8 @@ def main():
     dots(cases)
     histograms(cases)
     quantiles(cases)
+    quantiles_along(cases)
+    summaries(cases)
     refusals(cases)
     lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases.cases)
     (HERE / "ops.json").write_text(f"[\n{lines}\n]\n")
@@ -365,6 +367,47 @@ def quantiles(cases):
     cases.ask("quantile", "-q", "0.3", "--out-dtype", "float32", "op_uneven_f8.npy")
     cases.ask("quantile", "-q", "0.3", "order_fortran.npy")
     cases.ask("quantile", "-q", "0.3,0.9", "op_part_f8_0.npy", "op_part_fortran_f8_1.npy")
+
+
+def quantiles_along(cases):
+    for order in ["c", "fortran"]:
+        for count in [2, 3, 4]:
+            for axis in range(count):
+                cases.ask("median", "--axis", axis, f"op_axes{count}_f8_{order}.npy")
+                name = f"op_axes{count}_i2_{order}.npy"
+                cases.ask("quantile", "-q", "0.3,1,0", "--axis", axis - count, name)
+                cases.ask("median", "--axis", axis, "--keepdims", name)
+        for axis in [0, 1]:
+            name = f"op_axes_nan_{order}.npy"
+            cases.ask("median", "--axis", axis, name)
+            cases.ask("quantile", "-q", "0.5,0.25", "--skip-nan", "--axis", axis, name)
+            for method in METHODS:
+                name = f"op_axes2_f8_{order}.npy"
+                cases.ask("quantile", "-q", "0.25,0.6", "--method", method, "--axis", axis, name)
+    for axis in [0, 1]:
+        for name in ["op_axes_f2.npy", "op_axes_bool.npy", "op_axes_u8.npy"]:
+            cases.ask("median", "--axis", axis, name)
+        cases.ask("median", "--axis", axis, "--shape", "3,4", *raw("op_axes_bf2.bin"))
+    for axis in [0, 1, 2]:
+        cases.ask("median", "--axis", axis, "op_none_f8.npy")
+        cases.ask("median", "--axis", axis, *[f"op_part_f8_{part}.npy" for part in range(3)])
+    cases.ask("median", "--axis", 0, "little_f8.npy")
+
+
+def summaries(cases):
+    integers, floats = plain()
+    for name in integers + floats:
+        cases.ask("stats", *raw(name))
+    hard = ["normal_f8.npy", "normal_bf2.bin", "offset_f8.npy", "equal_f4.npy", "huge_f8.npy"]
+    hard += ["limit_f4.npy", "tiny_f8.npy", "zeros_f8.npy", "wide_i8.npy", "wide_u8.npy"]
+    hard += ["one_f8.npy", "one_i8.npy", "empty_float32.npy", "empty_float64.npy"]
+    for name in hard + ["ties_f8_c.npy", "ties_f8_fortran.npy", "inf_f8.npy", "infinite_f8.npy"]:
+        cases.ask("stats", *raw(f"op_{name}"))
+    with_nan = ["nan_f8.npy", "nan_f4.npy", "nan_f2.npy", "nan_bf2.bin", "inf_nan_f4.npy"]
+    for name in with_nan + ["all_nan_f8.npy", "all_nan_f4.npy", "payload_f8.npy"]:
+        cases.ask("stats", *raw(f"op_{name}"))
+        cases.ask("stats", "--skip-nan", *raw(f"op_{name}"))
+    cases.ask("stats", "op_part_f8_0.npy", "op_part_fortran_f8_1.npy", "op_part_f8_2.npy")
 
 
 def refusals(cases):

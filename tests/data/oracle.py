@@ -21,6 +21,7 @@ from exact import FORMATS, power, tree_product
 HERE = Path(__file__).parent
 EXTREMES = ("min", "max")
 PLACES = ("argmin", "argmax")
+QUANTILES = ("quantile", "median")
 BITWISE = {"and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor}
 
 # How often NumPy's answer was another one, by what it was about.
@@ -77,11 +78,14 @@ def answer(*args):
             data = load(options.files, options)
             if options.op == "histogram":
                 return histogram(data, options)
-            if options.op in ("quantile", "median"):
-                return quantile(data, options)
             if options.axis is not None:
                 return along(data, options)
             found = {"elements": data.cells.size}
+            if options.op in QUANTILES:
+                results = quantiles(data.dtype, data.cells, options)
+                return (single(results[0]) if len(results) == 1 else several(results)) | found
+            if options.op == "stats":
+                return stats(data.dtype, data.cells, options) | found
             if options.op == "minmax":
                 both = [reduce(op, data.dtype, data.cells, options) for op in EXTREMES]
                 return several(both) | found
@@ -346,16 +350,38 @@ def along(data, options):
     lines = np.moveaxis(joined, axis, -1)
     shape = list(lines.shape[:-1])
     lines = lines.reshape(math.prod(shape), joined.shape[axis])
-    results = [reduce(options.op, data.dtype, line, options) for line in lines]
     if options.keepdims:
         shape.insert(axis, 1)
+
+    def numbers(line):
+        if options.op in QUANTILES:
+            return quantiles(data.dtype, line, options)
+        return [reduce(options.op, data.dtype, line, options)]
+
+    columns = [numbers(line) for line in lines]
+    # Of no results there is the type alone, that of any other line.
+    like = columns[0] if columns else numbers(np.zeros(1, "u8"))
+    if len(like) > 1:
+        shape.insert(0, len(like))
+    results = [one for numbers in zip(*columns) for one in numbers]
     if results:
         found = several(results) if shape else single(results[0])
     else:
-        # Of no results there is the type alone, that of any other line.
-        line = np.zeros(1, "u8")
-        found = {"dtype_out": reduce(options.op, data.dtype, line, options).dtype, "bits": []}
+        found = {"dtype_out": like[0].dtype, "bits": []}
     return found | {"shape": shape, "elements": joined.size}
+
+
+def stats(dtype, cells, options):
+    """The lines of the table by their names. Nothing has no extremes."""
+    nan = is_nan(dtype, cells)
+    kept = cells[~nan] if options.skip_nan else cells
+    lines = {"count": integer("int64", kept.size), "nan": integer("int64", int(nan.sum()))}
+    if cells.size:
+        lines |= {op: reduce(op, dtype, cells, options) for op in EXTREMES}
+    quartiles = argparse.Namespace(**vars(options) | {"op": "quantile", "q": [0.25, 0.5, 0.75]})
+    lines |= zip(["25 %", "50 %", "75 %"], quantiles(dtype, cells, quartiles), strict=True)
+    lines |= {op: reduce(op, dtype, cells, options) for op in ("mean", "std", "sum", "l2")}
+    return {"dtype_out": "mixed", "bits": {name: value.bits for name, value in lines.items()}}
 
 
 def dot(first, second, options):
@@ -395,10 +421,8 @@ def histogram(data, options):
     }
 
 
-def quantile(data, options):
-    dtype, cells = data.dtype, data.cells
-    median = options.op == "median"
-    shares = [0.5] if median else options.q
+def quantiles(dtype, cells, options):
+    shares = [0.5] if options.op == "median" else options.q
     nan = is_nan(dtype, cells)
     if options.skip_nan:
         cells, nan = cells[~nan], nan[~nan]
@@ -406,9 +430,7 @@ def quantile(data, options):
     array = comparable(dtype, cells)
     # By value, and -0 before +0.
     order = np.lexsort((~cells if format else cells, array))
-    results = [position(dtype, cells[order], share, nan.any(), options) for share in shares]
-    found = single(results[0]) if len(results) == 1 else several(results)
-    return found | {"elements": data.cells.size}
+    return [position(dtype, cells[order], share, nan.any(), options) for share in shares]
 
 
 def position(dtype, cells, share, nan, options):
@@ -440,8 +462,8 @@ def position(dtype, cells, share, nan, options):
         theirs = np.quantile(sortable, np.float64(share), method=options.method)
         assert theirs == comparable(dtype, chosen[None])[0], (options.files, share)
         return element(dtype, chosen)
-    if low == high and output == dtype:
-        # The element itself, with the sign of a zero.
+    if cells[low] == cells[high] and output == dtype:
+        # The element itself, or either of two equal ones, with the sign of a zero.
         return element(dtype, cells[low])
     a, b = values(dtype, cells[[low, high]])
     if isinstance(a, float) or isinstance(b, float):

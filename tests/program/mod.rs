@@ -113,8 +113,12 @@ pub fn totals() -> Vec<Json> {
 
 /// A one-dimensional little-endian `.npy` file.
 pub fn write_npy(path: &Path, descr: &str, elements: usize, bytes: &[u8]) -> PathBuf {
-    let mut header =
-        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({elements},), }}");
+    write_array(path, descr, &format!("({elements},)"), bytes)
+}
+
+/// A little-endian `.npy` file of this shape, in C order.
+pub fn write_array(path: &Path, descr: &str, shape: &str, bytes: &[u8]) -> PathBuf {
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
     while (10 + header.len() + 1) % 64 != 0 {
         header.push(' ');
     }

@@ -1,6 +1,6 @@
 //! States of a few words, which each thread keeps for itself.
 
-use super::{BATCH_VECTORS, BLOCKS_PER_PARTIAL_MAX, Block, KEY, key_constants};
+use super::{AXES_MAX, BATCH_VECTORS, BLOCKS_PER_PARTIAL_MAX, Block, KEY, PLACE, key_constants};
 use crate::dtype::DType;
 
 const FOLD: &str = include_str!("../../../shaders/shared/fold.wgsl");
@@ -66,17 +66,23 @@ impl Fold {
         4 * self.op.words()
     }
 
-    /// An upper bound of a thread's steps for a block: its elements, and the
-    /// tree of 256 threads if the block is the only one of its output.
+    /// An upper bound of a thread's steps for a block: its elements, each over
+    /// the axes of its place if that is kept, and the tree of 256 threads if the
+    /// block is the only one of its output.
     pub(super) const fn steps(&self) -> u32 {
-        self.thread_elements + 16
+        let for_element = if self.is_indexed() { 1 + AXES_MAX as u32 } else { 1 };
+        self.thread_elements * for_element + 16
+    }
+
+    const fn is_indexed(&self) -> bool {
+        matches!(self.op, Op::Extremum { indexed: true })
     }
 
     pub(super) fn source(&self, dtype: DType) -> (String, Vec<&'static str>) {
-        let indexed = matches!(self.op, Op::Extremum { indexed: true });
         let constants = format!(
-            "const THREAD_ELEMENTS: u32 = {}u;\nconst INDEXED: bool = {indexed};\n{}",
+            "const THREAD_ELEMENTS: u32 = {}u;\nconst INDEXED: bool = {};\n{}",
             self.thread_elements,
+            self.is_indexed(),
             key_constants(dtype),
         );
         let operation = match self.op {
@@ -85,7 +91,7 @@ impl Fold {
             Op::Product => PRODUCT,
             Op::Bits => BITS,
         };
-        (constants, vec![KEY, operation, FOLD])
+        (constants, vec![PLACE, KEY, operation, FOLD])
     }
 
     /// Whether no count can overflow: none is more than that of elements.

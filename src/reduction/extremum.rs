@@ -123,6 +123,11 @@ impl Extremum {
         self.elements
     }
 
+    /// The extremes of the elements that are not NaN, if there are any.
+    pub fn extremes(&self) -> Option<Extremes> {
+        self.extremes
+    }
+
     /// Elements that are NaN.
     pub fn nan(&self) -> u64 {
         self.nan

@@ -3,6 +3,7 @@
 use num_traits::AsPrimitive;
 
 use super::line::{Line, merge};
+use super::simd::{Loop, Vectors};
 use super::stretch::Stretch;
 use super::word::Word;
 use crate::dtype::DType;
@@ -12,22 +13,42 @@ use crate::reduction::float::FloatFormat;
 use crate::reduction::tally::Tally;
 
 /// Elements that are not zero, and NaN.
-pub struct Tallies;
+pub struct Tallies {
+    vectors: Vectors,
+}
+
+impl Tallies {
+    pub fn new() -> Tallies {
+        Tallies { vectors: Vectors::new() }
+    }
+}
+
+struct Tallied<'a>(&'a Stretch<'a>);
+
+impl Loop for Tallied<'_> {
+    type Output = [u64; 2];
+
+    #[inline(always)]
+    fn run(self) -> [u64; 2] {
+        match self.0.dtype.size_bytes() {
+            1 => tally::<u8>(self.0),
+            2 => tally::<u16>(self.0),
+            4 => tally::<u32>(self.0),
+            _ => tally::<u64>(self.0),
+        }
+    }
+}
 
 impl Line for Tallies {
     fn add(&mut self, stretch: &Stretch<'_>, state: &mut State) {
-        let [nonzero, nan] = match stretch.dtype.size_bytes() {
-            1 => tally::<u8>(stretch),
-            2 => tally::<u16>(stretch),
-            4 => tally::<u32>(stretch),
-            _ => tally::<u64>(stretch),
-        };
+        let [nonzero, nan] = self.vectors.run(Tallied(stretch));
         let elements = stretch.elements() as u64;
         let made = Tally::from_parts(stretch.dtype, elements, nan, nonzero);
         merge(state, State::Tally(made.expect("NaN is not zero")));
     }
 }
 
+#[inline(always)]
 fn tally<W: Word>(stretch: &Stretch<'_>) -> [u64; 2] {
     match FloatFormat::of(stretch.dtype) {
         None => [count(stretch.bytes, |x: W| x != W::zero()), 0],
@@ -56,23 +77,40 @@ pub fn count<W: Word>(bytes: &[u8], fits: impl Fn(W) -> bool) -> u64 {
 }
 
 /// Bitwise and, or, exclusive or.
-pub struct Folds;
+pub struct Folds {
+    vectors: Vectors,
+}
+
+impl Folds {
+    pub fn new() -> Folds {
+        Folds { vectors: Vectors::new() }
+    }
+}
+
+struct Folded<'a>(&'a Stretch<'a>);
+
+impl Loop for Folded<'_> {
+    type Output = [u64; 3];
+
+    #[inline(always)]
+    fn run(self) -> [u64; 3] {
+        let Stretch { dtype, bytes, .. } = *self.0;
+        match (dtype, dtype.size_bytes()) {
+            (DType::Bool, _) => fold(bytes, |x: u8| u8::from(x != 0)),
+            (_, 1) => fold(bytes, |x: u8| x),
+            (_, 2) => fold(bytes, |x: u16| x),
+            (_, 4) => fold(bytes, |x: u32| x),
+            _ => fold(bytes, |x: u64| x),
+        }
+    }
+}
 
 impl Line for Folds {
     fn add(&mut self, stretch: &Stretch<'_>, state: &mut State) {
-        let (dtype, bytes) = (stretch.dtype, stretch.bytes);
-        let [and, or, xor] = match dtype {
-            DType::Bool => fold(bytes, |x: u8| u8::from(x != 0)),
-            _ => match dtype.size_bytes() {
-                1 => fold(bytes, |x: u8| x),
-                2 => fold(bytes, |x: u16| x),
-                4 => fold(bytes, |x: u32| x),
-                _ => fold(bytes, |x: u64| x),
-            },
-        };
+        let [and, or, xor] = self.vectors.run(Folded(stretch));
         let elements = stretch.elements() as u64;
         if elements > 0 {
-            let made = Bits::from_parts(dtype, elements, and, or, xor);
+            let made = Bits::from_parts(stretch.dtype, elements, and, or, xor);
             merge(state, State::Bits(made.expect("what elements have in common")));
         }
     }

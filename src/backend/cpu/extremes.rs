@@ -10,8 +10,9 @@
 //! tell whether there is any in it.
 
 use super::line::{Line, merge};
+use super::simd::{Loop, Vectors};
 use super::stretch::Stretch;
-use super::word::Word;
+use super::word::{Groups, Word};
 use crate::backend::Order;
 use crate::dtype::DType;
 use crate::reduction::State;
@@ -21,29 +22,59 @@ use crate::reduction::float::FloatFormat;
 /// Elements of one block: few enough that its second reading is from the
 /// innermost cache.
 const BLOCK_ELEMENTS: usize = 2048;
+/// Elements among which the wanted one is looked for at once.
+const GROUP: usize = 64;
 
 /// Extremes, with their places if `indexed`.
 pub struct Extremes {
-    pub indexed: bool,
+    indexed: bool,
+    vectors: Vectors,
+}
+
+impl Extremes {
+    pub fn new(indexed: bool) -> Extremes {
+        Extremes { indexed, vectors: Vectors::new() }
+    }
 }
 
 impl Line for Extremes {
     fn add(&mut self, stretch: &Stretch<'_>, state: &mut State) {
-        let made = match stretch.dtype {
-            DType::Bool => self.scan(stretch, |x: i8| i8::from(x != 0) ^ i8::MIN),
-            DType::I8 => self.scan(stretch, |x: i8| x),
-            DType::I16 => self.scan(stretch, |x: i16| x),
-            DType::I32 => self.scan(stretch, |x: i32| x),
-            DType::I64 => self.scan(stretch, |x: i64| x),
-            DType::U8 => self.scan(stretch, |x: i8| x ^ i8::MIN),
-            DType::U16 => self.scan(stretch, |x: i16| x ^ i16::MIN),
-            DType::U32 => self.scan(stretch, |x: i32| x ^ i32::MIN),
-            DType::U64 => self.scan(stretch, |x: i64| x ^ i64::MIN),
-            DType::F16 | DType::BF16 => self.scan(stretch, |x: i16| x ^ (x >> 15 & i16::MAX)),
-            DType::F32 => self.scan(stretch, |x: i32| x ^ (x >> 31 & i32::MAX)),
-            DType::F64 => self.scan(stretch, |x: i64| x ^ (x >> 63 & i64::MAX)),
+        let before = match state {
+            State::Extremum(extremum) => extremum.extremes(),
+            _ => unreachable!("a line is of the same kind as its state"),
         };
+        let made = self.vectors.run(Scan { stretch, indexed: self.indexed, before });
         merge(state, State::Extremum(made));
+    }
+}
+
+/// Finds the extremes of a stretch, and those before if they are as good: merged
+/// with what they are of, they change nothing.
+struct Scan<'a> {
+    stretch: &'a Stretch<'a>,
+    indexed: bool,
+    before: Option<extremum::Extremes>,
+}
+
+impl Loop for Scan<'_> {
+    type Output = Extremum;
+
+    #[inline(always)]
+    fn run(self) -> Extremum {
+        match self.stretch.dtype {
+            DType::Bool => self.scan(|x: i8| i8::from(x != 0) ^ i8::MIN),
+            DType::I8 => self.scan(|x: i8| x),
+            DType::I16 => self.scan(|x: i16| x),
+            DType::I32 => self.scan(|x: i32| x),
+            DType::I64 => self.scan(|x: i64| x),
+            DType::U8 => self.scan(|x: i8| x ^ i8::MIN),
+            DType::U16 => self.scan(|x: i16| x ^ i16::MIN),
+            DType::U32 => self.scan(|x: i32| x ^ i32::MIN),
+            DType::U64 => self.scan(|x: i64| x ^ i64::MIN),
+            DType::F16 | DType::BF16 => self.scan(|x: i16| x ^ (x >> 15 & i16::MAX)),
+            DType::F32 => self.scan(|x: i32| x ^ (x >> 31 & i32::MAX)),
+            DType::F64 => self.scan(|x: i64| x ^ (x >> 63 & i64::MAX)),
+        }
     }
 }
 
@@ -54,16 +85,18 @@ struct Best<W> {
     index: u64,
 }
 
-impl Extremes {
+impl Scan<'_> {
     #[inline(always)]
-    fn scan<W: Word>(&self, stretch: &Stretch<'_>, key: impl Fn(W) -> W + Copy) -> Extremum {
+    fn scan<W: Word>(&self, key: impl Fn(W) -> W + Copy) -> Extremum {
+        let stretch = self.stretch;
         let dtype = stretch.dtype;
         // Keys of numbers lie between those of the infinities.
         let most = FloatFormat::of(dtype).map_or(W::max_value(), |format| {
             W::from(format.infinity).expect("a positive number of this width")
         });
         let (mut nan, mut first_nan) = (0, None);
-        let mut extremes: Option<[Best<W>; 2]> = None;
+        let mut extremes =
+            self.before.map(|extremum::Extremes { min, max }| [min, max].map(Best::of_found));
         let size = size_of::<W>();
         for (number, block) in stretch.bytes.chunks(BLOCK_ELEMENTS * size).enumerate() {
             let place = Places { stretch, start: number * BLOCK_ELEMENTS, indexed: self.indexed };
@@ -77,47 +110,63 @@ impl Extremes {
                 let is_nan = |key: W| key > most || key < !most;
                 let nan_here = keys.clone().filter(|&key| is_nan(key)).count();
                 nan += nan_here as u64;
-                let lowest = place.lowest(keys.clone(), is_nan);
+                let lowest = place.lowest(block, key, is_nan);
                 first_nan = Some(first_nan.map_or(lowest, |first: u64| first.min(lowest)));
                 if nan_here == keys.len() {
                     continue;
                 }
                 (min, max) = (W::max_value(), W::min_value());
-                for key in keys.clone() {
+                for key in keys {
                     min = min.min(if is_nan(key) { W::max_value() } else { key });
                     max = max.max(if is_nan(key) { W::min_value() } else { key });
                 }
             }
-            let find = |wanted| Best {
-                key: wanted,
-                index: place.lowest(keys.clone(), |key| key == wanted),
-            };
+            let find =
+                |wanted| Best { key: wanted, index: place.lowest(block, key, |key| key == wanted) };
             extremes = Some(match extremes {
                 None => [find(min), find(max)],
                 Some([least, largest]) => [
-                    if min < least.key || (min == least.key && place.may_be_lower()) {
-                        place.better(least, find(min))
+                    if min < least.key || (min == least.key && place.may_be_below(least.index)) {
+                        least.or_better(find(min))
                     } else {
                         least
                     },
-                    if max > largest.key || (max == largest.key && place.may_be_lower()) {
-                        place.better(largest, find(max))
+                    if max > largest.key
+                        || (max == largest.key && place.may_be_below(largest.index))
+                    {
+                        largest.or_better(find(max))
                     } else {
                         largest
                     },
                 ],
             });
         }
-        let found = |best: Best<W>| {
-            let bits: u64 = (best.key ^ W::min_value()).as_();
-            Found { key: bits & u64::MAX >> (64 - W::BITS), index: best.index }
-        };
-        let extremes =
-            extremes.map(|[min, max]| extremum::Extremes { min: found(min), max: found(max) });
-        let first_nan = first_nan.filter(|_| self.indexed);
         let elements = stretch.elements() as u64;
+        let extremes = extremes.filter(|_| elements > nan);
+        let extremes = extremes
+            .map(|[min, max]| extremum::Extremes { min: min.to_found(), max: max.to_found() });
+        let first_nan = first_nan.filter(|_| self.indexed);
         Extremum::from_parts(dtype, self.indexed, elements, nan, first_nan, extremes)
             .expect("what was found in elements of the type")
+    }
+}
+
+impl<W: Word> Best<W> {
+    fn of_found(found: Found) -> Best<W> {
+        let unused = 64 - W::BITS;
+        let signed = (found.key << unused) as i64 >> unused;
+        let key = W::from(signed).expect("a number of this width") ^ W::min_value();
+        Best { key, index: found.index }
+    }
+
+    fn to_found(self) -> Found {
+        let bits: u64 = (self.key ^ W::min_value()).as_();
+        Found { key: bits & u64::MAX >> (64 - W::BITS), index: self.index }
+    }
+
+    /// The better of two, of which `new` has at least as good a key.
+    fn or_better(self, new: Best<W>) -> Best<W> {
+        if new.key == self.key && self.index < new.index { self } else { new }
     }
 }
 
@@ -131,26 +180,34 @@ struct Places<'a> {
 }
 
 impl Places<'_> {
-    /// Whether an element may have a lower place than one of an earlier block.
-    fn may_be_lower(&self) -> bool {
-        self.indexed && self.stretch.place.order != Order::Linear
+    /// Whether an element of the block may have a lower place than this.
+    fn may_be_below(&self, index: u64) -> bool {
+        let place = &self.stretch.place;
+        self.indexed && (place.order != Order::Linear || self.stretch.index(self.start) < index)
     }
 
-    /// The better of two, of which `new` has at least as good a key.
-    fn better<W: Word>(&self, old: Best<W>, new: Best<W>) -> Best<W> {
-        if new.key == old.key && old.index < new.index { old } else { new }
-    }
-
-    /// The lowest place of the keys that fit, of which there is one at least.
+    /// The lowest place of the elements whose keys fit, of which there is one at
+    /// least.
+    #[inline(always)]
     fn lowest<W: Word>(
         &self,
-        keys: impl Iterator<Item = W> + Clone,
-        fits: impl Fn(W) -> bool,
+        block: &[u8],
+        key: impl Fn(W) -> W + Copy,
+        fits: impl Fn(W) -> bool + Copy,
     ) -> u64 {
         if !self.indexed {
             return 0;
         }
-        let mut fitting = (self.start..).zip(keys).filter(|&(_, key)| fits(key));
+        let fits = |word: W| fits(key(word));
+        // Groups first: whether any of many fits is vector code.
+        let fits_any = |group: &[W::Bytes; GROUP]| {
+            group.iter().fold(false, |any, &word| any | fits(W::of(word)))
+        };
+        let whole = Groups::<W, GROUP>::of(block).whole;
+        let group = whole.iter().position(fits_any).unwrap_or(whole.len());
+        let rest = &block[group * GROUP * size_of::<W>()..];
+        let mut fitting =
+            (self.start + group * GROUP..).zip(W::all(rest)).filter(|&(_, word)| fits(word));
         let place = |number| self.stretch.index(number);
         let (first, _) = fitting.next().expect("a key that was seen");
         let Order::Fortran { shape, start, .. } = self.stretch.place.order else {

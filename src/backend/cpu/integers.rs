@@ -18,6 +18,7 @@
 use std::ops::AddAssign;
 
 use super::line::{Line, count_elements, sum_of};
+use super::simd::{Loop, Vectors};
 use super::stretch::Stretch;
 use super::word::Word;
 use crate::dtype::DType;
@@ -25,12 +26,35 @@ use crate::op::Term;
 use crate::reduction::State;
 
 /// Sums of one term.
-pub struct Integers(pub Term);
+pub struct Integers {
+    term: Term,
+    vectors: Vectors,
+}
+
+impl Integers {
+    pub fn new(term: Term) -> Integers {
+        Integers { term, vectors: Vectors::new() }
+    }
+}
+
+struct Total<'a> {
+    term: Term,
+    stretch: &'a Stretch<'a>,
+}
+
+impl Loop for Total<'_> {
+    type Output = [i128; 2];
+
+    #[inline(always)]
+    fn run(self) -> [i128; 2] {
+        total(self.term, self.stretch)
+    }
+}
 
 impl Line for Integers {
     fn add(&mut self, stretch: &Stretch<'_>, state: &mut State) {
         let sum = sum_of(state);
-        let [low, high] = total(self.0, stretch);
+        let [low, high] = self.vectors.run(Total { term: self.term, stretch });
         sum.add_units(low, 0);
         if high != 0 {
             sum.add_units(high, 64);
@@ -40,6 +64,7 @@ impl Line for Integers {
 }
 
 /// The sum of all terms as `low + 2^64 * high`.
+#[inline(always)]
 fn total(term: Term, stretch: &Stretch<'_>) -> [i128; 2] {
     let (bytes, other) = stretch.factors(term);
     let single = |total| [total, 0];
@@ -112,7 +137,7 @@ fn total(term: Term, stretch: &Stretch<'_>) -> [i128; 2] {
             (product as u64, (product >> 64) as i128)
         }),
         (DType::F16 | DType::BF16 | DType::F32 | DType::F64, _) => {
-            unreachable!("floats are summed in exponent bins")
+            unreachable!("floats are summed otherwise")
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use super::line::{Line, merge};
 use super::stretch::Stretch;
-use super::widen::{bf16_to_f64, f16_to_f64, f32_to_f64};
+use super::widen::{BF16, F16, F32, Widen};
 use super::word::Word;
 use crate::dtype::DType;
 use crate::reduction::State;
@@ -43,11 +43,16 @@ impl Line for Leaves {
 /// Adds elements whose places come after those of the tree.
 fn add_to(tree: &mut Tree, stretch: &Stretch<'_>) {
     match stretch.dtype {
-        DType::F16 => multiply(tree, stretch, f16_to_f64),
-        DType::BF16 => multiply(tree, stretch, bf16_to_f64),
-        DType::F32 => multiply(tree, stretch, f32_to_f64),
+        DType::F16 => multiply(tree, stretch, widened::<F16>),
+        DType::BF16 => multiply(tree, stretch, widened::<BF16>),
+        DType::F32 => multiply(tree, stretch, widened::<F32>),
         _ => multiply(tree, stretch, f64::from_bits),
     }
+}
+
+#[inline(always)]
+fn widened<F: Widen>(word: F::Word) -> f64 {
+    F::to_f32(word).into()
 }
 
 #[inline(always)]

@@ -7,13 +7,15 @@ use super::integers::Integers;
 use super::intervals::Intervals;
 use super::leaves::Leaves;
 use super::products::Products;
+use super::simd::has_default_floats;
 use super::squares::Squares;
 use super::stretch::Stretch;
 use super::terms::{Narrow, Wide};
+use super::widen::{BF16, F16, F32};
 use crate::dtype::DType;
 use crate::op::{Monoid, Term};
 use crate::reduction::State;
-use crate::reduction::sum::{Counts, Sum};
+use crate::reduction::sum::{Counts, Sum, unit_exponent};
 
 /// Adds elements to a state of one kind and type.
 pub trait Line: Send {
@@ -27,27 +29,39 @@ pub trait Line: Send {
 
 /// The line of a state.
 pub fn line(monoid: &Monoid, dtype: DType) -> Box<dyn Line> {
+    let widens = match monoid {
+        Monoid::Sum(term) => matches!(term, Term::Square | Term::Product),
+        monoid => *monoid == Monoid::Tree,
+    };
+    if widens && dtype.is_float() && !has_default_floats() {
+        return Box::new(Each);
+    }
     match monoid {
-        Monoid::Sum(term) if !dtype.is_float() => Box::new(Integers(*term)),
+        Monoid::Sum(term) if !dtype.is_float() => Box::new(Integers::new(*term)),
         Monoid::Sum(term @ (Term::Value | Term::Magnitude)) => match dtype {
-            DType::F16 => Box::new(Narrow::<u16, 10, 64>::new(*term, dtype)),
-            DType::BF16 => Box::new(Narrow::<u16, 7, 512>::new(*term, dtype)),
-            DType::F32 => Box::new(Narrow::<u32, 23, 512>::new(*term, dtype)),
+            DType::F16 => Box::new(Narrow::<F16, 10, 64>::new(*term, dtype)),
+            DType::BF16 => Box::new(Narrow::<BF16, 7, 512>::new(*term, dtype)),
+            DType::F32 => Box::new(Narrow::<F32, 23, 512>::new(*term, dtype)),
             _ => Box::new(Wide::new(*term)),
         },
         Monoid::Sum(term) if dtype == DType::F64 => Box::new(Products::new(*term)),
-        Monoid::Sum(term) => Box::new(Squares::new(*term, dtype)),
-        Monoid::Extremum { indexed } => Box::new(Extremes { indexed: *indexed }),
-        Monoid::Tally => Box::new(Tallies),
+        Monoid::Sum(term) => match dtype {
+            DType::F16 => Box::new(Squares::<F16>::new(*term, dtype)),
+            DType::BF16 => Box::new(Squares::<BF16>::new(*term, dtype)),
+            _ => Box::new(Squares::<F32>::new(*term, dtype)),
+        },
+        Monoid::Extremum { indexed } => Box::new(Extremes::new(*indexed)),
+        Monoid::Tally => Box::new(Tallies::new()),
         Monoid::Product => Box::new(Factors),
         Monoid::Tree => Box::new(Leaves),
-        Monoid::Bits => Box::new(Folds),
+        Monoid::Bits => Box::new(Folds::new()),
         Monoid::Bins(bins) => Box::new(Intervals::new(bins, dtype)),
         Monoid::Multiset { .. } => Box::new(Each),
     }
 }
 
-/// Element by element: the definition, for states without a faster way.
+/// Element by element: the definition, for states without a faster way, and for
+/// floats that this thread's processor would not widen exactly.
 struct Each;
 
 impl Line for Each {
@@ -61,6 +75,19 @@ pub fn sum_of(state: &mut State) -> &mut Sum {
     match state {
         State::Sum(sum) => sum,
         _ => unreachable!("a line is of the same kind as its state"),
+    }
+}
+
+/// Adds a number of units of this exponent, if it is a multiple of the sum's unit.
+pub fn add_scaled(sum: &mut Sum, units: i128, exponent: i32) {
+    let shift = exponent - unit_exponent(sum.dtype(), sum.term());
+    match u32::try_from(shift) {
+        Ok(above) => sum.add_units(units, above),
+        Err(_) if units == 0 => {}
+        Err(_) => {
+            debug_assert!(units.trailing_zeros() >= shift.unsigned_abs(), "a multiple of the unit");
+            sum.add_units(units >> shift.unsigned_abs(), 0);
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Exact sums of squares and products of float64.
 //!
-//! A product of two significands has 106 bits, which no float type holds, so it
-//! is added as an integer to the bin of its exponents' sum:
+//! A product of two significands has 106 bits, which no float type holds. Two
+//! float64 do, the rounded product and its error, and are summed in levels. Those of
+//! blocks for which that is not exact are added as integers to the bins of their
+//! exponents' sums:
 //!
 //! ```text
 //!   bins[exponent of a + exponent of b][replica] += ± significand of a * significand of b
@@ -10,8 +12,11 @@
 //! Bounds: 2^21 - 1 products below 2^106 are below 2^127, which an i128 holds
 //! with its sign. Additions are counted before they are made.
 
+use super::attempts::Attempts;
 use super::few::{ELEMENTS_MAX, Few, parts};
-use super::line::{Line, count, count_elements, sum_of};
+use super::levels::{Levels, Terms};
+use super::line::{Line, add_scaled, count, count_elements, sum_of};
+use super::simd::Vectors;
 use super::stretch::Stretch;
 use super::word::Word;
 use crate::op::Term;
@@ -26,12 +31,17 @@ const REPLICAS: usize = 4;
 const ADDITIONS_MAX: usize = (1 << 21) - 1;
 /// Elements of one block, whose additions are counted at once.
 const BLOCK_ELEMENTS: usize = 1 << 13;
+/// From so many elements on, levels are worth their gathering.
+const LEVELS_MIN: usize = 32;
 /// From so many elements on, bins are worth their emptying.
 const BINS_MIN: usize = 1 << 13;
 
 const _: () = assert!(2 * BINARY64.precision + ADDITIONS_MAX.ilog2() < 127);
 const _: () = assert!(additions(BLOCK_ELEMENTS) <= ADDITIONS_MAX);
 const _: () = assert!(BINS_MIN <= ELEMENTS_MAX);
+const _: () = assert!(ProductLevels::BLOCK_ELEMENTS <= BLOCK_ELEMENTS);
+
+type ProductLevels = Levels<4, 8>;
 
 /// Additions per replica that so many elements make at most, their ragged end
 /// included.
@@ -39,9 +49,32 @@ const fn additions(elements: usize) -> usize {
     elements / REPLICAS + REPLICAS
 }
 
-/// Bins of 256 KiB, and what was added to them.
+/// Products and their errors.
+#[derive(Clone, Copy)]
+struct WithErrors;
+
+impl Terms for WithErrors {
+    type Word = u64;
+    const ERRORS: bool = true;
+
+    #[inline(always)]
+    fn term(self, a: u64, b: u64) -> (f64, f64) {
+        let (a, b) = (f64::from_bits(a), f64::from_bits(b));
+        let product = a * b;
+        (product, a.mul_add(b, -product))
+    }
+
+    fn is_exact(self, a: u64, b: u64) -> bool {
+        // One of them is zero. All other tiny products may have lost bits.
+        a << 1 == 0 || b << 1 == 0
+    }
+}
+
+/// Levels, bins of 256 KiB, and what was added to those.
 pub struct Products {
     term: Term,
+    levels: Option<ProductLevels>,
+    attempts: Attempts,
     bins: Box<[[i128; REPLICAS]; BINS]>,
     additions: usize,
     few: Few,
@@ -51,7 +84,21 @@ impl Products {
     pub fn new(term: Term) -> Products {
         let bins = vec![[0; REPLICAS]; BINS].into_boxed_slice();
         let bins = bins.try_into().expect("as many bins as were made");
-        Products { term, bins, additions: 0, few: Few::new() }
+        let levels = Vectors::for_floats().map(Levels::new);
+        let attempts = Attempts::default();
+        Products { term, levels, attempts, bins, additions: 0, few: Few::new() }
+    }
+
+    fn add_to_bins(&mut self, bytes: &[u8], second: &[u8], sum: &mut Sum) {
+        let (quads, rest) = u64::quads(bytes);
+        let elements = bytes.len() / 8;
+        if self.term == Term::Product {
+            let (other_quads, other_rest) = u64::quads(second);
+            self.add_block(elements, quads.zip(other_quads), rest.zip(other_rest), sum);
+        } else {
+            // One decoding for both factors.
+            self.add_block(elements, quads.map(|a| (a, a)), rest.map(|a| (a, a)), sum);
+        }
     }
 
     /// Adds a block of at most [`BLOCK_ELEMENTS`] products.
@@ -116,19 +163,17 @@ impl Line for Products {
         let sum = sum_of(state);
         count_elements(stretch, sum);
         let (bytes, second) = stretch.factors(self.term);
-        if stretch.elements() < BINS_MIN {
-            return self.few.add_products::<u64>(BINARY64, bytes, second, sum);
-        }
-        let block = 8 * BLOCK_ELEMENTS;
-        for (block, second) in bytes.chunks(block).zip(second.chunks(block)) {
-            let (quads, rest) = u64::quads(block);
-            let elements = block.len() / 8;
-            if self.term == Term::Product {
-                let (other_quads, other_rest) = u64::quads(second);
-                self.add_block(elements, quads.zip(other_quads), rest.zip(other_rest), sum);
+        let size = 8 * ProductLevels::BLOCK_ELEMENTS;
+        for (bytes, second) in bytes.chunks(size).zip(second.chunks(size)) {
+            let levels = self.levels.as_mut().filter(|_| stretch.elements() >= LEVELS_MIN);
+            let total = levels
+                .and_then(|levels| self.attempts.make(|| levels.total(bytes, second, WithErrors)));
+            if let Some(total) = total {
+                total.into_iter().for_each(|(units, exponent)| add_scaled(sum, units, exponent));
+            } else if stretch.elements() < BINS_MIN {
+                self.few.add_products::<u64>(BINARY64, bytes, second, sum);
             } else {
-                // One decoding for both factors.
-                self.add_block(elements, quads.map(|a| (a, a)), rest.map(|a| (a, a)), sum);
+                self.add_to_bins(bytes, second, sum);
             }
         }
     }

@@ -2,81 +2,112 @@
 //!
 //! Two significands of at most 24 bits have a product of at most 48, and its
 //! exponent lies far within the range of float64, so float64 multiplies them
-//! exactly. The products go into its bins, and from there into a sum whose unit
-//! is that of the products: they are multiples of it.
+//! exactly. The products are summed in levels; those of blocks for which that is
+//! not exact go into bins, and from there into a sum whose unit is that of the
+//! products: they are multiples of it.
 
+use std::marker::PhantomData;
+
+use super::attempts::Attempts;
 use super::bins_wide::{BLOCK_ELEMENTS, BinsWide};
 use super::few::{ELEMENTS_MAX, Few};
-use super::line::{Line, count_elements, sum_of};
+use super::levels::{Levels, Terms};
+use super::line::{Line, add_scaled, count_elements, sum_of};
+use super::simd::Vectors;
 use super::stretch::Stretch;
-use super::widen::{bf16_to_f64, f16_to_f64, f32_to_f64};
+use super::widen::Widen;
 use super::word::Word;
 use crate::dtype::DType;
 use crate::op::Term;
 use crate::reduction::State;
-use crate::reduction::float::{BFLOAT16, BINARY16, BINARY32, BINARY64};
+use crate::reduction::float::{BINARY32, BINARY64};
 use crate::reduction::sum::{Sum, unit_exponent};
 
+/// From so many elements on, levels are worth their gathering.
+const LEVELS_MIN: usize = 32;
 /// From so many elements on, bins are worth their emptying.
 const BINS_MIN: usize = 1 << 13;
 
 const _: () = assert!(2 * BINARY32.precision <= BINARY64.precision);
 const _: () = assert!(2 * BINARY32.exponent_min > BINARY64.exponent_min);
 const _: () = assert!(BINS_MIN <= ELEMENTS_MAX);
+const _: () = assert!(ProductLevels::BLOCK_ELEMENTS <= BLOCK_ELEMENTS);
 
-/// Bins, and products on their way to them.
-pub struct Squares {
+type ProductLevels = Levels<2, 8>;
+
+/// Levels, bins, and products on their way to those.
+pub struct Squares<F> {
     term: Term,
+    levels: Option<ProductLevels>,
+    attempts: Attempts,
     bins: BinsWide,
     products: Vec<u64>,
     few: Few,
+    format: PhantomData<F>,
 }
 
-impl Squares {
-    pub fn new(term: Term, dtype: DType) -> Squares {
-        let above = unit_exponent(dtype, term) - BINARY64.exponent_min;
-        let bins = BinsWide::with_unit_above(above as u32);
-        Squares { term, bins, products: vec![0; BLOCK_ELEMENTS], few: Few::new() }
-    }
+/// Products of elements.
+#[derive(Clone, Copy)]
+struct Exact<F>(PhantomData<F>);
+
+impl<F: Widen> Terms for Exact<F> {
+    type Word = F::Word;
+    const ERRORS: bool = false;
 
     #[inline(always)]
-    fn add_all<W: Word>(
-        &mut self,
-        bytes: &[u8],
-        second: &[u8],
-        widen: impl Fn(W) -> f64,
-        sum: &mut Sum,
-    ) {
-        let block = BLOCK_ELEMENTS * size_of::<W>();
-        for (block, second) in bytes.chunks(block).zip(second.chunks(block)) {
-            let products = &mut self.products[..block.len() / size_of::<W>()];
-            let factors = products.iter_mut().zip(W::all(block).map(&widen));
-            if self.term == Term::Product {
-                let others = W::all(second).map(&widen);
-                factors.zip(others).for_each(|((to, a), b)| *to = (a * b).to_bits());
-            } else {
-                factors.for_each(|(to, a)| *to = (a * a).to_bits());
-            }
-            let (quads, rest) = products.as_chunks::<4>();
-            let (quads, rest) = (quads.iter().copied(), rest.iter().copied());
-            self.bins.add(products.len(), quads, rest, sum);
-        }
+    fn term(self, a: F::Word, b: F::Word) -> (f64, f64) {
+        (f64::from(F::to_f32(a)) * f64::from(F::to_f32(b)), 0.0)
     }
 }
 
-impl Line for Squares {
+impl<F: Widen> Squares<F> {
+    pub fn new(term: Term, dtype: DType) -> Self {
+        let above = unit_exponent(dtype, term) - BINARY64.exponent_min;
+        Squares {
+            term,
+            levels: Vectors::for_floats().map(Levels::new),
+            attempts: Attempts::default(),
+            bins: BinsWide::with_unit_above(above as u32),
+            products: vec![0; BLOCK_ELEMENTS],
+            few: Few::new(),
+            format: PhantomData,
+        }
+    }
+
+    /// Adds a block of products through bins.
+    #[inline(always)]
+    fn add_to_bins(&mut self, bytes: &[u8], second: &[u8], sum: &mut Sum) {
+        let products = &mut self.products[..bytes.len() / size_of::<F::Word>()];
+        let factors = F::Word::all(bytes).zip(F::Word::all(second));
+        for (to, (a, b)) in products.iter_mut().zip(factors) {
+            let (product, _) = Exact::<F>(PhantomData).term(a, b);
+            *to = product.to_bits();
+        }
+        let (quads, rest) = products.as_chunks::<4>();
+        let (quads, rest) = (quads.iter().copied(), rest.iter().copied());
+        self.bins.add(products.len(), quads, rest, sum);
+    }
+}
+
+impl<F: Widen> Line for Squares<F> {
     fn add(&mut self, stretch: &Stretch<'_>, state: &mut State) {
         let sum = sum_of(state);
         count_elements(stretch, sum);
         let (bytes, second) = stretch.factors(self.term);
-        let is_few = stretch.elements() < BINS_MIN;
-        match stretch.dtype {
-            DType::F16 if is_few => self.few.add_products::<u16>(BINARY16, bytes, second, sum),
-            DType::F16 => self.add_all(bytes, second, f16_to_f64, sum),
-            DType::BF16 if is_few => self.few.add_products::<u16>(BFLOAT16, bytes, second, sum),
-            DType::BF16 => self.add_all(bytes, second, bf16_to_f64, sum),
-            _ if is_few => self.few.add_products::<u32>(BINARY32, bytes, second, sum),
-            _ => self.add_all(bytes, second, f32_to_f64, sum),
+        let elements = stretch.elements();
+        let size = ProductLevels::BLOCK_ELEMENTS * size_of::<F::Word>();
+        for (bytes, second) in bytes.chunks(size).zip(second.chunks(size)) {
+            let levels = self.levels.as_mut().filter(|_| elements >= LEVELS_MIN);
+            let total = levels.and_then(|levels| {
+                self.attempts.make(|| levels.total(bytes, second, Exact::<F>(PhantomData)))
+            });
+            if let Some(total) = total {
+                total.into_iter().for_each(|(units, exponent)| add_scaled(sum, units, exponent));
+            } else if elements < BINS_MIN {
+                self.few.add_products::<F::Word>(F::FORMAT, bytes, second, sum);
+            } else {
+                self.add_to_bins(bytes, second, sum);
+            }
         }
     }
 

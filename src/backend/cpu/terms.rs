@@ -1,24 +1,36 @@
-//! Exact sums of floats and of their magnitudes, in exponent bins, or without
-//! where there are too few elements for bins to be worth their emptying.
+//! Exact sums of floats and of their magnitudes.
+//!
+//! Most data lies within some binades, and its sums are exact in float64, in one
+//! or a few running sums of each lane of a vector. What does not fit goes into
+//! exponent bins, or into digits where there are too few elements for bins to be
+//! worth their emptying.
 
+use super::attempts::Attempts;
 use super::bins_narrow::BinsNarrow;
-use super::bins_wide::{BLOCK_ELEMENTS, BinsWide};
+use super::bins_wide::{self, BinsWide};
+use super::direct;
 use super::few::{ELEMENTS_MAX, Few};
-use super::line::{Line, count_elements, sum_of};
+use super::levels::{Levels, Terms};
+use super::line::{Line, add_scaled, count_elements, sum_of};
+use super::simd::Vectors;
 use super::stretch::Stretch;
+use super::widen::Widen;
 use super::word::Word;
 use crate::dtype::DType;
 use crate::op::Term;
 use crate::reduction::State;
-use crate::reduction::float::{BFLOAT16, BINARY16, BINARY32, BINARY64, FloatFormat};
+use crate::reduction::float::{BINARY32, BINARY64, FloatFormat};
 use crate::reduction::sum::unit_exponent;
 
+/// From so many elements on, running sums in float64 are worth their gathering.
+const DIRECT_MIN: usize = 64;
 /// From so many elements on, narrow bins are worth their emptying.
 const NARROW_MIN: usize = 512;
 /// From so many elements on, wide bins are.
 const WIDE_MIN: usize = 8192;
 
 const _: () = assert!(NARROW_MIN <= ELEMENTS_MAX && WIDE_MIN <= ELEMENTS_MAX);
+const _: () = assert!(Levels::<2, 16>::BLOCK_ELEMENTS <= bins_wide::BLOCK_ELEMENTS);
 
 /// All bits of an element that its term has: a magnitude has no sign.
 fn mask(term: Term, format: FloatFormat) -> u64 {
@@ -27,38 +39,47 @@ fn mask(term: Term, format: FloatFormat) -> u64 {
 }
 
 /// Sums of elements or magnitudes of up to 32 bits.
-pub struct Narrow<W, const FRACTION_BITS: u32, const BINS: usize> {
-    bins: BinsNarrow<W, FRACTION_BITS, BINS>,
+pub struct Narrow<F: Widen, const FRACTION_BITS: u32, const BINS: usize> {
+    vectors: Option<Vectors>,
+    direct: Attempts,
+    bins: BinsNarrow<F::Word, FRACTION_BITS, BINS>,
     few: Few,
-    mask: u64,
+    term: Term,
     unit: u32,
 }
 
-impl<W: Word, const FRACTION_BITS: u32, const BINS: usize> Narrow<W, FRACTION_BITS, BINS> {
-    /// The format is known by its fraction.
-    const FORMAT: FloatFormat = match FRACTION_BITS {
-        7 => BFLOAT16,
-        10 => BINARY16,
-        _ => BINARY32,
-    };
-
+impl<F: Widen, const FRACTION_BITS: u32, const BINS: usize> Narrow<F, FRACTION_BITS, BINS> {
     pub fn new(term: Term, dtype: DType) -> Self {
-        let unit = (Self::FORMAT.exponent_min - unit_exponent(dtype, term)) as u32;
-        let bins = BinsNarrow::new(term == Term::Magnitude);
-        Narrow { bins, few: Few::new(), mask: mask(term, Self::FORMAT), unit }
+        Narrow {
+            vectors: Vectors::for_floats(),
+            direct: Attempts::default(),
+            bins: BinsNarrow::new(term == Term::Magnitude),
+            few: Few::new(),
+            term,
+            unit: (F::FORMAT.exponent_min - unit_exponent(dtype, term)) as u32,
+        }
     }
 }
 
-impl<W: Word + Send, const FRACTION_BITS: u32, const BINS: usize> Line
-    for Narrow<W, FRACTION_BITS, BINS>
+impl<F: Widen, const FRACTION_BITS: u32, const BINS: usize> Line
+    for Narrow<F, FRACTION_BITS, BINS>
 {
     fn add(&mut self, stretch: &Stretch<'_>, state: &mut State) {
         let sum = sum_of(state);
         count_elements(stretch, sum);
-        if stretch.elements() < NARROW_MIN {
-            self.few.add::<W>(Self::FORMAT, stretch.bytes, self.mask, sum);
-        } else {
-            self.bins.add(stretch.bytes, self.unit, sum);
+        let vectors = self.vectors.filter(|_| stretch.elements() >= DIRECT_MIN);
+        for block in stretch.bytes.chunks(direct::BLOCK_ELEMENTS * size_of::<F::Word>()) {
+            let total = vectors.and_then(|vectors| {
+                let mask = mask(self.term, BINARY32) as u32;
+                self.direct.make(|| direct::total::<F>(vectors, block, mask))
+            });
+            if let Some((units, above)) = total {
+                add_scaled(sum, units, above as i32 + BINARY32.exponent_min);
+            } else if stretch.elements() < NARROW_MIN {
+                self.few.add::<F::Word>(F::FORMAT, block, mask(self.term, F::FORMAT), sum);
+            } else {
+                self.bins.add(block, self.unit, sum);
+            }
         }
     }
 
@@ -71,15 +92,38 @@ impl<W: Word + Send, const FRACTION_BITS: u32, const BINS: usize> Line
 
 /// Sums of float64 or its magnitudes.
 pub struct Wide {
+    levels: Option<Levels<2, 16>>,
+    attempts: Attempts,
     bins: BinsWide,
     few: Few,
+    values: Values,
+}
+
+/// Elements without the bits that the mask lacks.
+#[derive(Clone, Copy)]
+struct Values {
     mask: u64,
+}
+
+impl Terms for Values {
+    type Word = u64;
+    const ERRORS: bool = false;
+
+    #[inline(always)]
+    fn term(self, a: u64, _: u64) -> (f64, f64) {
+        (f64::from_bits(a & self.mask), 0.0)
+    }
 }
 
 impl Wide {
     pub fn new(term: Term) -> Wide {
-        let bins = BinsWide::new(term == Term::Magnitude);
-        Wide { bins, few: Few::new(), mask: mask(term, BINARY64) }
+        Wide {
+            levels: Vectors::for_floats().map(Levels::new),
+            attempts: Attempts::default(),
+            bins: BinsWide::new(term == Term::Magnitude),
+            few: Few::new(),
+            values: Values { mask: mask(term, BINARY64) },
+        }
     }
 }
 
@@ -87,12 +131,19 @@ impl Line for Wide {
     fn add(&mut self, stretch: &Stretch<'_>, state: &mut State) {
         let sum = sum_of(state);
         count_elements(stretch, sum);
-        if stretch.elements() < WIDE_MIN {
-            return self.few.add::<u64>(BINARY64, stretch.bytes, self.mask, sum);
-        }
-        for block in stretch.bytes.chunks(8 * BLOCK_ELEMENTS) {
-            let (quads, rest) = u64::quads(block);
-            self.bins.add(block.len() / 8, quads, rest, sum);
+        let mut levels = self.levels.as_mut().filter(|_| stretch.elements() >= DIRECT_MIN);
+        for block in stretch.bytes.chunks(8 * Levels::<2, 16>::BLOCK_ELEMENTS) {
+            let total = levels
+                .as_mut()
+                .and_then(|levels| self.attempts.make(|| levels.total(block, block, self.values)));
+            if let Some(total) = total {
+                total.into_iter().for_each(|(units, exponent)| add_scaled(sum, units, exponent));
+            } else if stretch.elements() < WIDE_MIN {
+                self.few.add::<u64>(BINARY64, block, self.values.mask, sum);
+            } else {
+                let (quads, rest) = u64::quads(block);
+                self.bins.add(block.len() / 8, quads, rest, sum);
+            }
         }
     }
 

@@ -1,29 +1,68 @@
-//! Floats of up to 32 bits as float64, exactly. NaN stays NaN.
+//! Floats of up to 32 bits as float32, exactly. NaN stays NaN, and infinities
+//! stay what they are.
 
-/// A float16.
-#[inline(always)]
-pub fn f16_to_f64(bits: u16) -> f64 {
-    const BIAS: u64 = 1023 - 15;
-    let magnitude = bits & 0x7fff;
-    // The largest exponent is that of NaN and infinities here and there.
-    let bias = if magnitude < 0x7c00 { BIAS } else { 2047 - 31 };
-    let normal = (u64::from(magnitude) << 42) + (bias << 52);
-    // Subnormals are multiples of 2^-24.
-    let subnormal = (f64::from(magnitude) * 2f64.powi(-24)).to_bits();
-    let widened = if magnitude < 0x400 { subnormal } else { normal };
-    f64::from_bits(widened | u64::from(bits & 0x8000) << 48)
+use super::word::Word;
+use crate::reduction::float::{BFLOAT16, BINARY16, BINARY32, FloatFormat};
+
+/// A format of up to 32 bits.
+pub trait Widen: Copy + Send {
+    /// The words that elements come as.
+    type Word: Word + Send;
+    /// The format.
+    const FORMAT: FloatFormat;
+
+    /// The same number.
+    fn to_f32(word: Self::Word) -> f32;
 }
 
-/// A bfloat16.
-#[inline(always)]
-pub fn bf16_to_f64(bits: u16) -> f64 {
-    f32_to_f64(u32::from(bits) << 16)
+/// float16
+#[derive(Clone, Copy)]
+pub struct F16;
+
+impl Widen for F16 {
+    type Word = u16;
+    const FORMAT: FloatFormat = BINARY16;
+
+    #[inline(always)]
+    fn to_f32(bits: u16) -> f32 {
+        const BIAS: u32 = 127 - 15;
+        let magnitude = u32::from(bits & 0x7fff);
+        // The largest exponent is that of NaN and infinities here and there.
+        let bias = if magnitude < 0x7c00 { BIAS } else { 255 - 31 };
+        let normal = (magnitude << 13) + (bias << 23);
+        // Subnormals are multiples of 2^-24.
+        let subnormal = (magnitude as f32 * (f32::EPSILON / 2.0)).to_bits();
+        let widened = if magnitude < 0x400 { subnormal } else { normal };
+        f32::from_bits(widened | u32::from(bits & 0x8000) << 16)
+    }
 }
 
-/// A float32.
-#[inline(always)]
-pub fn f32_to_f64(bits: u32) -> f64 {
-    f32::from_bits(bits).into()
+/// bfloat16
+#[derive(Clone, Copy)]
+pub struct BF16;
+
+impl Widen for BF16 {
+    type Word = u16;
+    const FORMAT: FloatFormat = BFLOAT16;
+
+    #[inline(always)]
+    fn to_f32(bits: u16) -> f32 {
+        f32::from_bits(u32::from(bits) << 16)
+    }
+}
+
+/// float32
+#[derive(Clone, Copy)]
+pub struct F32;
+
+impl Widen for F32 {
+    type Word = u32;
+    const FORMAT: FloatFormat = BINARY32;
+
+    #[inline(always)]
+    fn to_f32(bits: u32) -> f32 {
+        f32::from_bits(bits)
+    }
 }
 
 #[cfg(test)]
@@ -34,9 +73,8 @@ mod tests {
     fn every_16_bit_float_is_what_the_half_crate_says() {
         for bits in 0..=u16::MAX {
             let (half, bfloat) = (half::f16::from_bits(bits), half::bf16::from_bits(bits));
-            for (ours, theirs) in
-                [(f16_to_f64(bits), half.to_f64()), (bf16_to_f64(bits), bfloat.to_f64())]
-            {
+            let pairs = [(F16::to_f32(bits), half.to_f32()), (BF16::to_f32(bits), bfloat.to_f32())];
+            for (ours, theirs) in pairs {
                 let same = ours.to_bits() == theirs.to_bits() || (ours.is_nan() && theirs.is_nan());
                 assert!(same, "{bits:#x}: {ours} is not {theirs}");
             }

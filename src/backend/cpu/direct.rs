@@ -1,0 +1,214 @@
+//! Sums of floats of up to 32 bits in float64, where that rounds nothing.
+//!
+//! Float64 has 29 bits more than float32. As long as the exponents of a block
+//! are not too far apart, sums of its elements have no more than 53 bits, so
+//! they are exact. Whether they were is told afterwards, by the largest and the
+//! smallest magnitude, which are found on the way by integers:
+//!
+//! ```text
+//!      sums of ADDITIONS_MAX elements below 2^top          all multiples of 2^low
+//!      |                                                                       |
+//!      v                                                                       v
+//!      +------------+----------------------------------------------------------+
+//!      |  7 bits    |  top - low: exponents and fraction of the elements       |
+//!      +------------+----------------------------------------------------------+
+//!      <-------------------------- at most 51 bits --------------------------->
+//! ```
+//!
+//! No operation rounds and none meets a subnormal of float64, so the bits of a
+//! sum depend on nothing but the elements.
+
+use std::marker::PhantomData;
+
+use super::simd::{Loop, Vectors};
+use super::widen::Widen;
+use super::word::{Groups, Word};
+use crate::reduction::float::BINARY32;
+
+/// Running sums: four of the widest vectors.
+const LANES: usize = 32;
+/// Elements that are added to each of them.
+const ADDITIONS_MAX: usize = 128;
+/// The most elements of one block.
+pub const BLOCK_ELEMENTS: usize = LANES * ADDITIONS_MAX;
+/// Bits between the unit and the largest sum: one less than those of a float64
+/// below 1.5 * 2^52, from which units are counted.
+const BITS_MAX: i32 = 51;
+
+/// A block of little-endian elements.
+struct Block<'a, F> {
+    bytes: &'a [u8],
+    /// All bits of a float32 that count: magnitudes have no sign.
+    mask: u32,
+    format: PhantomData<F>,
+}
+
+/// What was found of a block.
+struct Found {
+    sums: [f64; LANES],
+    /// The bits of the largest magnitude.
+    most: u32,
+    /// Those of the smallest but zero, less one.
+    least: u32,
+}
+
+impl<F: Widen> Loop for Block<'_, F> {
+    type Output = Found;
+
+    #[inline(always)]
+    fn run(self) -> Found {
+        let mut sums = [0.0; LANES];
+        let (mut most, mut least) = ([0; LANES], [u32::MAX; LANES]);
+        for part in Groups::<F::Word, LANES>::of(self.bytes).parts() {
+            for words in part {
+                for lane in 0..LANES {
+                    let x = F::to_f32(F::Word::of(words[lane])).to_bits() & self.mask;
+                    let magnitude = x & !BINARY32.sign_bit() as u32;
+                    sums[lane] += f64::from(f32::from_bits(x));
+                    most[lane] = most[lane].max(magnitude);
+                    least[lane] = least[lane].min(magnitude.wrapping_sub(1));
+                }
+            }
+        }
+        let most = most.into_iter().fold(0, u32::max);
+        Found { sums, most, least: least.into_iter().fold(u32::MAX, u32::min) }
+    }
+}
+
+/// The sum of a block of at most [`BLOCK_ELEMENTS`] elements: a number of units,
+/// and how far the unit lies above the smallest subnormal of float32. `None` if
+/// it may have been rounded, or if there is a NaN or infinity.
+#[inline(always)]
+pub fn total<F: Widen>(vectors: Vectors, bytes: &[u8], mask: u32) -> Option<(i128, u32)> {
+    debug_assert!(bytes.len() <= BLOCK_ELEMENTS * size_of::<F::Word>());
+    let Found { sums, most, least } = vectors.run(Block::<F> { bytes, mask, format: PhantomData });
+    if u64::from(most) >= BINARY32.infinity {
+        return None;
+    }
+    // All of them are zero.
+    let Some(least) = least.checked_add(1) else { return Some((0, 0)) };
+    let format = F::FORMAT;
+    let fraction = BINARY32.precision as i32 - 1;
+    let exponent = |magnitude: u32| (magnitude >> fraction).max(1) as i32;
+    // Subnormals of 16 bits are not among those of float32.
+    let smallest = format.exponent_min - BINARY32.exponent_min;
+    let low = (exponent(least) + fraction - format.precision as i32).max(smallest);
+    let top = exponent(most) + fraction;
+    if top - low + ADDITIONS_MAX.ilog2() as i32 > BITS_MAX {
+        return None;
+    }
+    // From there on, one unit is one in the last place.
+    let start = 1.5 * exp2(52 + low + BINARY32.exponent_min);
+    let units = |sum: f64| (start + sum).to_bits().wrapping_sub(start.to_bits()) as i64;
+    Some((sums.into_iter().map(units).sum::<i64>().into(), low as u32))
+}
+
+/// A power of two that float64 has as a normal number.
+#[inline(always)]
+pub const fn exp2(exponent: i32) -> f64 {
+    assert!(-1022 <= exponent && exponent <= 1023);
+    f64::from_bits(((exponent + 1023) as u64) << 52)
+}
+
+#[cfg(test)]
+mod tests {
+    use num_bigint::BigInt;
+    use proptest::prelude::*;
+
+    use super::super::widen::{BF16, F16, F32};
+    use super::*;
+
+    /// The exact sum in units of 2^-149, by integers.
+    fn exact(elements: &[f32]) -> BigInt {
+        elements.iter().fold(BigInt::ZERO, |sum, x| {
+            let (exponent, fraction) = (x.to_bits() >> 23 & 255, x.to_bits() & 0x7f_ffff);
+            let significand = if exponent == 0 { fraction } else { fraction | 0x80_0000 };
+            let magnitude = BigInt::from(significand) << (exponent.max(1) - 1);
+            if x.is_sign_negative() { sum - magnitude } else { sum + magnitude }
+        })
+    }
+
+    fn total_of(elements: &[f32]) -> Option<BigInt> {
+        let bytes: Vec<u8> = elements.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let found = total::<F32>(Vectors::new(), &bytes, u32::MAX);
+        found.map(|(units, above)| BigInt::from(units) << above)
+    }
+
+    #[test]
+    fn full_blocks_at_the_edge_of_what_fits_are_exact() {
+        let largest = f32::from_bits(0x4000_0000 - 1); // Just below 2.
+        for (low, fits) in [(20, true), (21, false)] {
+            let least = f32::from_bits((127 - low) << 23 | 1);
+            for sign in [1.0, -1.0] {
+                let mut elements = vec![sign * largest; BLOCK_ELEMENTS];
+                elements[777] = least;
+                assert_eq!(total_of(&elements), fits.then(|| exact(&elements)));
+            }
+        }
+    }
+
+    #[test]
+    fn zeros_fit_everywhere_and_special_values_nowhere() {
+        assert_eq!(total_of(&[]), Some(BigInt::ZERO));
+        assert_eq!(total_of(&[0.0, -0.0]), Some(BigInt::ZERO));
+        let sparse = [f32::MAX, 0.0, -0.0, f32::MAX, -1e38];
+        assert_eq!(total_of(&sparse), Some(exact(&sparse)));
+        let subnormal = [f32::from_bits(1), -f32::from_bits(0x7f_ffff), f32::MIN_POSITIVE];
+        assert_eq!(total_of(&subnormal), Some(exact(&subnormal)));
+        for special in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            assert_eq!(total_of(&[1.0, special]), None);
+        }
+    }
+
+    #[test]
+    fn every_float16_fits_with_every_other() {
+        let finite = (0..=u16::MAX).filter(|bits| bits & 0x7c00 != 0x7c00);
+        let all: Vec<u16> = finite.filter(|bits| bits & 0x8000 == 0 || bits % 3 == 0).collect();
+        for block in all.chunks(BLOCK_ELEMENTS) {
+            let with_extremes: Vec<u16> = [&block[..block.len() - 2], &[1, 0x7bff]].concat();
+            let bytes: Vec<u8> = with_extremes.iter().flat_map(|x| x.to_le_bytes()).collect();
+            let (units, above) = total::<F16>(Vectors::new(), &bytes, u32::MAX).expect("it fits");
+            let elements: Vec<f32> =
+                with_extremes.iter().map(|&x| half::f16::from_bits(x).to_f32()).collect();
+            assert_eq!(BigInt::from(units) << above, exact(&elements));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_found_is_exact(
+            top in 0..255_u32, spread in 0..26_u32, seed in any::<u64>(),
+            elements in 1..BLOCK_ELEMENTS,
+        ) {
+            let mut state = seed;
+            let mut random = || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (state >> 32) as u32
+            };
+            let element = |_| {
+                let exponent = top.saturating_sub(random() % (spread + 1));
+                f32::from_bits(random() & 0x807f_ffff | exponent << 23)
+            };
+            let data: Vec<f32> = (0..elements).map(element).collect();
+            let found = total_of(&data);
+            prop_assert!(found.is_some() || spread > 20 || top == 255);
+            if let Some(found) = found {
+                prop_assert_eq!(found, exact(&data));
+            }
+            let bytes: Vec<u8> = data.iter().flat_map(|x| x.to_le_bytes()).collect();
+            if let Some((units, above)) = total::<F32>(Vectors::new(), &bytes, u32::MAX >> 1) {
+                let magnitudes: Vec<f32> = data.iter().map(|x| x.abs()).collect();
+                prop_assert_eq!(BigInt::from(units) << above, exact(&magnitudes));
+            }
+            // The upper halves are numbers of another format.
+            let halves: Vec<f32> =
+                data.iter().map(|x| f32::from_bits(x.to_bits() & 0xffff_0000)).collect();
+            let bytes: Vec<u8> = halves.iter().flat_map(|x| x.to_le_bytes()[2..].to_vec()).collect();
+            if let Some((units, above)) = total::<BF16>(Vectors::new(), &bytes, u32::MAX) {
+                prop_assert_eq!(BigInt::from(units) << above, exact(&halves));
+            } else {
+                prop_assert!(top == 255);
+            }
+        }
+    }
+}

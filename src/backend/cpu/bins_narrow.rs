@@ -6,14 +6,16 @@
 //! ```text
 //!   63        48 47                     0
 //!  +-----------+------------------------+
-//!  |   count   |      sum of bits       |     bins[sign, exponent][replica]
+//!  |   count   |      sum of bits       |     bins[replica][sign, exponent]
 //!  +-----------+------------------------+
 //! ```
 //!
 //! Sign and exponent are the same for a whole bin, so the count tells when the
 //! bin is spilled how much of the sum they are; what is left is the sum of
 //! fractions. The count also brings the implicit leading ones. Four replicas,
-//! taken in turn, keep equal exponents from waiting for one another.
+//! taken in turn, keep equal exponents from waiting for one another. Each is a
+//! table of its own: its entries are as far apart as processors can scale an
+//! index by in passing.
 //!
 //! Bounds: bits are below 2^32, so 2^15 additions keep their sum below 2^47 and
 //! the count below 2^16.
@@ -41,10 +43,19 @@ const fn additions(elements: usize) -> usize {
     elements / REPLICAS + REPLICAS
 }
 
+/// The bins of one replica, apart from those of the next by a line of the cache
+/// more than a page: addresses that agree in their last 12 bits wait for one another.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Table<const BINS: usize> {
+    bins: [u64; BINS],
+    _apart: [u64; 8],
+}
+
 /// Bins for words with this many fraction bits below sign and exponent, which
 /// have `BINS` values.
 pub struct BinsNarrow<W, const FRACTION_BITS: u32, const BINS: usize> {
-    bins: Box<[[u64; REPLICAS]; BINS]>,
+    bins: Box<[Table<BINS>; REPLICAS]>,
     additions: usize,
     /// Whether the elements count as their magnitudes.
     magnitudes: bool,
@@ -54,7 +65,7 @@ pub struct BinsNarrow<W, const FRACTION_BITS: u32, const BINS: usize> {
 impl<W: Word, const FRACTION_BITS: u32, const BINS: usize> BinsNarrow<W, FRACTION_BITS, BINS> {
     pub fn new(magnitudes: bool) -> Self {
         const { assert!(W::BITS <= u32::BITS && 1 << (W::BITS - FRACTION_BITS) == BINS) }
-        let bins = Box::new([[0; REPLICAS]; BINS]);
+        let bins = Box::new([Table { bins: [0; BINS], _apart: [0; 8] }; REPLICAS]);
         BinsNarrow { bins, additions: 0, magnitudes, words: std::marker::PhantomData }
     }
 
@@ -74,7 +85,10 @@ impl<W: Word, const FRACTION_BITS: u32, const BINS: usize> BinsNarrow<W, FRACTIO
             }
             self.additions += additions;
             self.add_block(block);
-            if Self::SPECIAL.into_iter().any(|bin| self.bins[bin] != [0; REPLICAS]) {
+            if Self::SPECIAL
+                .into_iter()
+                .any(|bin| self.bins.iter().any(|table| table.bins[bin] > 0))
+            {
                 self.take_special(block, sum);
             }
         }
@@ -100,7 +114,8 @@ impl<W: Word, const FRACTION_BITS: u32, const BINS: usize> BinsNarrow<W, FRACTIO
     #[inline(always)]
     fn add_one<const REPLICA: usize>(&mut self, word: W) {
         let bits: u64 = word.as_();
-        self.bins[(bits >> FRACTION_BITS) as usize % BINS][REPLICA] += bits + (1 << COUNT_SHIFT);
+        self.bins[REPLICA].bins[(bits >> FRACTION_BITS) as usize % BINS] +=
+            bits + (1 << COUNT_SHIFT);
     }
 
     /// Counts the NaN and infinities of a block in `sum` and empties their
@@ -119,19 +134,22 @@ impl<W: Word, const FRACTION_BITS: u32, const BINS: usize> BinsNarrow<W, FRACTIO
             special.positive_infinity += std::mem::take(&mut special.negative_infinity);
         }
         super::line::count(sum, special);
-        Self::SPECIAL.into_iter().for_each(|bin| self.bins[bin] = [0; REPLICAS]);
+        self.bins
+            .iter_mut()
+            .for_each(|table| Self::SPECIAL.into_iter().for_each(|bin| table.bins[bin] = 0));
     }
 
     /// Empties the bins into `sum`.
     pub fn spill(&mut self, unit: u32, sum: &mut Sum) {
-        for (index, bin) in self.bins.iter_mut().enumerate() {
-            if *bin == [0; REPLICAS] {
+        for index in 0..BINS {
+            let replicas = self.bins.each_mut().map(|table| std::mem::take(&mut table.bins[index]));
+            if replicas == [0; REPLICAS] {
                 continue;
             }
             let (negative, exponent) = (index >= BINS / 2, (index % (BINS / 2)) as u32);
             let negative = negative && !self.magnitudes;
             let mut value = 0;
-            for replica in std::mem::take(bin) {
+            for replica in replicas {
                 let elements = i128::from(replica >> COUNT_SHIFT);
                 value += i128::from(replica & ((1 << COUNT_SHIFT) - 1));
                 // Sign and exponent, which every one of the elements has added.

@@ -1,48 +1,46 @@
 //! Exponent bins for float64.
 //!
-//! As [`bins_narrow`](super::bins_narrow), with two words per bin because a
-//! fraction of 52 bits leaves no room for a count above it:
+//! As [`bins_narrow`](super::bins_narrow), in words of 128 bits:
 //!
 //! ```text
-//!   63                         0        63        44 43                 0
-//!  +----------------------------+      +-----------+--------------------+
-//!  |  sum of low 32 fraction    |      |   count   |  sum of high 20    |
-//!  |  bits                      |      |           |  fraction bits     |
-//!  +----------------------------+      +-----------+--------------------+
+//!   127       96 95                                   0
+//!  +------------+--------------------------------------+
+//!  |   count    |             sum of bits              |    bins[replica][sign, exponent]
+//!  +------------+--------------------------------------+
 //! ```
 //!
-//! Bounds: fewer than 2^20 additions keep the count within its 20 bits, the
-//! high sum below 2^40 and the low sum below 2^52. The additions of a block are
-//! counted before they are made.
+//! Bounds: bits are below 2^64, so 2^31 additions keep their sum below 2^95 and
+//! the count below 2^32. The additions of a block are counted before they are
+//! made.
 
 use crate::reduction::sum::{Counts, Sum};
 
 const FRACTION_BITS: u32 = 52;
-const COUNT_SHIFT: u32 = 44;
-const REPLICAS: usize = 4;
+const COUNT_SHIFT: u32 = 96;
+const REPLICAS: usize = 2;
 /// Additions per replica between two spills.
-const ADDITIONS_MAX: usize = (1 << 20) - 1;
+const ADDITIONS_MAX: usize = 1 << 31;
 /// The most elements of one block. Special values are looked for after each.
 pub const BLOCK_ELEMENTS: usize = 1 << 13;
 
-const _: () = assert!(ADDITIONS_MAX < 1 << (64 - COUNT_SHIFT));
-const _: () = assert!(ADDITIONS_MAX << (FRACTION_BITS - 32) <= 1 << COUNT_SHIFT);
+const _: () = assert!((ADDITIONS_MAX as u128) << u64::BITS <= 1 << COUNT_SHIFT);
+const _: () = assert!(ADDITIONS_MAX < 1 << (u128::BITS - COUNT_SHIFT));
 const _: () = assert!(additions(BLOCK_ELEMENTS) <= ADDITIONS_MAX);
 
 /// Additions per replica that so many elements make at most, their ragged end
 /// included.
 const fn additions(elements: usize) -> usize {
-    elements / REPLICAS + REPLICAS
+    elements / REPLICAS + 4
 }
 
-type Bin = [[u64; 2]; REPLICAS];
-const EMPTY: Bin = [[0; 2]; REPLICAS];
+/// The bins of one replica.
+type Table = [u128; 4096];
 /// The bins of NaN and infinities of each sign.
 const SPECIAL: [usize; 2] = [2047, 4095];
 
-/// Bins that hold up to [`ADDITIONS_MAX`] additions per replica: 256 KiB.
+/// Bins that hold up to [`ADDITIONS_MAX`] additions per replica: 128 KiB.
 pub struct BinsWide {
-    bins: Box<[Bin; 4096]>,
+    bins: Box<[Table; REPLICAS]>,
     additions: usize,
     /// Whether the elements count as their magnitudes.
     magnitudes: bool,
@@ -59,8 +57,8 @@ impl BinsWide {
     /// Bins for a sum of multiples of a unit, which lies so many bits above the
     /// smallest subnormal of float64.
     pub fn with_unit_above(unit_above: u32) -> BinsWide {
-        let bins = vec![EMPTY; 4096].into_boxed_slice();
-        let bins = bins.try_into().expect("as many bins as were made");
+        let bins = vec![[0; 4096]; REPLICAS].into_boxed_slice();
+        let bins = bins.try_into().expect("as many tables as were made");
         BinsWide { bins, additions: 0, magnitudes: false, unit_above }
     }
 
@@ -88,27 +86,28 @@ impl BinsWide {
         for [a, b, c, d] in quads.clone() {
             self.add_one::<0>(a);
             self.add_one::<1>(b);
-            self.add_one::<2>(c);
-            self.add_one::<3>(d);
+            self.add_one::<0>(c);
+            self.add_one::<1>(d);
         }
         rest.clone().for_each(|bits| self.add_one::<0>(bits));
-        if SPECIAL.into_iter().any(|bin| self.bins[bin] != EMPTY) {
+        if SPECIAL.into_iter().any(|bin| self.bins.iter().any(|table| table[bin] > 0)) {
             self.take_special(quads.flatten().chain(rest), sum);
         }
     }
 
     #[inline(always)]
     fn add_one<const REPLICA: usize>(&mut self, bits: u64) {
-        let [low, high] = &mut self.bins[(bits >> FRACTION_BITS) as usize][REPLICA];
-        *low += bits & 0xffff_ffff;
-        *high += ((bits >> 32) & 0xf_ffff) + (1 << COUNT_SHIFT);
+        let bin = &mut self.bins[REPLICA][(bits >> FRACTION_BITS) as usize];
+        *bin += u128::from(bits) + (1 << COUNT_SHIFT);
     }
 
     /// Counts the NaN and infinities of a block in `sum` and empties their
     /// bins, which cannot tell one from the other.
     #[cold]
     fn take_special(&mut self, block: impl Iterator<Item = u64>, sum: &mut Sum) {
-        SPECIAL.into_iter().for_each(|bin| self.bins[bin] = EMPTY);
+        for table in &mut *self.bins {
+            SPECIAL.into_iter().for_each(|bin| table[bin] = 0);
+        }
         let mut special = Counts::default();
         for bits in block {
             special.nan += u64::from(bits << 1 > 0xffe0_0000_0000_0000);
@@ -123,17 +122,19 @@ impl BinsWide {
 
     /// Empties the bins into `sum`.
     pub fn spill(&mut self, sum: &mut Sum) {
-        for (index, bin) in self.bins.iter_mut().enumerate() {
-            if *bin == EMPTY {
+        for index in 0..4096 {
+            let replicas = self.bins.each_mut().map(|table| std::mem::take(&mut table[index]));
+            if replicas == [0; REPLICAS] {
                 continue;
             }
             let (negative, exponent) = (index >> 11 != 0, (index & 2047) as u32);
             let negative = negative && !self.magnitudes;
             let mut value = 0;
-            for [low, high] in std::mem::replace(bin, EMPTY) {
-                let elements = i128::from(high >> COUNT_SHIFT);
-                value += i128::from(low);
-                value += i128::from(high & ((1 << COUNT_SHIFT) - 1)) << 32;
+            for replica in replicas {
+                let elements = (replica >> COUNT_SHIFT) as i128;
+                value += (replica & ((1 << COUNT_SHIFT) - 1)) as i128;
+                // Sign and exponent, which every one of the elements has added.
+                value -= elements * ((index as i128) << FRACTION_BITS);
                 // Subnormals have no implicit leading one.
                 if exponent > 0 {
                     value += elements << FRACTION_BITS;

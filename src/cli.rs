@@ -10,6 +10,7 @@ mod along;
 mod args;
 mod asker;
 mod bars;
+mod bench;
 mod blame;
 #[cfg(feature = "net")]
 mod cluster;
@@ -65,6 +66,10 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Quantile(args) => {
             end_on_ctrl_c(args.reduce.output.json)?;
             quantile::run(&args)
+        }
+        Command::Bench { what } => {
+            end_on_ctrl_c(what.output().json)?;
+            bench::run(&what)
         }
         Command::Devices(args) => devices::run(&args),
         Command::Completions { shell } => {

@@ -15,7 +15,7 @@ use crate::gpu::{self, Adapter};
 /// Input of fewer bytes is not worth the start of a GPU, unless one is named.
 ///
 /// Starting an adapter takes 20 to 200 ms, in which two cores reduce this much.
-pub const AUTO_GPU_BYTES_MIN: u64 = 1 << 30;
+pub const AUTO_GPU_BYTES_MIN: u64 = 8 << 30;
 
 /// One `--device`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

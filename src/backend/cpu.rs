@@ -27,7 +27,7 @@ mod levels;
 mod line;
 mod prefetch;
 mod products;
-mod simd;
+pub(crate) mod simd;
 mod squares;
 mod stretch;
 mod terms;

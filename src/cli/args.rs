@@ -43,6 +43,11 @@ pub enum Command {
     Histogram(Box<HistogramArgs>),
     /// Exact quantiles, several at once
     Quantile(Box<QuantileArgs>),
+    /// Measure this machine: rates, and how they compare with the naive way
+    Bench {
+        #[command(subcommand)]
+        what: BenchCommand,
+    },
     /// The processors that can reduce, with the self-test of each adapter
     Devices(DevicesArgs),
     /// Print the completion script of a shell
@@ -69,6 +74,7 @@ impl Command {
             Command::Dot(args) => args.output.json,
             Command::Histogram(args) => args.output.json,
             Command::Quantile(args) => args.reduce.output.json,
+            Command::Bench { what } => what.output().json,
             Command::Devices(args) => args.json,
             Command::Completions { .. } | Command::Man | Command::Node { .. } => false,
         }
@@ -428,6 +434,100 @@ impl OutputArgs {
     pub fn is_quiet(&self) -> bool {
         self.quiet || self.json
     }
+}
+
+/// What is measured.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// All cores over data in memory
+    Cpu(BenchCpuArgs),
+    /// Adapters over data that is resident on them
+    Gpu(BenchGpuArgs),
+    /// Whole reductions of files in the page cache
+    Files(BenchFilesArgs),
+}
+
+impl BenchCommand {
+    /// How its results are told.
+    pub fn output(&self) -> &BenchOutputArgs {
+        match self {
+            BenchCommand::Cpu(args) => &args.output,
+            BenchCommand::Gpu(args) => &args.output,
+            BenchCommand::Files(args) => &args.output,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct BenchCpuArgs {
+    /// CPU threads [default: all cores]
+    #[arg(long, value_name = "N", env = "ADSUM_THREADS", value_parser = count(THREADS_MAX))]
+    pub threads: Option<u64>,
+
+    #[command(flatten)]
+    pub output: BenchOutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchGpuArgs {
+    /// gpu:0 or a part of an adapter's name; repeatable [default: all hardware]
+    #[arg(long, value_name = "DEVICE", value_delimiter = ',')]
+    pub device: Vec<DeviceChoice>,
+
+    /// The card's peak bandwidth, from its data sheet
+    #[arg(long, value_name = "GB/S")]
+    pub peak: Option<f64>,
+
+    #[command(flatten)]
+    pub output: BenchOutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchFilesArgs {
+    /// Where the files are made, which go away at the end [default: the
+    /// directory of temporary files]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+
+    /// CPU threads [default: all cores]
+    #[arg(long, value_name = "N", env = "ADSUM_THREADS", value_parser = count(THREADS_MAX))]
+    pub threads: Option<u64>,
+
+    #[command(flatten)]
+    pub output: BenchOutputArgs,
+}
+
+/// How much is measured, and how it is told.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct BenchOutputArgs {
+    /// Bytes of each data set, in memory
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
+    pub bytes: u64,
+
+    /// Rounds whose median counts
+    #[arg(long, value_name = "N", default_value_t = 9, value_parser = count(1000))]
+    pub rounds: u64,
+
+    /// Only rows with this in 'what dtype dist', as "sum float32"; repeatable
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Vec<String>,
+
+    /// Print one JSON object
+    #[arg(long, conflicts_with = "markdown")]
+    pub json: bool,
+
+    /// Print a table in Markdown
+    #[arg(long)]
+    pub markdown: bool,
+
+    /// Draw the rates into this SVG file
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
+
+    /// Write over a file that is there
+    #[arg(long, requires = "plot")]
+    pub force: bool,
 }
 
 #[derive(Debug, Args)]

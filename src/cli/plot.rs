@@ -11,7 +11,7 @@ use plotters::prelude::*;
 
 use ticks::{Axis, Tick};
 
-mod ticks;
+pub mod ticks;
 
 /// Pixels of the picture.
 const SIZE: (u32, u32) = (900, 540);

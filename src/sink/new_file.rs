@@ -79,6 +79,11 @@ impl NewFile {
         })
     }
 
+    /// Where its bytes are until it is finished.
+    pub fn temporary(&self) -> &Path {
+        &self.temporary
+    }
+
     /// The path as it was given, for messages.
     pub fn name(&self) -> &str {
         &self.name

@@ -13,18 +13,23 @@ mod backend;
 mod cache;
 mod device;
 mod dispatch;
+mod gather;
 pub mod kernel;
 mod numbering;
 mod partials;
 mod piece;
 mod pipeline;
 mod plan;
+mod resident;
 mod self_test;
+mod staging;
 mod stream;
+mod timing;
 
 pub use backend::{GpuBackend, Options};
 pub use cache::Cache;
 pub use device::{Adapter, AdapterLimits, adapters};
+pub use resident::{DataId, Resident, ResidentError, Times};
 pub use self_test::{SelfTest, self_test};
 
 use crate::op::{Monoid, Spec};

@@ -177,6 +177,16 @@ impl Place<'_> {
         }
     }
 
+    /// The place of `elements` elements of a line, after the first few of it.
+    pub fn after(&self, skipped: u64, elements: u64) -> Self {
+        Place {
+            reduced: elements as usize,
+            first_index: self.first_index + skipped,
+            order: self.order.after(skipped),
+            ..*self
+        }
+    }
+
     /// The place of the element at `k` along the reduced axis.
     pub fn index(&self, k: u64) -> u64 {
         match self.order {

@@ -83,6 +83,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "rounds",
             "shard",
             "sink",
+            "site",
             "source",
             "transport",
             "value",

@@ -134,6 +134,8 @@ impl Device {
     pub fn open(adapter: &Adapter, timeout: Duration) -> Result<Device, BackendError> {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("adsum"),
+            // Where there is a clock, it tells how long kernels take.
+            required_features: adapter.inner.features() & wgpu::Features::TIMESTAMP_QUERY,
             required_limits: adapter.inner.limits(),
             ..wgpu::DeviceDescriptor::default()
         };

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
+use super::gather::Bound;
 use super::kernel::{Kernel, Params};
 use super::numbering::{Numbering, words};
 use super::piece::Piece;
 use super::plan::{Plan, Window};
-use super::stream::Bound;
 use crate::backend::Place;
 
 /// One dispatch: which kernel over which window of a tile.
@@ -27,28 +27,50 @@ impl Dispatch {
             false => plan.windows_of(bytes).collect(),
         };
         let size = bytes / piece.elements();
+        let workgroups = plan.workgroups.min(bound.regions.slots);
         let of_window = |(number, window): (usize, Window)| {
-            let of_kernel = move |(kernel, shape): (usize, &Kernel)| {
-                let elements = (window.bytes / size) as u32;
-                let blocks = elements.div_ceil(shape.block_elements());
-                let params = Params {
-                    bytes: window.bytes as u32,
-                    blocks,
-                    workgroups: blocks.min(plan.workgroups).min(bound.regions.slots),
-                    along_axis: 0,
-                    outputs: 1,
-                    first_output: 0,
-                    reduced: elements,
-                    inner: 1,
-                    second: piece.second_vector(),
-                    bins: shape.bins(),
-                    ..numbered(&piece.place, window.offset / size)
-                };
-                Dispatch { kernel, window: number, params }
-            };
-            bound.program.kernels.iter().enumerate().map(of_kernel)
+            let place = piece.place.after(window.offset / size, window.bytes / size);
+            Dispatch::of_window(
+                bound,
+                workgroups,
+                number,
+                window.bytes,
+                piece.second_vector(),
+                &place,
+            )
         };
         windows.into_iter().enumerate().flat_map(of_window).collect()
+    }
+
+    /// Every kernel over a window of `bytes` bytes that is a line of its own, with
+    /// its second run from this vector on.
+    pub fn of_window(
+        bound: &Bound,
+        workgroups: u32,
+        window: usize,
+        bytes: u64,
+        second: u32,
+        place: &Place<'_>,
+    ) -> Vec<Dispatch> {
+        let elements = place.reduced as u32;
+        let of_kernel = |(kernel, shape): (usize, &Kernel)| {
+            let blocks = elements.div_ceil(shape.block_elements());
+            let params = Params {
+                bytes: bytes as u32,
+                blocks,
+                workgroups: blocks.min(workgroups),
+                along_axis: 0,
+                outputs: 1,
+                first_output: 0,
+                reduced: elements,
+                inner: 1,
+                second,
+                bins: shape.bins(),
+                ..numbered(place)
+            };
+            Dispatch { kernel, window, params }
+        };
+        bound.program.kernels.iter().enumerate().map(of_kernel).collect()
     }
 
     /// Every kernel over some of the outputs of a piece.
@@ -72,7 +94,7 @@ impl Dispatch {
                 inner: inner as u32,
                 second: piece.second_vector(),
                 bins: shape.bins(),
-                ..numbered(&piece.place, 0)
+                ..numbered(&piece.place)
             };
             Dispatch { kernel, window: 0, params }
         };
@@ -80,8 +102,8 @@ impl Dispatch {
     }
 }
 
-/// Parameters that say how the elements from number `skip` on are numbered.
-fn numbered(place: &Place<'_>, skip: u64) -> Params {
-    let Numbering { first, stride, axes, axis } = Numbering::of(place, skip);
+/// Parameters that say how the elements of a place are numbered.
+fn numbered(place: &Place<'_>) -> Params {
+    let Numbering { first, stride, axes, axis } = Numbering::of(place);
     Params { first_index: words(first), stride: words(stride), axes, axis, ..Params::default() }
 }

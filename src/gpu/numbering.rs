@@ -22,11 +22,11 @@ pub(super) struct Numbering {
 }
 
 impl Numbering {
-    /// The numbering of a run that starts with the element `skip` of a place.
-    pub fn of(place: &Place<'_>, skip: u64) -> Numbering {
+    /// The numbering of the elements of a place.
+    pub fn of(place: &Place<'_>) -> Numbering {
         let mut axis = [[0; 4]; AXES_MAX];
-        let Order::Fortran { shape, start, offset } = place.order.after(skip) else {
-            return Numbering { first: place.first_index + skip, stride: 1, axes: 0, axis };
+        let Order::Fortran { shape, start, offset } = place.order else {
+            return Numbering { first: place.first_index, stride: 1, axes: 0, axis };
         };
         let lengths = long(shape);
         let Split { axes, period, .. } = Split::of(shape);
@@ -138,7 +138,7 @@ mod tests {
             while start < all {
                 let run = Numbering::room(at(shape, start).order).min(all - start).min(5);
                 for skip in 0..run {
-                    let numbering = Numbering::of(&at(shape, start), skip);
+                    let numbering = Numbering::of(&at(shape, start + skip));
                     for number in 0..run - skip {
                         let position = start + skip + number;
                         assert_eq!(place(&numbering, number), expected(shape, position));
@@ -154,12 +154,12 @@ mod tests {
         let long = [1 << 33, 3, 2];
         let start = (1 << 33) - 2;
         assert_eq!(Numbering::room(at(&long, start).order), 2);
-        let numbering = Numbering::of(&at(&long, start), 1);
+        let numbering = Numbering::of(&at(&long, start + 1));
         assert_eq!((numbering.axes, numbering.stride), (0, 6));
         assert_eq!(place(&numbering, 0), expected(&long, start + 1));
 
         let fits = [(1 << 31) - 1, 3, 2];
-        let numbering = Numbering::of(&at(&fits, (1 << 31) - 3), 0);
+        let numbering = Numbering::of(&at(&fits, (1 << 31) - 3));
         assert_eq!(numbering.axes, 1);
         for number in [0, 1, 2, 3, 1 << 30] {
             assert_eq!(place(&numbering, number), expected(&fits, (1 << 31) - 3 + number));
@@ -168,6 +168,6 @@ mod tests {
         let binary = [2; AXES_MAX + 3];
         let turn = 1 << (AXES_MAX + 1);
         assert_eq!(Numbering::room(at(&binary, 3).order), turn - 3);
-        assert_eq!(Numbering::of(&at(&binary, 3), 0).axes as usize, AXES_MAX);
+        assert_eq!(Numbering::of(&at(&binary, 3)).axes as usize, AXES_MAX);
     }
 }

@@ -2,10 +2,10 @@
 
 use wgpu::WriteOnly;
 
+use super::gather::Bound;
 use super::kernel::{Kernel, VECTOR_BYTES};
 use super::numbering::Numbering;
 use super::plan::Plan;
-use super::stream::Bound;
 use crate::backend::Run;
 use crate::dtype::{ByteOrder, Layout};
 use crate::site::{Place, Site};
@@ -33,13 +33,19 @@ pub(super) fn elements_max(plan: &Plan, bound: &Bound, run: &Run<'_>, line: bool
         (false, false) => window,
     };
     let workgroups = if line { plan.workgroups.min(bound.regions.slots) } else { 1 };
-    let in_blocks = |kernel: &Kernel| {
+    let in_dispatch = elements_per_dispatch(bound, workgroups);
+    (bytes / run.layout.dtype.size_bytes() as u64).min(in_dispatch)
+}
+
+/// The most elements of one output that so many workgroups may reduce in one
+/// dispatch.
+pub(super) fn elements_per_dispatch(bound: &Bound, workgroups: u32) -> u64 {
+    let of_kernel = |kernel: &Kernel| {
         let in_dispatch = u64::from(kernel.blocks_per_dispatch()) * u64::from(workgroups);
         let blocks = u64::from(kernel.blocks_max() / 2).min(in_dispatch);
         blocks * u64::from(kernel.block_elements())
     };
-    let in_blocks = bound.program.kernels.iter().map(in_blocks).min().unwrap_or(u64::MAX);
-    (bytes / run.layout.dtype.size_bytes() as u64).min(in_blocks)
+    bound.program.kernels.iter().map(of_kernel).min().unwrap_or(u64::MAX)
 }
 
 impl<'a> Piece<'a> {
@@ -119,7 +125,7 @@ impl<'a> Piece<'a> {
 
 /// Copies elements into staging memory with their least significant byte
 /// first, as the shaders read words.
-fn write_little_endian(layout: Layout, bytes: &[u8], mut staging: WriteOnly<'_, [u8]>) {
+pub(super) fn write_little_endian(layout: Layout, bytes: &[u8], mut staging: WriteOnly<'_, [u8]>) {
     let size = layout.dtype.size_bytes();
     if size == 1 || layout.byte_order == ByteOrder::Little {
         staging.copy_from_slice(bytes);

@@ -84,11 +84,12 @@ impl Data {
         shards.collect()
     }
 
-    /// What the reference makes of it.
+    /// What the reference makes of it, its bytes taken as elements of the spec's
+    /// type.
     pub fn expected(&self, spec: &Spec) -> Partial {
-        let layout = Layout::little(self.dtype);
+        let layout = Layout::little(spec.dtype);
         let [bytes, second] = self.whole.each_ref().map(|whole| &whole[..BLOCK_BYTES]);
-        let elements = BLOCK_BYTES / self.dtype.size_bytes();
+        let elements = BLOCK_BYTES / spec.dtype.size_bytes();
         let second = spec.is_paired().then_some((layout, second));
         let run = Run { layout, bytes, second, place: Place::line(elements, 0) };
         // The places of the first block are the lowest.

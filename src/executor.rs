@@ -227,8 +227,10 @@ fn add_adapters(
         memory_bytes: budget.adapter_bytes as usize,
         ..defaults
     };
+    let cache = gpu::Cache::of_user();
     for adapter in &selection.adapters {
-        match GpuBackend::open_examined(adapter, &options, &gpu::Cache::of_user()) {
+        let options = options.clone().tuned_for(adapter, &cache);
+        match GpuBackend::open_examined(adapter, &options, &cache) {
             Ok(backend) => backends.push(Box::new(backend)),
             Err(error) => failures.push(error.to_string()),
         }

@@ -25,12 +25,14 @@ mod self_test;
 mod staging;
 mod stream;
 mod timing;
+mod tuning;
 
 pub use backend::{GpuBackend, Options};
 pub use cache::Cache;
 pub use device::{Adapter, AdapterLimits, adapters};
 pub use resident::{DataId, Resident, ResidentError, Times};
 pub use self_test::{SelfTest, self_test};
+pub use tuning::Tuning;
 
 use crate::op::{Monoid, Spec};
 use crate::site::Site;

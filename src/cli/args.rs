@@ -474,6 +474,11 @@ pub struct BenchGpuArgs {
     #[arg(long, value_name = "DEVICE", value_delimiter = ',')]
     pub device: Vec<DeviceChoice>,
 
+    /// Measure again which blocks and grids are fastest on each adapter, which is
+    /// otherwise done once for hardware and remembered
+    #[arg(long)]
+    pub retune: bool,
+
     /// The card's peak bandwidth, from its data sheet
     #[arg(long, value_name = "GB/S")]
     pub peak: Option<f64>,

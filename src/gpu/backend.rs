@@ -55,7 +55,7 @@ impl Default for Options {
             tile_bytes: 16 << 20,
             memory_bytes: 72 << 20,
             window_bytes_max: None,
-            workgroups_max: super::plan::WORKGROUPS_MAX,
+            workgroups_max: 256,
             timeout: Duration::from_secs(30),
             block: Block::LARGE,
             short_axes: false,

@@ -1,12 +1,14 @@
-//! Remembers between runs which kernels passed their self-test on an adapter.
+//! Remembers between runs which kernels passed their self-test on an adapter, and
+//! how large blocks and grids are to be there.
 //!
-//! An entry is an empty-handed witness: its name is a hash of everything that
+//! An entry of the first kind is an empty-handed witness: its name is a hash of everything that
 //! the verdict depends on, so there is nothing in it to trust or to keep up to
-//! date. Only passes are remembered. A cache that cannot be read or written
+//! date. Only passes are remembered. A note is a few
+//! words that make nothing wrong, whatever they say. A cache that cannot be read or written
 //! only costs the time of another self-test.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,7 +19,10 @@ pub const ENTRIES_MAX: usize = 512;
 /// What an entry holds, for a person who looks into it.
 const CONTENT: &[u8] = b"A kernel passed adsum's self-test on an adapter.\n";
 
-/// A directory of passed self-tests.
+/// The most bytes of a note that are read.
+const NOTE_BYTES_MAX: u64 = 256;
+
+/// A directory of passed self-tests, and of notes.
 #[derive(Clone, Debug, Default)]
 pub struct Cache {
     directory: Option<PathBuf>,
@@ -56,9 +61,27 @@ impl Cache {
 
     /// Keeps an entry of this name, if the directory can be written.
     pub(super) fn keep(&self, name: &str) {
+        self.write(name, CONTENT);
+    }
+
+    /// What was noted under a name; the reader decides whether it makes sense.
+    pub(super) fn recall(&self, name: &str) -> Option<String> {
+        let file = fs::File::open(self.directory.as_ref()?.join(name)).ok()?;
+        let mut text = String::new();
+        file.take(NOTE_BYTES_MAX).read_to_string(&mut text).ok()?;
+        Some(text)
+    }
+
+    /// Notes a few words under a name, in place of what was there.
+    pub(super) fn note(&self, name: &str, text: &str) {
+        debug_assert!(text.len() as u64 <= NOTE_BYTES_MAX, "a note of {} bytes", text.len());
+        self.write(name, text.as_bytes());
+    }
+
+    fn write(&self, name: &str, content: &[u8]) {
         if let Some(directory) = &self.directory {
-            // Without the entry the next run tests again: slower, not wrong.
-            let _ = write(directory, name).and_then(|()| prune(directory));
+            // Without the entry the next run finds it out again: slower, not wrong.
+            let _ = write(directory, name, content).and_then(|()| prune(directory));
         }
     }
 }
@@ -82,7 +105,7 @@ pub(super) fn name<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-fn write(directory: &Path, name: &str) -> io::Result<()> {
+fn write(directory: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     let (mut builder, mut options) = (fs::DirBuilder::new(), fs::OpenOptions::new());
     builder.recursive(true);
     options.write(true).create(true).truncate(true);
@@ -93,7 +116,7 @@ fn write(directory: &Path, name: &str) -> io::Result<()> {
         options.mode(0o600);
     }
     builder.create(directory)?;
-    options.open(directory.join(name))?.write_all(CONTENT)
+    options.open(directory.join(name))?.write_all(content)
 }
 
 fn prune(directory: &Path) -> io::Result<()> {

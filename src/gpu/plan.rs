@@ -17,9 +17,10 @@ pub const WINDOW_BYTES_MAX: u64 = 1 << 30;
 pub const SLOTS: u64 = 2;
 
 /// The most workgroups of one dispatch. Blocks beyond them are taken in turns.
-pub const WORKGROUPS_MAX: u32 = 256;
+pub const WORKGROUPS_MAX: u32 = 4096;
 
-/// Bytes for partials where memory is plenty: 256 workgroups of any spec.
+/// Bytes for partials where memory is plenty: 256 workgroups of any spec, and
+/// thousands of most.
 pub const PARTIALS_BYTES_MAX: u64 = 2 << 20;
 
 /// Bytes for partials where it is scarce: one of each state, and the most bins.

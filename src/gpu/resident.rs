@@ -28,10 +28,6 @@ use crate::op::Spec;
 use crate::partial::Partial;
 use crate::site::Site;
 
-/// Bytes of one buffer, where the adapter takes as many: small enough that memory
-/// in pieces has room for it.
-const CHUNK_BYTES_MAX: u64 = 256 << 20;
-
 /// A data set that was sent. It is never given to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DataId(u64);
@@ -237,7 +233,7 @@ impl Resident {
             let oldest = self.sets[0].id;
             self.remove(oldest);
         }
-        let chunk_bytes = CHUNK_BYTES_MAX.min(self.plan.window_bytes) / runs;
+        let chunk_bytes = self.plan.window_bytes / runs;
         let chunk_bytes = (chunk_bytes - chunk_bytes % ALIGNMENT_BYTES).max(ALIGNMENT_BYTES);
         let chunk_bytes = chunk_bytes as usize;
         let tile = self.plan.tile_bytes as usize;

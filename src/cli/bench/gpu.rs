@@ -1,14 +1,17 @@
 //! Adapters over data that is resident on them.
 
+use std::io::IsTerminal;
+
 use super::cpu::{DTYPES, dists, operations};
 use super::data::Data;
 use super::rows::{Parts, Row};
 use super::{Rows, is_wanted, median, timed};
+use crate::backend::DeviceKind;
 use crate::cli::args::BenchGpuArgs;
-use crate::cli::exit::{Blame, Failure};
+use crate::cli::exit::{self, Blame, Failure};
 use crate::device::{DeviceChoice, DeviceError, select};
 use crate::dtype::{DType, Layout};
-use crate::gpu::{Adapter, Cache, DataId, Options, Resident, ResidentError, Times, takes};
+use crate::gpu::{Adapter, Cache, DataId, Options, Resident, ResidentError, Times, Tuning, takes};
 use crate::op::{Monoid, Spec};
 use crate::partial::Partial;
 use crate::site::Site;
@@ -22,7 +25,8 @@ pub fn run(args: &BenchGpuArgs) -> Result<(), Failure> {
     for adapter in &adapters {
         // One data set and two side by side, each with what rounds it up.
         let budget = 3 * output.bytes.max(4 << 20) + (1 << 20);
-        let (options, cache) = (Options::default(), Cache::of_user());
+        let cache = Cache::of_user();
+        let options = Options::default().tuned(tuning(args, adapter, &cache)?);
         let mut resident = Resident::open(adapter, &options, &cache, budget).map_err(failed)?;
         let kinds = DTYPES.iter().flat_map(|&dtype| dists(dtype).iter().map(move |&d| (dtype, d)));
         for (dtype, dist) in kinds {
@@ -43,6 +47,28 @@ pub fn run(args: &BenchGpuArgs) -> Result<(), Failure> {
         }
     }
     rows.end()
+}
+
+/// The blocks and grid of an adapter: as remembered, or measured now. Those of
+/// software do not matter, so they are measured only on request.
+fn tuning(args: &BenchGpuArgs, adapter: &Adapter, cache: &Cache) -> Result<Tuning, Failure> {
+    let remembered = Tuning::remembered(adapter, cache);
+    let is_software = adapter.info().kind == DeviceKind::Software;
+    match remembered {
+        Some(tuning) if !args.retune => Ok(tuning),
+        None if is_software && !args.retune => Ok(Tuning::default()),
+        _ => {
+            let id = &adapter.info().id;
+            let found = Tuning::find(adapter, cache, |done, all| {
+                if std::io::stderr().is_terminal() {
+                    exit::say(&format!("tuning {id}: {done} of {all}"));
+                }
+            })
+            .map_err(failed)?;
+            exit::say(&format!("{id}: {found}, remembered from now on"));
+            Ok(found)
+        }
+    }
 }
 
 /// The least that a kernel can do with 32 bits: what a plain read is here.

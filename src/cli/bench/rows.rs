@@ -69,8 +69,7 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Begins to print. What cannot be written is told before anything is
-    /// measured.
+    /// No rows yet. What cannot be written is told before anything is measured.
     pub fn begin(
         kind: &'static str,
         output: &'a BenchOutputArgs,
@@ -78,16 +77,22 @@ impl<'a> Rows<'a> {
     ) -> Result<Rows<'a>, Failure> {
         let plot = output.plot.as_ref().map(|path| NewFile::create(path, output.force));
         let plot = plot.transpose()?;
-        let rows = Rows { kind, output, devices, plot, rows: Vec::new() };
-        rows.print(COLUMNS.map(|(name, _)| name.to_owned()))?;
-        if output.markdown {
-            exit::answer(&format!("|{}", "---|".repeat(COLUMNS.len())))?;
+        Ok(Rows { kind, output, devices, plot, rows: Vec::new() })
+    }
+
+    fn print_headings(&self) -> Result<(), Failure> {
+        self.print(COLUMNS.map(|(name, _)| name.to_owned()))?;
+        match self.output.markdown {
+            true => exit::answer(&format!("|{}", "---|".repeat(COLUMNS.len()))),
+            false => Ok(()),
         }
-        Ok(rows)
     }
 
     /// Adds a row.
     pub fn push(&mut self, row: Row) -> Result<(), Failure> {
+        if self.rows.is_empty() {
+            self.print_headings()?;
+        }
         let number = |number: Option<f64>, digits: usize| {
             number.map_or("-".to_owned(), |number| format!("{number:.digits$}"))
         };
@@ -125,6 +130,12 @@ impl<'a> Rows<'a> {
 
     /// Draws the picture, prints the object, and refuses wrong answers.
     pub fn end(self) -> Result<(), Failure> {
+        if self.rows.is_empty() {
+            return Err(Failure::new(
+                Blame::Usage,
+                "no row has all words of '--filter'; leave some of them out",
+            ));
+        }
         if let Some(mut plot) = self.plot {
             plot.write_at(picture::draw(self.kind, &self.rows).as_bytes(), 0)?;
             plot.finish()?;
@@ -143,12 +154,8 @@ impl<'a> Rows<'a> {
             exit::answer(&object.to_string())?;
         }
         let wrong: u64 = self.rows.iter().map(|row| row.wrong).sum();
-        match (wrong, self.rows.len()) {
-            (0, 0) => Err(Failure::new(
-                Blame::Usage,
-                "no row has all words of '--filter'; leave some of them out",
-            )),
-            (0, _) => Ok(()),
+        match wrong {
+            0 => Ok(()),
             _ => Err(Failure::new(
                 Blame::Internal,
                 format!("{wrong} answers differ from the reference; do not trust this build"),

@@ -1,8 +1,8 @@
 //! The CPU backend: one worker per thread, portable to every processor.
 //!
 //! Each state has a `Line`, the fast way to add many elements of one output
-//! to it: exponent bins for exact sums of floats, wide counters for integers,
-//! and so on. Lines take little-endian rows. Runs of one output are cut into
+//! to it: float64 vectors and exponent bins for exact sums of floats, wide counters
+//! for integers, and so on. Lines take little-endian rows. Runs of one output are cut into
 //! pieces that stay in the cache while all lines read them; rows of many
 //! outputs are given to the lines one after the other, and columns are turned
 //! into rows, some at a time.

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -117,8 +118,8 @@ class Adsum:
             return json.loads(done.stdout)
         except ValueError:
             code = NO_DEVICE if done.returncode == NO_DEVICE else WRONG
-            raise Problem(code, f"'adsum {' '.join(args)}' ended with {done.returncode}: "
-                                f"{told(done.stderr)}") from None
+            raise Problem(code, f"'adsum {' '.join(args)}' gave no object and ended with "
+                                f"{done.returncode}: {told(done.stderr)}") from None
 
     def bench(self, kind: str, args: list[str], limit_s: float) -> dict:
         """The object of `adsum bench`, if all of its answers are right."""
@@ -175,7 +176,16 @@ def told(stderr: str) -> str:
     try:
         return json.loads(lines[-1])["error"]["message"]
     except (ValueError, KeyError, TypeError):
-        return lines[0]
+        # Python's last line says what went wrong, others' first one.
+        return lines[-1 if lines[0].startswith("Traceback") else 0]
+
+
+def value_of(found: dict):
+    """The answer in an object of adsum, floats by their bits."""
+    if "float" not in found["dtype_out"]:
+        return int(found["value"])
+    form, width = (">f", 4) if found["dtype_out"] == "float32" else (">d", 8)
+    return struct.unpack(form, int(found["bits"], 16).to_bytes(width, "big"))[0]
 
 
 def number(value: float | None, digits: int = 2) -> str:

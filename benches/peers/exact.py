@@ -7,11 +7,12 @@ whole, and Python's big integers need only see a few numbers of each exponent.
 from __future__ import annotations
 
 import math
-import struct
 from fractions import Fraction
 from operator import mul
 
 import numpy as np
+
+from common import value_of
 
 # float64 is a multiple of 2 to this; a product of two, of twice that.
 UNIT = -1074
@@ -85,11 +86,11 @@ def order(block: np.ndarray) -> np.ndarray:
 
 
 def nearest(exact: Fraction) -> float:
-    """The float64 nearest to it. Division of Python's integers rounds once."""
+    """The float64 nearest to it: dividing integers, Python rounds once."""
     try:
         return exact.numerator / exact.denominator
     except OverflowError:
-        return math.copysign(math.inf, exact)
+        return math.inf if exact > 0 else -math.inf
 
 
 def is_nearest_root(root: float, square: Fraction) -> bool:
@@ -103,11 +104,7 @@ def is_nearest_root(root: float, square: Fraction) -> bool:
 
 def judge(what: str, found: dict, right: dict) -> tuple:
     """What the object of adsum says, and whether it is right to the last bit."""
-    if "float" in found["dtype_out"]:
-        form, width = (">f", 4) if found["dtype_out"] == "float32" else (">d", 8)
-        got = struct.unpack(form, int(found["bits"], 16).to_bytes(width, "big"))[0]
-    else:
-        got = int(found["value"])
+    got = value_of(found)
     if what == "std":
         return got, is_nearest_root(got, right["var"])
     want = right[what]

@@ -27,6 +27,10 @@ use crate::reduction::float::BINARY32;
 
 /// Running sums: four of the widest vectors.
 const LANES: usize = 32;
+/// Running sums for few elements: their gathering counts more than their adding.
+const LANES_OF_FEW: usize = 8;
+/// So many elements are few.
+const FEW: usize = 64;
 /// Elements that are added to each of them.
 const ADDITIONS_MAX: usize = 128;
 /// The most elements of one block.
@@ -36,7 +40,7 @@ pub const BLOCK_ELEMENTS: usize = LANES * ADDITIONS_MAX;
 const BITS_MAX: i32 = 51;
 
 /// A block of little-endian elements.
-struct Block<'a, F> {
+struct Block<'a, F, const LANES: usize> {
     bytes: &'a [u8],
     /// All bits of a float32 that count: magnitudes have no sign.
     mask: u32,
@@ -44,7 +48,7 @@ struct Block<'a, F> {
 }
 
 /// What was found of a block.
-struct Found {
+struct Found<const LANES: usize> {
     sums: [f64; LANES],
     /// The bits of the largest magnitude.
     most: u32,
@@ -52,11 +56,11 @@ struct Found {
     least: u32,
 }
 
-impl<F: Widen> Loop for Block<'_, F> {
-    type Output = Found;
+impl<F: Widen, const LANES: usize> Loop for Block<'_, F, LANES> {
+    type Output = Found<LANES>;
 
     #[inline(always)]
-    fn run(self) -> Found {
+    fn run(self) -> Found<LANES> {
         let mut sums = [0.0; LANES];
         let (mut most, mut least) = ([0; LANES], [u32::MAX; LANES]);
         for part in Groups::<F::Word, LANES>::of(self.bytes).parts() {
@@ -78,10 +82,21 @@ impl<F: Widen> Loop for Block<'_, F> {
 /// The sum of a block of at most [`BLOCK_ELEMENTS`] elements: a number of units,
 /// and how far the unit lies above the smallest subnormal of float32. `None` if
 /// it may have been rounded, or if there is a NaN or infinity.
-#[inline(always)]
 pub fn total<F: Widen>(vectors: Vectors, bytes: &[u8], mask: u32) -> Option<(i128, u32)> {
-    debug_assert!(bytes.len() <= BLOCK_ELEMENTS * size_of::<F::Word>());
-    let Found { sums, most, least } = vectors.run(Block::<F> { bytes, mask, format: PhantomData });
+    match bytes.len() / size_of::<F::Word>() <= FEW {
+        true => total_in::<F, LANES_OF_FEW>(vectors, bytes, mask),
+        false => total_in::<F, LANES>(vectors, bytes, mask),
+    }
+}
+
+fn total_in<F: Widen, const LANES: usize>(
+    vectors: Vectors,
+    bytes: &[u8],
+    mask: u32,
+) -> Option<(i128, u32)> {
+    debug_assert!(bytes.len() <= LANES * ADDITIONS_MAX * size_of::<F::Word>());
+    let block = Block::<F, LANES> { bytes, mask, format: PhantomData };
+    let Found { sums, most, least } = vectors.run(block);
     if u64::from(most) >= BINARY32.infinity {
         return None;
     }

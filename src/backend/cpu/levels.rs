@@ -156,7 +156,6 @@ impl<const LEVELS: usize, const LANES: usize> Levels<LEVELS, LANES> {
 
     /// The sum of a block of at most [`Levels::BLOCK_ELEMENTS`] terms, or `None`
     /// if it is not exact.
-    #[inline(always)]
     pub fn total<T: Terms>(
         &mut self,
         bytes: &[u8],

@@ -16,26 +16,35 @@ use super::simd::Vectors;
 use super::stretch::Stretch;
 use super::widen::Widen;
 use super::word::Word;
-use crate::dtype::DType;
+use crate::backend::reference::element_bits;
+use crate::dtype::{DType, Layout};
 use crate::op::Term;
 use crate::reduction::State;
 use crate::reduction::float::{BINARY32, BINARY64, FloatFormat};
-use crate::reduction::sum::unit_exponent;
+use crate::reduction::sum::{Sum, unit_exponent};
 
 /// From so many elements on, running sums in float64 are worth their gathering.
-const DIRECT_MIN: usize = 64;
+const DIRECT_MIN: usize = 8;
+/// So many elements are few.
+const FEW: usize = 64;
 /// From so many elements on, narrow bins are worth their emptying.
 const NARROW_MIN: usize = 512;
 /// From so many elements on, wide bins are.
 const WIDE_MIN: usize = 8192;
 
 const _: () = assert!(NARROW_MIN <= ELEMENTS_MAX && WIDE_MIN <= ELEMENTS_MAX);
+const _: () = assert!(FEW <= Levels::<2, 4>::BLOCK_ELEMENTS);
 const _: () = assert!(Levels::<2, 16>::BLOCK_ELEMENTS <= bins_wide::BLOCK_ELEMENTS);
 
 /// All bits of an element that its term has: a magnitude has no sign.
 fn mask(term: Term, format: FloatFormat) -> u64 {
     let all = format.sign_bit() | (format.sign_bit() - 1);
     if term == Term::Magnitude { all & !format.sign_bit() } else { all }
+}
+
+/// Adds the only element of a stretch, as columns of few rows have.
+fn add_one(stretch: &Stretch<'_>, sum: &mut Sum) {
+    sum.add(element_bits(Layout::little(stretch.dtype), stretch.bytes), 0);
 }
 
 /// Sums of elements or magnitudes of up to 32 bits.
@@ -61,25 +70,44 @@ impl<F: Widen, const FRACTION_BITS: u32, const BINS: usize> Narrow<F, FRACTION_B
     }
 }
 
+impl<F: Widen, const FRACTION_BITS: u32, const BINS: usize> Narrow<F, FRACTION_BITS, BINS> {
+    #[inline(never)]
+    fn add_blocks(&mut self, bytes: &[u8], sum: &mut Sum) {
+        let size = size_of::<F::Word>();
+        let is_few = bytes.len() / size < NARROW_MIN;
+        for block in bytes.chunks(direct::BLOCK_ELEMENTS * size) {
+            let total = self.vectors.and_then(|vectors| {
+                let mask = mask(self.term, BINARY32) as u32;
+                self.direct.make(|| direct::total::<F>(vectors, block, mask))
+            });
+            match total {
+                Some((units, above)) => {
+                    add_scaled(sum, units, above as i32 + BINARY32.exponent_min);
+                }
+                None if is_few => self.add_few(block, sum),
+                None => self.bins.add(block, self.unit, sum),
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn add_few(&mut self, bytes: &[u8], sum: &mut Sum) {
+        self.few.add::<F::Word>(F::FORMAT, bytes, mask(self.term, F::FORMAT), sum);
+    }
+}
+
 impl<F: Widen, const FRACTION_BITS: u32, const BINS: usize> Line
     for Narrow<F, FRACTION_BITS, BINS>
 {
     fn add(&mut self, stretch: &Stretch<'_>, state: &mut State) {
         let sum = sum_of(state);
+        if stretch.elements() == 1 {
+            return add_one(stretch, sum);
+        }
         count_elements(stretch, sum);
-        let vectors = self.vectors.filter(|_| stretch.elements() >= DIRECT_MIN);
-        for block in stretch.bytes.chunks(direct::BLOCK_ELEMENTS * size_of::<F::Word>()) {
-            let total = vectors.and_then(|vectors| {
-                let mask = mask(self.term, BINARY32) as u32;
-                self.direct.make(|| direct::total::<F>(vectors, block, mask))
-            });
-            if let Some((units, above)) = total {
-                add_scaled(sum, units, above as i32 + BINARY32.exponent_min);
-            } else if stretch.elements() < NARROW_MIN {
-                self.few.add::<F::Word>(F::FORMAT, block, mask(self.term, F::FORMAT), sum);
-            } else {
-                self.bins.add(block, self.unit, sum);
-            }
+        match stretch.elements() < DIRECT_MIN {
+            true => self.add_few(stretch.bytes, sum),
+            false => self.add_blocks(stretch.bytes, sum),
         }
     }
 
@@ -93,6 +121,8 @@ impl<F: Widen, const FRACTION_BITS: u32, const BINS: usize> Line
 /// Sums of float64 or its magnitudes.
 pub struct Wide {
     levels: Option<Levels<2, 16>>,
+    /// Of few elements: their gathering counts more than their adding.
+    levels_of_few: Option<Levels<2, 4>>,
     attempts: Attempts,
     bins: BinsWide,
     few: Few,
@@ -119,6 +149,7 @@ impl Wide {
     pub fn new(term: Term) -> Wide {
         Wide {
             levels: Vectors::for_floats().map(Levels::new),
+            levels_of_few: Vectors::for_floats().map(Levels::new),
             attempts: Attempts::default(),
             bins: BinsWide::new(term == Term::Magnitude),
             few: Few::new(),
@@ -127,23 +158,50 @@ impl Wide {
     }
 }
 
+impl Wide {
+    #[inline(never)]
+    fn add_blocks(&mut self, bytes: &[u8], sum: &mut Sum) {
+        let elements = bytes.len() / 8;
+        for block in bytes.chunks(8 * Levels::<2, 16>::BLOCK_ELEMENTS) {
+            let values = self.values;
+            let total = match (&mut self.levels, &mut self.levels_of_few) {
+                (_, Some(levels)) if elements <= FEW => {
+                    self.attempts.make(|| levels.total(block, block, values))
+                }
+                (Some(levels), _) => self.attempts.make(|| levels.total(block, block, values)),
+                _ => None,
+            };
+            match total {
+                Some(total) => {
+                    total
+                        .into_iter()
+                        .for_each(|(units, exponent)| add_scaled(sum, units, exponent));
+                }
+                None if elements < WIDE_MIN => self.add_few(block, sum),
+                None => {
+                    let (quads, rest) = u64::quads(block);
+                    self.bins.add(block.len() / 8, quads, rest, sum);
+                }
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn add_few(&mut self, bytes: &[u8], sum: &mut Sum) {
+        self.few.add::<u64>(BINARY64, bytes, self.values.mask, sum);
+    }
+}
+
 impl Line for Wide {
     fn add(&mut self, stretch: &Stretch<'_>, state: &mut State) {
         let sum = sum_of(state);
+        if stretch.elements() == 1 {
+            return add_one(stretch, sum);
+        }
         count_elements(stretch, sum);
-        let mut levels = self.levels.as_mut().filter(|_| stretch.elements() >= DIRECT_MIN);
-        for block in stretch.bytes.chunks(8 * Levels::<2, 16>::BLOCK_ELEMENTS) {
-            let total = levels
-                .as_mut()
-                .and_then(|levels| self.attempts.make(|| levels.total(block, block, self.values)));
-            if let Some(total) = total {
-                total.into_iter().for_each(|(units, exponent)| add_scaled(sum, units, exponent));
-            } else if stretch.elements() < WIDE_MIN {
-                self.few.add::<u64>(BINARY64, block, self.values.mask, sum);
-            } else {
-                let (quads, rest) = u64::quads(block);
-                self.bins.add(block.len() / 8, quads, rest, sum);
-            }
+        match stretch.elements() < DIRECT_MIN {
+            true => self.add_few(stretch.bytes, sum),
+            false => self.add_blocks(stretch.bytes, sum),
         }
     }
 

@@ -90,6 +90,10 @@ fn a_machine_without_hardware_is_not_measured_as_if_it_had_some() {
         run(&["bench", "gpu"]).refused(8, &["--device"]);
     }
     run(&["bench", "gpu", "--device", "gpu:99"]).refused(8, &["gpu:99"]);
+    run(&["bench", "gpu", "--device", "cpu"]).refused(8, &["bench cpu"]);
+    for peak in ["0", "-3", "nan", "inf", "fast"] {
+        run(&["bench", "gpu", &format!("--peak={peak}")]).refused(2, &["--peak", peak]);
+    }
 }
 
 #[test]
@@ -119,4 +123,5 @@ fn nothing_to_measure_is_said() {
     none.refused(2, &["--filter"]);
     run(&["bench"]).refused(2, &["cpu", "gpu", "files"]);
     run(&["bench", "cpu", "--rounds", "0"]).refused(2, &["--rounds"]);
+    run(&["bench", "cpu", "--bytes", "1000000TB"]).refused(2, &["--bytes"]);
 }

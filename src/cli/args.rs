@@ -480,7 +480,7 @@ pub struct BenchGpuArgs {
     pub retune: bool,
 
     /// The card's peak bandwidth, from its data sheet
-    #[arg(long, value_name = "GB/S")]
+    #[arg(long, value_name = "GB/S", value_parser = parse_rate)]
     pub peak: Option<f64>,
 
     #[command(flatten)]
@@ -550,6 +550,14 @@ fn parse_size(text: &str) -> Result<u64, String> {
         return Err(format!("'{text}' is not a whole size; {advice}"));
     }
     ByteSize::from_str(text).map(|size| size.as_u64()).map_err(|_| advice.to_owned())
+}
+
+/// A rate that others are divided by.
+fn parse_rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if rate > 0.0 && f64::is_finite(rate) => Ok(rate),
+        _ => Err("use a number above 0, as 3350".to_owned()),
+    }
 }
 
 /// A tile holds at least one element of every type, and is read in one go.

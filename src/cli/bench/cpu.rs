@@ -57,7 +57,7 @@ pub fn run(args: &BenchCpuArgs) -> Result<(), Failure> {
             if operations.is_empty() {
                 continue;
             }
-            let data = Data::new(dtype, dist, args.output.bytes);
+            let data = Data::new(dtype, dist, args.output.bytes)?;
             for (op, naive) in operations {
                 let bench =
                     Bench { tiles: &tiles, data: &data, threads, rounds: args.output.rounds };

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::backend::reference;
 use crate::backend::{Place, Run};
+use crate::cli::exit::{Blame, Failure};
 use crate::dtype::{DType, Layout};
 use crate::manifest::ENTRY_BYTES;
 use crate::op::Spec;
@@ -48,13 +49,28 @@ pub struct Data {
 
 impl Data {
     /// At most `bytes` of each data set, but a block at least.
-    pub fn new(dtype: DType, dist: Dist, bytes: u64) -> Data {
+    ///
+    /// # Errors
+    /// There is not so much memory.
+    pub fn new(dtype: DType, dist: Dist, bytes: u64) -> Result<Data, Failure> {
         let repeats = (bytes / BLOCK_BYTES as u64).max(1);
-        let whole = [1, 2].map(|seed| {
+        let too_much = || {
+            let message = format!(
+                "there is no memory for two data sets of {bytes} bytes; use fewer '--bytes'"
+            );
+            Failure::new(Blame::Usage, message)
+        };
+        let length = usize::try_from(repeats).ok().and_then(|n| n.checked_mul(BLOCK_BYTES));
+        let length = length.ok_or_else(too_much)?;
+        let mut whole = [Vec::new(), Vec::new()];
+        for bytes in &mut whole {
+            bytes.try_reserve_exact(length).map_err(|_| too_much())?;
+        }
+        for (seed, bytes) in (1..).zip(&mut whole) {
             let block = block(dtype, dist, seed);
-            Arc::new(block.repeat(repeats as usize))
-        });
-        Data { dtype, dist, whole, repeats }
+            (0..repeats).for_each(|_| bytes.extend_from_slice(&block));
+        }
+        Ok(Data { dtype, dist, whole: whole.map(Arc::new), repeats })
     }
 
     /// Bytes of one data set.

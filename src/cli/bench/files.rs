@@ -35,7 +35,7 @@ pub fn run(args: &BenchFilesArgs) -> Result<(), Failure> {
         if !WAYS.iter().any(|(what, _)| wanted(what)) {
             continue;
         }
-        let data = Data::new(dtype, Dist::Uniform, output.bytes);
+        let data = Data::new(dtype, Dist::Uniform, output.bytes)?;
         let mut file = NewFile::create(&directory.join("adsum-bench.bin"), false)?;
         // In large pieces, as programs write arrays.
         for (number, piece) in data.of(0).chunks(16 << 20).enumerate() {

@@ -24,7 +24,7 @@ pub fn run(args: &BenchGpuArgs) -> Result<(), Failure> {
     let mut rows = Rows::begin("gpu", output, devices)?;
     for adapter in &adapters {
         // One data set and two side by side, each with what rounds it up.
-        let budget = 3 * output.bytes.max(4 << 20) + (1 << 20);
+        let budget = output.bytes.max(4 << 20).saturating_mul(3).saturating_add(1 << 20);
         let cache = Cache::of_user();
         let options = Options::default().tuned(tuning(args, adapter, &cache)?);
         let mut resident = Resident::open(adapter, &options, &cache, budget).map_err(failed)?;
@@ -40,7 +40,7 @@ pub fn run(args: &BenchGpuArgs) -> Result<(), Failure> {
                 cases.insert(0, ("read".to_owned(), read()));
             }
             if !cases.is_empty() {
-                let data = Data::new(dtype, dist, output.bytes);
+                let data = Data::new(dtype, dist, output.bytes)?;
                 let mut bench = Bench { args, resident: &mut resident, data: &data };
                 cases.iter().try_for_each(|(what, spec)| rows.push(bench.row(what, spec)?))?;
             }
@@ -79,7 +79,14 @@ fn read() -> Spec {
 /// Those that were asked for, or all hardware.
 fn adapters(args: &BenchGpuArgs) -> Result<Vec<Adapter>, Failure> {
     if !args.device.is_empty() {
-        return Ok(select(&args.device, None).map_err(no_device)?.adapters);
+        let adapters = select(&args.device, Some(u64::MAX)).map_err(no_device)?.adapters;
+        return match adapters.is_empty() {
+            true => Err(Failure::new(
+                Blame::Device,
+                "'--device' names no adapter; 'adsum devices' lists them, and 'adsum bench cpu' measures the CPU",
+            )),
+            false => Ok(adapters),
+        };
     }
     let adapters = select(&[DeviceChoice::Auto], Some(u64::MAX)).map_err(no_device)?.adapters;
     match adapters.is_empty() {

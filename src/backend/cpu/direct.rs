@@ -145,8 +145,12 @@ mod tests {
 
     fn total_of(elements: &[f32]) -> Option<BigInt> {
         let bytes: Vec<u8> = elements.iter().flat_map(|x| x.to_le_bytes()).collect();
-        let found = total::<F32>(Vectors::new(), &bytes, u32::MAX);
-        found.map(|(units, above)| BigInt::from(units) << above)
+        let found: Vec<Option<(i128, u32)>> = Vectors::all()
+            .into_iter()
+            .map(|vectors| total::<F32>(vectors, &bytes, u32::MAX))
+            .collect();
+        assert!(found.iter().all(|one| *one == found[0]), "{found:?}");
+        found[0].map(|(units, above)| BigInt::from(units) << above)
     }
 
     #[test]

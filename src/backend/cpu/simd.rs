@@ -52,6 +52,18 @@ impl Vectors {
         (wide && has_default_floats()).then_some(vectors)
     }
 
+    /// All that this processor has, each of which must give the same.
+    #[cfg(test)]
+    pub fn all() -> Vec<Vectors> {
+        let mut all = vec![Vectors(Kind::Baseline)];
+        #[cfg(target_arch = "x86_64")]
+        if has_avx2() {
+            all.push(Vectors(Kind::Avx2));
+        }
+        all.push(Vectors::new());
+        all
+    }
+
     /// Runs a loop with them.
     #[inline]
     pub fn run<L: Loop>(self, to_run: L) -> L::Output {
@@ -121,8 +133,10 @@ mod tests {
     fn a_loop_gives_the_same_with_all_vectors() {
         let numbers: Vec<u32> =
             (0..1000_u32).map(|x| x.wrapping_mul(x).wrapping_mul(7919)).collect();
-        let expected = Vectors(Kind::Baseline).run(Sum(&numbers));
-        assert_eq!(Vectors::new().run(Sum(&numbers)), expected);
+        let expected = numbers.iter().fold(0_u32, |sum, x| sum.wrapping_add(*x));
+        for vectors in Vectors::all() {
+            assert_eq!(vectors.run(Sum(&numbers)), expected, "{vectors:?}");
+        }
     }
 
     #[test]

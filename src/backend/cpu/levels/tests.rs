@@ -59,15 +59,29 @@ fn whole<const LEVELS: usize>(total: Total<LEVELS>) -> BigInt {
     total.into_iter().map(|(units, exponent)| BigInt::from(units) << (exponent - UNIT)).sum()
 }
 
+/// Levels in the same state for all vectors that there are.
+fn with_all<const LEVELS: usize, const LANES: usize>(
+    levels: &mut Levels<LEVELS, LANES>,
+    total: impl Fn(&mut Levels<LEVELS, LANES>) -> Option<Total<LEVELS>>,
+) -> Option<BigInt> {
+    for vectors in Vectors::all() {
+        let mut others = Levels { vectors, ..*levels };
+        let mut same = *levels;
+        assert_eq!(total(&mut others), total(&mut same), "{vectors:?}");
+        assert_eq!(others.top, same.top);
+    }
+    total(levels).map(whole)
+}
+
 fn total_of(levels: &mut Levels<2, 16>, elements: &[f64]) -> Option<BigInt> {
     let bytes = bytes(elements.iter().copied());
-    levels.total(&bytes, &bytes, Value).map(whole)
+    with_all(levels, |levels| levels.total(&bytes, &bytes, Value))
 }
 
 fn products_of(levels: &mut Levels<4, 8>, pairs: &[(f64, f64)]) -> Option<BigInt> {
     let first = bytes(pairs.iter().map(|pair| pair.0));
     let second = bytes(pairs.iter().map(|pair| pair.1));
-    levels.total(&first, &second, Product).map(whole)
+    with_all(levels, |levels| levels.total(&first, &second, Product))
 }
 
 fn values() -> Levels<2, 16> {

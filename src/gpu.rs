@@ -52,3 +52,9 @@ pub fn takes(spec: &Spec, site: &Site) -> bool {
     let counting = spec.monoids.iter().filter(|monoid| matches!(monoid, Monoid::Bins(_)));
     spec.monoids.iter().all(taken) && counting.count() <= 1
 }
+
+/// Whether elements are put in order, which would be as much to read from the
+/// device as to send. The host does it by itself.
+fn is_sorted(spec: &Spec) -> bool {
+    spec.monoids.iter().any(|monoid| matches!(monoid, Monoid::Multiset { .. }))
+}

@@ -40,9 +40,12 @@ const Y_ROOM: f64 = 0.05;
 /// Bars that wide have a gap to their neighbour.
 const GAP_BAR_MIN: i32 = 5;
 
-const INK: RGBColor = RGBColor(34, 40, 49);
-const GRID: RGBColor = RGBColor(226, 229, 233);
-const BAR: RGBColor = RGBColor(47, 111, 168);
+/// Lines and text.
+pub const INK: RGBColor = RGBColor(34, 40, 49);
+/// Lines behind the data.
+pub const GRID: RGBColor = RGBColor(226, 229, 233);
+/// The data.
+pub const BAR: RGBColor = RGBColor(47, 111, 168);
 
 /// A histogram with what is written on its picture.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::cache::Cache;
-use super::device::{Adapter, Device};
+use super::device::{Adapter, Device, failed_before};
 use super::dispatch::Dispatch;
 use super::gather::Bound;
 use super::kernel::{Block, Kernel};
@@ -16,7 +16,7 @@ use super::self_test::Examination;
 use super::stream::Stream;
 use crate::backend::cpu::{self, CpuBackend};
 use crate::backend::{Backend, BackendError, DeviceInfo, Run, Takes};
-use crate::op::{Monoid, Spec};
+use crate::op::Spec;
 use crate::partial::Partial;
 
 /// How an adapter is used.
@@ -61,6 +61,26 @@ impl Default for Options {
             short_axes: false,
             destroy_at_tile: None,
         }
+    }
+}
+
+impl Options {
+    /// What fits where on an adapter.
+    pub(super) fn plan(&self, adapter: &Adapter) -> Result<Plan, BackendError> {
+        let limits = adapter.limits();
+        let refuse = |message| BackendError { device: adapter.info().id.clone(), message };
+        if limits.workgroup_threads_max < 256 || limits.workgroup_bytes_max < 16 << 10 {
+            return Err(refuse("its workgroups are smaller than WebGPU's defaults".into()));
+        }
+        let binding = limits.binding_bytes_max;
+        Plan::new(Bounds {
+            tile_bytes: self.tile_bytes as u64,
+            memory_bytes: self.memory_bytes as u64,
+            buffer_bytes_max: limits.buffer_bytes_max,
+            binding_bytes_max: self.window_bytes_max.map_or(binding, |max| max.min(binding)),
+            workgroups_max: self.workgroups_max.min(limits.workgroups_max),
+        })
+        .map_err(|error| refuse(error.to_string()))
     }
 }
 
@@ -130,20 +150,7 @@ impl GpuBackend {
     /// have the memory it needs.
     pub fn open(adapter: &Adapter, options: &Options) -> Result<GpuBackend, BackendError> {
         let info = adapter.info().clone();
-        let limits = adapter.limits();
-        let refuse = |message: String| BackendError { device: info.id.clone(), message };
-        if limits.workgroup_threads_max < 256 || limits.workgroup_bytes_max < 16 << 10 {
-            return Err(refuse("its workgroups are smaller than WebGPU's defaults".into()));
-        }
-        let binding = limits.binding_bytes_max;
-        let plan = Plan::new(Bounds {
-            tile_bytes: options.tile_bytes as u64,
-            memory_bytes: options.memory_bytes as u64,
-            buffer_bytes_max: limits.buffer_bytes_max,
-            binding_bytes_max: options.window_bytes_max.map_or(binding, |max| max.min(binding)),
-            workgroups_max: options.workgroups_max.min(limits.workgroups_max),
-        })
-        .map_err(|error| refuse(error.to_string()))?;
+        let plan = options.plan(adapter)?;
         let device = Device::open(adapter, options.timeout)?;
         let pipelines = Pipelines::new(&device, options.block);
         let stream = Stream::new(&device, plan)?;
@@ -173,10 +180,7 @@ impl GpuBackend {
         outputs: usize,
         act: impl FnOnce(&mut Open, &mut Pending) -> Result<T, BackendError>,
     ) -> Result<T, BackendError> {
-        let Some(open) = &mut self.open else {
-            let message = "it failed before and must not be used again".to_owned();
-            return Err(BackendError { device: self.info.id.clone(), message });
-        };
+        let Some(open) = &mut self.open else { return Err(failed_before(&self.info)) };
         let pending = self.pending.get_or_insert_with(|| Pending {
             spec: spec.clone(),
             elements: 0,
@@ -253,7 +257,7 @@ impl Backend for GpuBackend {
         assert_eq!(spec.is_paired(), second.is_some(), "products take two runs");
         let run = &Run { second, ..*run };
         assert_eq!(run.bytes.len() % spec.dtype.size_bytes(), 0, "bytes end inside an element");
-        if is_sorted(spec) {
+        if super::is_sorted(spec) {
             return self.host.add(spec, outputs, run);
         }
         self.examine(spec)?;
@@ -288,7 +292,7 @@ impl Backend for GpuBackend {
     }
 
     fn flush(&mut self, spec: &Spec, outputs: usize) -> Result<Partial, BackendError> {
-        if is_sorted(spec) {
+        if super::is_sorted(spec) {
             return self.host.flush(spec, outputs);
         }
         self.with_open(spec, outputs, |open, pending| {
@@ -404,12 +408,6 @@ impl Open {
                 .map_err(|error| device.error(error))
         })
     }
-}
-
-/// Whether elements are put in order, which would be as much to read from the
-/// device as to send. The host does it by itself.
-fn is_sorted(spec: &Spec) -> bool {
-    spec.monoids.iter().any(|monoid| matches!(monoid, Monoid::Multiset { .. }))
 }
 
 /// Whether the pieces of a run along an axis have so few elements of each output

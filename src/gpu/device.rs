@@ -128,6 +128,12 @@ pub(super) struct Device {
     failure: Arc<OnceLock<String>>,
 }
 
+/// The error of whatever is used after its device has failed.
+pub(super) fn failed_before(info: &DeviceInfo) -> BackendError {
+    let message = "it failed before and must not be used again".to_owned();
+    BackendError { device: info.id.clone(), message }
+}
+
 impl Device {
     /// Opens the adapter with all that it can take. Nothing waits longer than
     /// `timeout` for the device.
@@ -153,6 +159,16 @@ impl Device {
             let _ = refused.set(error.to_string());
         }));
         Ok(Device { inner, queue, id, timeout, failure })
+    }
+
+    /// A buffer of so many bytes, not mapped.
+    pub fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+        self.inner.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size,
+            usage,
+            mapped_at_creation: false,
+        })
     }
 
     /// An error of this device.

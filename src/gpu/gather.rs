@@ -37,21 +37,13 @@ pub(super) struct Gather {
 
 impl Gather {
     pub fn new(device: &Device, plan: &Plan) -> Gather {
-        let buffer = |label, size, usage| {
-            device.inner.create_buffer(&wgpu::BufferDescriptor {
-                label: Some(label),
-                size,
-                usage,
-                mapped_at_creation: false,
-            })
-        };
         let partials = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
         let readback = BufferUsages::MAP_READ | BufferUsages::COPY_DST;
         let boundaries = BufferUsages::STORAGE | BufferUsages::COPY_DST;
         Gather {
-            partials: buffer("partials", plan.partials_bytes, partials),
-            readback: buffer("readback", plan.partials_bytes, readback),
-            boundaries: buffer("boundaries", BOUNDARIES_BYTES, boundaries),
+            partials: device.buffer("partials", plan.partials_bytes, partials),
+            readback: device.buffer("readback", plan.partials_bytes, readback),
+            boundaries: device.buffer("boundaries", BOUNDARIES_BYTES, boundaries),
             loads: Vec::new(),
         }
     }

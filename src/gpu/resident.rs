@@ -7,16 +7,16 @@
 
 use super::backend::{GpuBackend, Options};
 use super::cache::Cache;
-use super::device::{Adapter, Device};
+use super::device::{Adapter, Device, failed_before};
 use super::gather::Gather;
 use super::pipeline::Pipelines;
-use super::plan::{ALIGNMENT_BYTES, Bounds, Plan};
+use super::plan::{ALIGNMENT_BYTES, Plan};
 use super::self_test::Examination;
 use super::staging::Staging;
 use super::timing::Clock;
 use crate::backend::{BackendError, DeviceInfo};
 use crate::dtype::{DType, Layout};
-use crate::op::{Monoid, Spec};
+use crate::op::Spec;
 use crate::partial::Partial;
 use crate::site::Site;
 
@@ -92,20 +92,7 @@ impl Resident {
         cache: &Cache,
         budget: u64,
     ) -> Result<Resident, BackendError> {
-        let limits = adapter.limits();
-        let bounds = Bounds {
-            tile_bytes: options.tile_bytes as u64,
-            memory_bytes: options.memory_bytes as u64,
-            buffer_bytes_max: limits.buffer_bytes_max,
-            binding_bytes_max: options
-                .window_bytes_max
-                .map_or(limits.binding_bytes_max, |max| max.min(limits.binding_bytes_max)),
-            workgroups_max: options.workgroups_max.min(limits.workgroups_max),
-        };
-        let plan = Plan::new(bounds).map_err(|error| BackendError {
-            device: adapter.info().id.clone(),
-            message: error.to_string(),
-        })?;
+        let plan = options.plan(adapter)?;
         let device = Device::open(adapter, options.timeout)?;
         let open = Open {
             pipelines: Pipelines::new(&device, options.block),
@@ -277,12 +264,8 @@ impl Drop for Resident {
     }
 }
 
-fn failed_before(info: &DeviceInfo) -> BackendError {
-    let message = "it failed before and must not be used again".to_owned();
-    BackendError { device: info.id.clone(), message }
-}
-
 fn has_kernels(spec: &Spec, elements: u64) -> bool {
-    let sorts = spec.monoids.iter().any(|monoid| matches!(monoid, Monoid::Multiset { .. }));
-    !sorts && super::takes(spec, &Site::line(elements, 0))
+    !spec.monoids.is_empty()
+        && !super::is_sorted(spec)
+        && super::takes(spec, &Site::line(elements, 0))
 }

@@ -35,21 +35,17 @@ struct Slot {
 
 impl Stream {
     pub fn new(device: &Device, plan: Plan) -> Result<Stream, BackendError> {
-        let buffer = |label, size, usage| {
-            device.inner.create_buffer(&wgpu::BufferDescriptor {
-                label: Some(label),
-                size,
-                usage,
-                mapped_at_creation: false,
-            })
-        };
         let slots = std::array::from_fn(|_| Slot {
-            params: buffer(
+            params: device.buffer(
                 "params",
                 plan.params_bytes(),
                 BufferUsages::UNIFORM | BufferUsages::COPY_DST,
             ),
-            tile: buffer("tile", plan.tile_bytes, BufferUsages::STORAGE | BufferUsages::COPY_DST),
+            tile: device.buffer(
+                "tile",
+                plan.tile_bytes,
+                BufferUsages::STORAGE | BufferUsages::COPY_DST,
+            ),
             groups: Vec::new(),
         });
         let staging = Staging::new(device, plan.tile_bytes);

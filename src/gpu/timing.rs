@@ -24,22 +24,22 @@ impl Clock {
         if !device.inner.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             return None;
         }
-        let buffer = |label, usage| {
-            device.inner.create_buffer(&wgpu::BufferDescriptor {
-                label: Some(label),
-                size: BYTES,
-                usage,
-                mapped_at_creation: false,
-            })
-        };
         Some(Clock {
             queries: device.inner.create_query_set(&wgpu::QuerySetDescriptor {
                 label: Some("timestamps"),
                 ty: wgpu::QueryType::Timestamp,
                 count: 2,
             }),
-            resolved: buffer("timestamps", BufferUsages::QUERY_RESOLVE | BufferUsages::COPY_SRC),
-            readback: buffer("timestamps", BufferUsages::MAP_READ | BufferUsages::COPY_DST),
+            resolved: device.buffer(
+                "timestamps",
+                BYTES,
+                BufferUsages::QUERY_RESOLVE | BufferUsages::COPY_SRC,
+            ),
+            readback: device.buffer(
+                "timestamps",
+                BYTES,
+                BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+            ),
             seconds_per_tick: f64::from(device.queue.get_timestamp_period()) * 1e-9,
         })
     }

@@ -28,8 +28,6 @@ use crate::reduction::float::BINARY64;
 const STEP: i32 = 42;
 /// Terms that a lane takes.
 const ADDITIONS_MAX: i32 = 256;
-/// How far the grid of the first level lies below all terms.
-const DEPTH: i32 = STEP;
 /// Half of what a level moves within its binade, in last places: 2^51.
 const ROOM: i32 = 51;
 
@@ -181,7 +179,7 @@ impl<const LEVELS: usize, const LANES: usize> Levels<LEVELS, LANES> {
 
     /// The weight of a level's last place.
     fn grid(top: i32, level: usize) -> i32 {
-        top - DEPTH - STEP * level as i32
+        top - STEP * (1 + level as i32)
     }
 
     /// The sum of a block, or its largest term.

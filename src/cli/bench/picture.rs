@@ -5,6 +5,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::rows::Row;
 use crate::cli::plot::ticks::Axis;
+use crate::cli::plot::{BAR, GRID, INK};
 
 const WIDTH: u32 = 1000;
 const ROW_HEIGHT: i32 = 22;
@@ -16,10 +17,6 @@ const TOP: i32 = 50;
 const BOTTOM: i32 = 60;
 const FONT: u32 = 15;
 const TITLE_FONT: u32 = 22;
-
-const INK: RGBColor = RGBColor(34, 40, 49);
-const GRID: RGBColor = RGBColor(226, 229, 233);
-const BAR: RGBColor = RGBColor(47, 111, 168);
 
 /// The picture of what was measured of `kind`.
 pub fn draw(kind: &str, rows: &[Row]) -> String {

@@ -75,12 +75,11 @@ impl Open {
     ) -> Result<Chunk, BackendError> {
         let start = (bytes.len() as u64).next_multiple_of(ALIGNMENT_BYTES);
         let runs = if second.is_some() { 2 } else { 1 };
-        let buffer = self.device.inner.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("resident"),
-            size: runs * start,
-            usage: BufferUsages::STORAGE | BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let buffer = self.device.buffer(
+            "resident",
+            runs * start,
+            BufferUsages::STORAGE | BufferUsages::COPY_DST,
+        );
         self.device.check()?;
         let parts =
             [Some((layout, bytes, 0)), second.map(|(layout, bytes)| (layout, bytes, start))];
@@ -118,8 +117,8 @@ impl Open {
         };
         let mut partial = Partial::identity(spec, 1);
         let (mut pending, mut kernel_s) = (0, clock.as_ref().map(|_| 0.0));
-        for ((groups, batches), chunk) in chunks.iter().zip(&set.chunks) {
-            for (dispatches, elements) in batches.iter().zip(batch_elements(batches, chunk)) {
+        for (groups, batches) in chunks.iter() {
+            for dispatches in batches {
                 let loads = match gather.after(bound, dispatches) {
                     Some(loads) => loads,
                     None => {
@@ -128,7 +127,7 @@ impl Open {
                         loads.ok_or_else(|| device.error("a window has too many blocks"))?
                     }
                 };
-                pending += elements;
+                pending += u64::from(dispatches[0].params.reduced);
                 let encoder = device.inner.create_command_encoder(&Default::default());
                 let target = (groups, &*params);
                 let work = (&dispatches[..], loads);
@@ -167,12 +166,11 @@ impl Open {
             })
         };
         let most_windows = set.chunks.iter().map(|chunk| windows_of(chunk).count()).max();
-        let params = self.device.inner.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("params"),
-            size: most_windows.unwrap_or(0).max(1) as u64 * WINDOW_PARAMS_BYTES,
-            usage: BufferUsages::UNIFORM | BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let params = self.device.buffer(
+            "params",
+            most_windows.unwrap_or(0).max(1) as u64 * WINDOW_PARAMS_BYTES,
+            BufferUsages::UNIFORM | BufferUsages::COPY_DST,
+        );
         let chunks = set.chunks.iter().map(|chunk| {
             let windows = windows_of(chunk).map(|(window, ..)| window);
             let buffers = [&chunk.buffer, &params];
@@ -189,15 +187,6 @@ impl Open {
         self.device.check()?;
         Ok(Reduction { spec: spec.clone(), data: set.id, bound, params, chunks })
     }
-}
-
-/// Elements of each batch of a chunk.
-fn batch_elements<'a>(
-    batches: &'a [Vec<Dispatch>],
-    chunk: &'a Chunk,
-) -> impl Iterator<Item = u64> + 'a {
-    let of_batch = |batch: &Vec<Dispatch>| batch.first().map_or(0, |one| one.params.reduced.into());
-    batches.iter().map(of_batch).inspect(|elements| debug_assert!(*elements <= chunk.elements))
 }
 
 /// Moves what the device holds into the states.

@@ -1,6 +1,6 @@
 //! Equal elements fill one counter as fast as can be: it must be emptied
 //! before it overflows. An early version of the float64 bins was emptied one
-//! addition too late.
+//! addition too late. (Bins alone: `src/backend/cpu/line/tests.rs`.)
 
 use adsum::{DType, Monoid, Spec, Term};
 
@@ -38,9 +38,7 @@ fn full(dtype: DType) -> [u64; 4] {
 }
 
 #[test]
-fn equal_floats_never_overflow_a_bin() {
-    // Narrow bins are emptied after 2^15 additions in each of 4 replicas, wide
-    // ones after 2^20, those of products after 2^21.
+fn equal_floats_never_overflow_whatever_adds_them() {
     for dtype in [DType::F16, DType::BF16, DType::F32, DType::F64] {
         for bits in full(dtype) {
             for elements in [(1 << 17) - 1, (1 << 17) + 1] {

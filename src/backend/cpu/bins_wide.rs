@@ -154,3 +154,38 @@ impl BinsWide {
         self.additions = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dtype::DType;
+    use crate::op::Term;
+
+    /// The bins as they are after as many additions as there may be: more than a
+    /// test can make.
+    #[test]
+    fn full_bins_are_emptied_before_a_block_would_overflow_them() {
+        let bits: u64 = 0xffef_ffff_ffff_ffff;
+        let bin = (bits >> FRACTION_BITS) as usize;
+        for left in [additions(BLOCK_ELEMENTS) - 1, additions(BLOCK_ELEMENTS)] {
+            let mut bins = BinsWide::new(false);
+            bins.additions = ADDITIONS_MAX - left;
+            let held = bins.additions as u128;
+            bins.bins.iter_mut().for_each(|table| {
+                table[bin] = held * (u128::from(bits) + (1 << COUNT_SHIFT));
+            });
+            let mut sum = Sum::identity(DType::F64, Term::Value);
+            let quads = std::iter::repeat_n([bits; 4], BLOCK_ELEMENTS / 4);
+            bins.add(BLOCK_ELEMENTS, quads, std::iter::empty(), &mut sum);
+            assert_eq!(
+                bins.additions == additions(BLOCK_ELEMENTS),
+                left < additions(BLOCK_ELEMENTS)
+            );
+            bins.spill(&mut sum);
+            let elements = 2 * held as i128 + BLOCK_ELEMENTS as i128;
+            let mut expected = Sum::identity(DType::F64, Term::Value);
+            expected.add_units(-elements * ((1 << 53) - 1), 2045);
+            assert_eq!(sum, expected);
+        }
+    }
+}

@@ -109,3 +109,6 @@ pub fn merge(state: &mut State, made: State) {
     }
     state.merge(&made).expect("one kind, and no process reads 2^64 elements");
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,10 @@ impl Vectors {
     /// if there are any, and if this thread's floats are as IEEE 754 has them:
     /// programs can make subnormals zero for a thread and all that it starts.
     pub fn for_floats() -> Option<Vectors> {
+        #[cfg(test)]
+        if WITHOUT_FLOATS.get() {
+            return None;
+        }
         let vectors = Vectors::new();
         let wide = vectors.0 != Kind::Baseline || cfg!(target_arch = "aarch64");
         (wide && has_default_floats()).then_some(vectors)
@@ -78,6 +82,20 @@ impl Vectors {
             Kind::Avx512 => unsafe { avx512(to_run) },
         }
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    static WITHOUT_FLOATS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Runs `make` as on a processor without vectors for floats.
+#[cfg(test)]
+pub fn without_floats<T>(make: impl FnOnce() -> T) -> T {
+    WITHOUT_FLOATS.set(true);
+    let made = make();
+    WITHOUT_FLOATS.set(false);
+    made
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -41,7 +41,7 @@ fn every_operation_on_the_cpu_is_right() {
         rows.iter().any(|r| r["what"] == what && r["dtype"] == dtype && r["dist"] == dist)
     };
     for what in ["sum", "mean", "var", "std", "dot", "min", "argmax", "stats"] {
-        for dist in ["uniform", "wide"] {
+        for dist in ["uniform", "wide", "lognormal"] {
             assert!(has(what, "float32", dist) && has(what, "float64", dist), "{what} {dist}");
         }
     }

@@ -4,14 +4,12 @@
 // A product of two significands has 106 bits, and positions from 0 to 4090:
 // each goes to the workgroup's digits by itself, as halves of 16 bits.
 
-const EXPONENT_MAX: u32 = 2046u;
-
 // Threads keep nothing.
 struct State {
     unused: u32,
 }
 
-fn identity(largest: u32) -> State {
+fn identity(window_end: u32) -> State {
     return State(0u);
 }
 

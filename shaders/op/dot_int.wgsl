@@ -19,7 +19,7 @@ struct Magnitude {
     negative: bool,
 }
 
-fn identity(largest: u32) -> State {
+fn identity(window_end: u32) -> State {
     return State(vec4<i32>(0), vec4<i32>(0));
 }
 

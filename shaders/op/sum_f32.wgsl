@@ -14,7 +14,6 @@
 // infinities are counted there. So the window must never contain exponent 255.
 
 const WINDOW: u32 = 24u;
-const EXPONENT_MAX: u32 = 254u;
 
 struct State {
     base: u32,
@@ -24,14 +23,12 @@ struct State {
 
 fn exponent(x: vec4<u32>) -> u32 {
     let e = (x << vec4<u32>(1u)) >> vec4<u32>(24u);
-    let finite = select(e, vec4<u32>(0u), e > vec4<u32>(EXPONENT_MAX));
-    return max(max(finite.x, finite.y), max(finite.z, finite.w));
+    return first_normal(first_normal(e.x, e.y), first_normal(e.z, e.w));
 }
 
-// The window ends two above the largest exponent of the sample, and lies
-// within 1 .. 254.
-fn identity(largest: u32) -> State {
-    let base = min(max(largest, WINDOW - 1u) - (WINDOW - 2u), EXPONENT_MAX - WINDOW);
+// The window lies within 1 .. 254.
+fn identity(window_end: u32) -> State {
+    let base = min(max(window_end, WINDOW + 1u) - WINDOW, EXPONENT_MAX - WINDOW);
     return State(base, 0u, 0);
 }
 

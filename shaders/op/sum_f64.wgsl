@@ -17,7 +17,6 @@
 // thread's state, in halves so that a block's worth of them fits.
 
 const WINDOW: u32 = 22u;
-const EXPONENT_MAX: u32 = 2046u;
 
 struct State {
     base: u32,
@@ -36,14 +35,12 @@ struct Octet {
 
 fn exponent(x: vec4<u32>) -> u32 {
     let e = (x.yw << vec2<u32>(1u)) >> vec2<u32>(21u);
-    let finite = select(e, vec2<u32>(0u), e > vec2<u32>(EXPONENT_MAX));
-    return max(finite.x, finite.y);
+    return first_normal(e.x, e.y);
 }
 
-// The window ends two above the largest exponent of the sample, and lies
-// within 1 .. 2046.
-fn identity(largest: u32) -> State {
-    let base = min(max(largest, WINDOW - 1u) - (WINDOW - 2u), EXPONENT_MAX - WINDOW);
+// The window lies within 1 .. 2046.
+fn identity(window_end: u32) -> State {
+    let base = min(max(window_end, WINDOW + 1u) - WINDOW, EXPONENT_MAX - WINDOW);
     return State(base, vec2<i32>(0), vec2<i32>(0), 0);
 }
 

@@ -14,7 +14,7 @@ fn exponent(x: vec4<u32>) -> u32 {
     return 0u;
 }
 
-fn identity(largest: u32) -> State {
+fn identity(window_end: u32) -> State {
     return State(vec4<i32>(0));
 }
 

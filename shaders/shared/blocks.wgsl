@@ -2,19 +2,15 @@
 //
 // The file of an operation comes before this one and gives
 //   State                          what one thread knows of one block
-//   exponent(terms) -> u32         the largest exponent of finite terms
-//   identity(exponent) -> State    the state of no terms
+//   exponent(terms) -> u32         that of the first normal one, if any
+//   identity(window_end) -> State  the state of no terms
 //   lift(state, x0, .., x3, copy)  adds four vectors of terms
 //   merge(state, copy)             adds the state to the workgroup's digits
-// An operation that needs no exponent ignores it. Between them stands how
+// An operation without a window has WINDOWED false. Between them stands how
 // terms are made of elements (shaders/terms), or else the operation does it:
-//   sample(x, y) -> u32            the exponent of a vector's terms
+//   sample(x, y) -> u32            the exponent of a term of a vector, or zero
 //   take(state, x, y, copy)        lifts the terms of a batch
 // where y is x but for products of two data sets.
-
-// The largest exponent among a sample of the block. It decides which elements
-// take the fast path, and nothing else.
-var<workgroup> sampled_exponent: atomic<u32>;
 
 const SAMPLING_THREADS: u32 = 64u;
 
@@ -49,16 +45,20 @@ fn main(
         let slot = select(group, output, along_axis);
         for (var block = first_block; block < params.blocks; block += block_step) {
             let first = block * BLOCK_VECTORS + thread;
-            if (thread < SAMPLING_THREADS) {
-                let x = load(origin, first, 0u);
-                var y = x;
-                if (PAIRED) {
-                    y = load(origin, first, params.second);
+            if (WINDOWED) {
+                if (thread < SAMPLING_THREADS) {
+                    let x = load(origin, first, 0u);
+                    var y = x;
+                    if (PAIRED) {
+                        y = load(origin, first, params.second);
+                    }
+                    observe(sample(x, y));
                 }
-                atomicMax(&sampled_exponent, sample(x, y));
+                workgroupBarrier();
+                choose(thread);
+                workgroupBarrier();
             }
-            workgroupBarrier();
-            var state = identity(atomicLoad(&sampled_exponent));
+            var state = identity(window_end());
             let whole = !along_axis
                 && (block + 1u) * (BLOCK_VECTORS * VECTOR_BYTES) <= params.bytes;
             for (var i = 0u; i < BATCHES; i += 1u) {
@@ -73,9 +73,7 @@ fn main(
             merge(&state, copy);
             workgroupBarrier();
             finish(slot, thread);
-            if (thread == 0u) {
-                atomicStore(&sampled_exponent, 0u);
-            }
+            forget(thread);
             workgroupBarrier();
         }
     }

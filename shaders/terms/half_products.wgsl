@@ -3,7 +3,7 @@
 fn sample(x: vec4<u32>, y: vec4<u32>) -> u32 {
     let a = widen_lower(x);
     let b = widen_lower(y);
-    return max(exponent(multiply_pairs(a.xy, b.xy)), exponent(multiply_pairs(a.zw, b.zw)));
+    return exponent(multiply_pairs(a.xy, b.xy));
 }
 
 fn take(state: ptr<function, State>, x: Batch, y: Batch, copy: u32) {

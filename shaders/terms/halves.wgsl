@@ -1,7 +1,7 @@
 // Terms that are 16-bit floats, or what KEEP keeps of them, as binary32.
 
 fn sample(x: vec4<u32>, y: vec4<u32>) -> u32 {
-    return max(exponent(widen_lower(x)), exponent(widen_upper(x)));
+    return exponent(widen_lower(x));
 }
 
 fn take(state: ptr<function, State>, x: Batch, y: Batch, copy: u32) {

@@ -35,7 +35,7 @@ pub const DTYPES: [DType; 7] =
 /// Distributions of a type: only floats have exponents.
 pub fn dists(dtype: DType) -> &'static [Dist] {
     if matches!(dtype, DType::F32 | DType::F64) {
-        &[Dist::Uniform, Dist::Wide]
+        &[Dist::Uniform, Dist::Wide, Dist::Lognormal]
     } else {
         &[Dist::Uniform]
     }

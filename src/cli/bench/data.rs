@@ -27,6 +27,9 @@ pub enum Dist {
     Uniform,
     /// Floats of all finite bits alike: all exponents.
     Wide,
+    /// Exponentials of normal numbers with a deviation of 8: most exponents within
+    /// 46 of each other.
+    Lognormal,
 }
 
 impl Dist {
@@ -34,6 +37,7 @@ impl Dist {
         match self {
             Dist::Uniform => "uniform",
             Dist::Wide => "wide",
+            Dist::Lognormal => "lognormal",
         }
     }
 }
@@ -157,27 +161,35 @@ impl Shard for Part {
 fn block(dtype: DType, dist: Dist, seed: u64) -> Vec<u8> {
     let size = dtype.size_bytes();
     let mut random = SplitMix(seed);
-    let elements = (0..BLOCK_BYTES / size).map(|_| element(dtype, dist, random.next()));
+    let elements = (0..BLOCK_BYTES / size).map(|_| element(dtype, dist, &mut random));
     elements.flat_map(|bits| bits.to_le_bytes().into_iter().take(size)).collect()
 }
 
 /// The bits of an element, made of random bits.
-fn element(dtype: DType, dist: Dist, random: u64) -> u64 {
+fn element(dtype: DType, dist: Dist, random: &mut SplitMix) -> u64 {
     let Some(format) = FloatFormat::of(dtype) else {
-        return if dtype == DType::Bool { random & 1 } else { random };
+        let bits = random.next();
+        return if dtype == DType::Bool { bits & 1 } else { bits };
     };
-    if dist == Dist::Wide {
-        // An exponent above all others becomes one of the middle.
-        let bits = random & (format.sign_bit() | (format.sign_bit() - 1));
-        let is_finite = bits & format.infinity != format.infinity;
-        return if is_finite { bits } else { bits & !(format.sign_bit() >> 1) };
-    }
-    let unit = (random >> 11) as f64 * 2_f64.powi(-53);
+    let number = match dist {
+        Dist::Wide => {
+            // An exponent above all others becomes one of the middle.
+            let bits = random.next() & (format.sign_bit() | (format.sign_bit() - 1));
+            let is_finite = bits & format.infinity != format.infinity;
+            return if is_finite { bits } else { bits & !(format.sign_bit() >> 1) };
+        }
+        Dist::Uniform => random.unit(),
+        // By the method of Box and Muller.
+        Dist::Lognormal => {
+            let radius = (-2.0 * (1.0 - random.unit()).ln()).sqrt();
+            (8.0 * radius * (std::f64::consts::TAU * random.unit()).cos()).exp()
+        }
+    };
     match dtype {
-        DType::F16 => half::f16::from_f64(unit).to_bits().into(),
-        DType::BF16 => half::bf16::from_f64(unit).to_bits().into(),
-        DType::F32 => (unit as f32).to_bits().into(),
-        _ => unit.to_bits(),
+        DType::F16 => half::f16::from_f64(number).to_bits().into(),
+        DType::BF16 => half::bf16::from_f64(number).to_bits().into(),
+        DType::F32 => (number as f32).to_bits().into(),
+        _ => number.to_bits(),
     }
 }
 
@@ -191,5 +203,10 @@ impl SplitMix {
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+
+    /// From 0 to below 1, in steps of 2^-53.
+    fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 * 2_f64.powi(-53)
     }
 }

@@ -6,6 +6,7 @@ use crate::op::Term;
 use crate::reduction::sum::unit_exponent;
 
 const DIGITS: &str = include_str!("../../../shaders/shared/digits.wgsl");
+const ANCHOR: &str = include_str!("../../../shaders/shared/anchor.wgsl");
 const BLOCKS: &str = include_str!("../../../shaders/shared/blocks.wgsl");
 const DIRECT: &str = include_str!("../../../shaders/terms/direct.wgsl");
 const WIDEN: &str = include_str!("../../../shaders/terms/widen.wgsl");
@@ -35,6 +36,26 @@ enum Op {
     DotF64,
     /// As products of integers: `op/dot_int.wgsl`.
     DotInt,
+}
+
+impl Op {
+    /// The largest exponent of a finite term, zero if terms have none.
+    const fn exponent_max(self) -> u32 {
+        match self {
+            Op::F32 => 254,
+            Op::F64 | Op::DotF64 => 2046,
+            Op::Int | Op::DotInt => 0,
+        }
+    }
+
+    /// Classes of exponents by which a block's window is placed, if it has one:
+    /// `shared/anchor.wgsl`.
+    const fn classes(self) -> u32 {
+        match self {
+            Op::F32 | Op::F64 => self.exponent_max() / 8 + 1,
+            Op::Int | Op::DotF64 | Op::DotInt => 1,
+        }
+    }
 }
 
 /// How terms are made of elements.
@@ -137,9 +158,9 @@ impl Digits {
         4 * (2 * self.digits + 4)
     }
 
-    /// An upper bound of a thread's steps for a block: gathering the elements of
-    /// each vector, adding them, merging the thread's state and draining the
-    /// digits.
+    /// An upper bound of a thread's steps for a block: placing the window,
+    /// gathering the elements of each vector, adding them, merging the thread's
+    /// state and draining the digits.
     pub(super) const fn steps(&self, vector_elements: u32) -> u32 {
         let add = match self.op {
             Op::F32 | Op::F64 | Op::Int => 0,
@@ -150,7 +171,8 @@ impl Digits {
         };
         let vectors = self.batches * BATCH_VECTORS;
         let drain = (self.digits / self.threads + 1) * (self.copies + 2);
-        vectors * (vector_elements + 2 + add) + drain + 16
+        let place = 2 * (self.op.classes() / self.threads + 1);
+        vectors * (vector_elements + 2 + add) + place + drain + 16
     }
 
     pub(super) fn source(&self, dtype: DType) -> (String, Vec<&'static str>) {
@@ -166,6 +188,9 @@ impl Digits {
             "const BATCHES: u32 = {}u;\n\
              const DIGITS: u32 = {}u;\n\
              const COPIES: u32 = {}u;\n\
+             const EXPONENT_MAX: u32 = {}u;\n\
+             const CLASSES: u32 = {}u;\n\
+             const WINDOWED: bool = {};\n\
              const KEEP: vec4<u32> = vec4<u32>({x:#x}u, {y:#x}u, {z:#x}u, {w:#x}u);\n\
              const PAIRED: bool = {};\n\
              const MAGNITUDE: bool = {};\n\
@@ -173,6 +198,9 @@ impl Digits {
             self.batches,
             self.digits,
             self.copies,
+            self.op.exponent_max(),
+            self.op.classes(),
+            matches!(self.op, Op::F32 | Op::F64),
             self.term == Term::Product,
             self.term == Term::Magnitude,
             dtype == DType::BF16,
@@ -191,7 +219,7 @@ impl Digits {
             Made::HalfProducts => &[WIDEN, MULTIPLY, HALF_PRODUCTS],
             Made::Itself => &[],
         };
-        (constants, [&[DIGITS, operation], terms, &[BLOCKS]].concat())
+        (constants, [&[DIGITS, ANCHOR, operation], terms, &[BLOCKS]].concat())
     }
 
     /// Whether no number in the kernel can overflow: the bounds that the
@@ -250,7 +278,7 @@ impl Digits {
         let blocks = BLOCKS_PER_PARTIAL_MAX as u64;
         let high = blocks * ((1 << 15) + 1);
         let special = blocks * far;
-        let shared_bytes = 4 * (self.digits * self.copies + 3 + 1);
+        let shared_bytes = 4 * (self.digits * self.copies + 3 + self.op.classes() + 2);
         thread_fits
             && digit < 1 << 31
             && high < 1 << 31

@@ -9,6 +9,7 @@
 
 // Core: no I/O, no clock, no features.
 pub mod backend;
+pub mod catalogue;
 pub mod dtype;
 pub mod engine;
 pub mod finish;

@@ -41,10 +41,44 @@ pub struct FileIdentity {
     pub changed_ns: i128,
 }
 
+/// What tells the contents of one array from those of another, wherever they lie:
+/// the BLAKE3 hash of its description and of the hashes of its elements' bytes, in
+/// runs of [`ENTRY_BYTES`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The digest of an array whose runs of elements have these hashes.
+    pub fn of(
+        layout: Layout,
+        memory_order: MemoryOrder,
+        shape: &[u64],
+        runs: &[[u8; 32]],
+    ) -> Digest {
+        let mut hasher = blake3::Hasher::new_derive_key("adsum 2026 array digest");
+        postcard::to_io(&(layout, memory_order, shape, runs), &mut hasher)
+            .expect("hashing writes to memory only");
+        Digest(*hasher.finalize().as_bytes())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0[..8].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// One array of a data set: a file, and where and how the elements lie in it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct File {
-    /// The bytes of its path as its machine spells it.
+    /// The bytes of its path as its machine spells it, or of its name in a cluster's
+    /// catalogue.
     pub path: Vec<u8>,
     /// Type and byte order of the elements.
     pub layout: Layout,
@@ -56,6 +90,9 @@ pub struct File {
     pub data_offset_bytes: u64,
     /// The state of the file that this describes.
     pub identity: FileIdentity,
+    /// What its contents are, where that is known. Then any file with these contents
+    /// will do, whatever its state and wherever its elements start.
+    pub digest: Option<Digest>,
 }
 
 impl File {
@@ -437,6 +474,7 @@ pub fn imaginary_file(name: &str, dtype: DType, elements: u64) -> File {
             modified_ns: 0,
             changed_ns: 0,
         },
+        digest: None,
     }
 }
 

@@ -18,6 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("finish", &["dtype", "op", "reduction", "value"]),
     ("partial", &["dtype", "op", "reduction"]),
     ("manifest", &["dtype", "op", "partial"]),
+    ("catalogue", &["dtype", "manifest"]),
     ("site", &["manifest", "op"]),
     ("ledger", &["manifest", "op", "partial", "reduction"]),
     ("shard", &["dtype"]),

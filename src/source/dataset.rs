@@ -131,6 +131,7 @@ fn describe(
         shape: header.shape,
         data_offset_bytes: header.data_offset_bytes,
         identity,
+        digest: None,
     })
 }
 

@@ -1,0 +1,208 @@
+//! Names and globs to the arrays that they mean.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::manifest::{Digest, File, FileIdentity};
+use crate::placement::NodeId;
+
+use super::pattern::Pattern;
+use super::standing::{Standing, Verdict};
+use super::{Array, Catalogue, CatalogueError, Copies, Nodes, listed};
+
+/// What patterns mean. Each name that counts is in one of `files`, `missing` and
+/// `conflicts`, so nothing gets lost on the way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expansion {
+    /// What is there, in the order in which it counts.
+    pub files: Vec<Found>,
+    /// What should be there.
+    pub missing: Vec<Missing>,
+    /// What means different things.
+    pub conflicts: Vec<Conflict>,
+    /// What was removed, does not count, and is there again: for a warning.
+    pub removed: Vec<Returned>,
+    /// What people should know besides.
+    pub warnings: Vec<String>,
+}
+
+/// A name whose array is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// The array. Its path is the name, and its offset 0, as each holder has a file
+    /// of its own. With a digest its identity is only the size of its elements, so
+    /// that it is the same whoever holds it; without, that of its one holder's file.
+    pub file: File,
+    /// The connected nodes that hold these contents. Only one without a digest,
+    /// since two files that are not hashed may differ.
+    pub holders: BTreeSet<NodeId>,
+}
+
+/// A name whose array should be there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// The name.
+    pub name: String,
+    /// Nodes that held it, as far as that is remembered.
+    pub last: Nodes,
+    /// Connected nodes that have a file of the name and have not hashed it yet: it
+    /// may be this array.
+    pub hashing: Nodes,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.hashing.is_empty() {
+            let nodes = listed(&self.hashing);
+            return write!(f, "'{}' is being hashed at {nodes}: ask again soon", self.name);
+        }
+        write!(
+            f,
+            "'{}' is missing: no connected node holds it, it was last seen at {}; start such a node, or remove the name",
+            self.name,
+            listed(&self.last)
+        )
+    }
+}
+
+/// A name that means different things.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    /// The name.
+    pub name: String,
+    /// All of them, with their holders.
+    pub contents: Vec<Copies>,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'{}' has different contents: ", self.name)?;
+        for (index, copies) in self.contents.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "; " };
+            match copies.digest {
+                Some(digest) => write!(f, "{comma}{digest:?}")?,
+                None => write!(f, "{comma}not hashed yet")?,
+            }
+            match copies.live.is_empty() {
+                true => write!(f, ", last seen at {}", listed(&copies.last))?,
+                false => write!(f, " at {}", listed(&copies.live))?,
+            }
+        }
+        write!(f, "; rename or delete all files but those of one, then remove what is gone")
+    }
+}
+
+/// Contents that were removed and are there again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Returned {
+    /// Their name.
+    pub name: String,
+    /// What they are.
+    pub digest: Digest,
+    /// The connected nodes that hold them.
+    pub holders: Nodes,
+}
+
+impl fmt::Display for Returned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "'{}' was removed and does not count, but {} has it again; delete it there, or place it anew",
+            self.name,
+            listed(&self.holders)
+        )
+    }
+}
+
+impl Catalogue {
+    /// What `patterns` mean: each a name or, where no name is that, a glob, whose
+    /// names count in the order of their bytes. A name that is met twice counts
+    /// once, with a warning.
+    ///
+    /// A name that was removed is no match, but still that name: it does not become
+    /// a glob.
+    ///
+    /// # Errors
+    /// The first pattern that matches nothing that counts, or is none.
+    pub fn expand(&self, patterns: &[String]) -> Result<Expansion, CatalogueError> {
+        let mut expansion = Expansion::default();
+        let mut seen = HashSet::new();
+        for pattern in patterns {
+            let (mut matched, mut removed) = (0, 0);
+            for standing in self.matches(pattern)? {
+                let counts = !matches!(standing.verdict(), Verdict::Removed);
+                *(if counts { &mut matched } else { &mut removed }) += 1;
+                if seen.insert(standing.name) {
+                    self.take(&standing, &mut expansion);
+                } else if counts {
+                    let name = standing.name;
+                    let warning = format!("'{name}' is given more than once and counts once");
+                    expansion.warnings.push(warning);
+                }
+            }
+            if matched == 0 {
+                return Err(CatalogueError::NoMatch { pattern: pattern.clone(), removed });
+            }
+        }
+        Ok(expansion)
+    }
+
+    /// The names that a pattern stands for, removed ones included.
+    fn matches<'a>(&'a self, pattern: &'a str) -> Result<Vec<Standing<'a>>, CatalogueError> {
+        if let Some(standing) = self.standing(pattern) {
+            return Ok(vec![standing]);
+        }
+        let pattern = Pattern::new(pattern)?;
+        let names = self.memory.iter().filter(|(name, _)| pattern.matches(name));
+        Ok(names.map(|(name, kept)| Standing::new(name, kept, &self.live)).collect())
+    }
+
+    /// Puts a name where it belongs.
+    fn take(&self, standing: &Standing<'_>, expansion: &mut Expansion) {
+        let name = standing.name;
+        expansion.removed.extend(standing.returned().map(|lot| Returned {
+            name: name.to_owned(),
+            digest: lot.digest,
+            holders: self.live.named(lot.live.iter().copied()),
+        }));
+        match standing.verdict() {
+            Verdict::Hashed(lot) => {
+                let size_bytes =
+                    lot.trace.array.bytes().expect("every array is checked when it is learnt");
+                let identity =
+                    FileIdentity { device: 0, inode: 0, size_bytes, modified_ns: 0, changed_ns: 0 };
+                let file = file(name, &lot.trace.array, identity, Some(lot.digest));
+                expansion.files.push(Found { file, holders: lot.live.clone() });
+            }
+            Verdict::Unhashed(node, offered) => {
+                let file = file(name, &offered.array, offered.identity, None);
+                expansion.files.push(Found { file, holders: BTreeSet::from([node]) });
+            }
+            Verdict::Missing(trace) => expansion.missing.push(Missing {
+                name: name.to_owned(),
+                last: trace.map(|trace| trace.last.clone()).unwrap_or_default(),
+                hashing: self.live.named(standing.hashing()),
+            }),
+            Verdict::Conflict => {
+                let mut contents = standing.copies(&self.live);
+                contents.retain(|copies| !copies.removed);
+                expansion.conflicts.push(Conflict { name: name.to_owned(), contents });
+            }
+            Verdict::Removed => {}
+        }
+    }
+}
+
+fn file(name: &str, array: &Array, identity: FileIdentity, digest: Option<Digest>) -> File {
+    File {
+        path: name.as_bytes().to_vec(),
+        layout: array.layout,
+        memory_order: array.memory_order,
+        shape: array.shape.clone(),
+        data_offset_bytes: 0,
+        identity,
+        digest,
+    }
+}

@@ -87,6 +87,15 @@ fn is_missing(error: &io::Error) -> bool {
     )
 }
 
+/// What lies in the `.npy` file at `path`. What [`open`] would warn of is not
+/// told.
+///
+/// # Errors
+/// As [`open`]; that the file is no `.npy` file is [`SourceError::NotNpy`].
+pub(crate) fn describe_npy(path: &Path) -> Result<File, SourceError> {
+    describe(path, None, &mut Vec::new())
+}
+
 /// Opens a file and says what lies in it. The identity is taken before the
 /// header is read, so a change at any later time is noticed.
 fn describe(

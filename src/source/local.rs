@@ -36,14 +36,23 @@ pub enum Access {
     Positional,
 }
 
+/// Finds the files of this machine that a manifest's are.
+pub trait Resolve: Send + Sync {
+    /// The file with its path, offset and state on this machine.
+    ///
+    /// # Errors
+    /// This machine has no such file.
+    fn resolve(&self, file: &File) -> Result<File, ShardError>;
+}
+
 /// Opens the entries of manifests that [`open`](super::open) has made on this
-/// machine.
+/// machine, or of those whose files it is told how to find.
 ///
 /// Shards of one file share one open file. At most [`OPEN_FILES_MAX`] stay open
 /// between shards, the least recently used is closed first.
-#[derive(Debug)]
 pub struct LocalFiles {
     access: Access,
+    resolve: Option<Arc<dyn Resolve>>,
     /// The most recently used last.
     open: Mutex<Vec<Arc<OpenFile>>>,
 }
@@ -51,7 +60,12 @@ pub struct LocalFiles {
 impl LocalFiles {
     /// No file is open yet.
     pub fn new(access: Access) -> LocalFiles {
-        LocalFiles { access, open: Mutex::new(Vec::new()) }
+        LocalFiles { access, resolve: None, open: Mutex::new(Vec::new()) }
+    }
+
+    /// The same for manifests whose files are found by `resolve`.
+    pub fn resolved_by(self, resolve: Arc<dyn Resolve>) -> LocalFiles {
+        LocalFiles { resolve: Some(resolve), ..self }
     }
 
     /// The elements of `entry`, one of `manifest`. Mapped ones take addresses
@@ -72,7 +86,9 @@ impl LocalFiles {
     }
 
     /// The elements of a file from the first to the last of a range.
-    fn span(&self, described: &File, elements: Range<u64>) -> Result<Arc<dyn Shard>, ShardError> {
+    fn span(&self, named: &File, elements: Range<u64>) -> Result<Arc<dyn Shard>, ShardError> {
+        let found = self.resolve.as_ref().map(|resolve| resolve.resolve(named)).transpose()?;
+        let described = found.as_ref().unwrap_or(named);
         let file = self.file(described)?;
         let range = FileRange {
             layout: described.layout,

@@ -1,0 +1,266 @@
+//! All files under the data directory, as they were when last looked at.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::manifest::{File, FileIdentity};
+use crate::os;
+
+use super::cache::Remembered;
+use super::clock::{self, Instant};
+use super::look::Look;
+use super::queue::Queue;
+use super::snapshot::{Found, Problems, Snapshot};
+use super::walk::Met;
+
+/// The files by name, and which of them are to be hashed.
+#[derive(Debug)]
+pub struct Shelf {
+    items: BTreeMap<String, Item>,
+    /// What was hashed in an earlier life, until the first walk has ended.
+    remembered: HashMap<String, Remembered>,
+    queue: Queue,
+    /// What the last walk met.
+    met: Met,
+    /// Number of the walk.
+    walk: u64,
+    hashed: u64,
+    /// Whether something differs from the last snapshot.
+    pub is_changed: bool,
+    hash: bool,
+    run_bytes: u64,
+    settle: Duration,
+}
+
+#[derive(Debug)]
+struct Item {
+    identity: FileIdentity,
+    /// The last walk that saw it.
+    walk: u64,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Array(Box<Array>),
+    Broken(String),
+    /// As [`Content::Broken`], but it is looked at again by every walk.
+    Unread(String),
+    Other,
+}
+
+#[derive(Debug)]
+struct Array {
+    found: Found,
+    /// When it may be hashed.
+    settles: Instant,
+    /// Why it could not be hashed.
+    failure: Option<String>,
+}
+
+impl Item {
+    fn is_shown(&self) -> bool {
+        !matches!(self.content, Content::Other)
+    }
+
+    fn array(&self) -> Option<&Array> {
+        match &self.content {
+            Content::Array(array) => Some(array),
+            Content::Broken(_) | Content::Unread(_) | Content::Other => None,
+        }
+    }
+}
+
+impl Shelf {
+    /// Nothing has been seen yet. With `hash`, files that are not remembered are
+    /// put into the queue when they have not been modified for `settle`.
+    pub fn new(
+        remembered: HashMap<String, Remembered>,
+        hash: bool,
+        run_bytes: u64,
+        settle: Duration,
+    ) -> Shelf {
+        Shelf {
+            items: BTreeMap::new(),
+            remembered,
+            queue: Queue::default(),
+            met: Met::default(),
+            walk: 0,
+            hashed: 0,
+            is_changed: false,
+            hash,
+            run_bytes,
+            settle,
+        }
+    }
+
+    pub fn begin_walk(&mut self) {
+        self.walk += 1;
+    }
+
+    /// A walk saw the file in the state `identity`. It is looked at if it was
+    /// not in this state before.
+    pub fn see(&mut self, name: String, identity: FileIdentity, look: impl FnOnce() -> Look) {
+        if let Some(item) = self.items.get_mut(&name)
+            && item.identity == identity
+            && !matches!(item.content, Content::Unread(_))
+        {
+            item.walk = self.walk;
+            return;
+        }
+        let look = look();
+        if let Some(item) = self.items.get_mut(&name)
+            && let (Content::Unread(old), Look::Unread(new)) = (&item.content, &look)
+            && old == new
+        {
+            item.walk = self.walk;
+            return;
+        }
+        self.remove(&name);
+        let (identity, content) = match look {
+            Look::Gone => return,
+            Look::Other => (identity, Content::Other),
+            Look::Broken(why) => (identity, Content::Broken(why)),
+            Look::Unread(why) => (identity, Content::Unread(why)),
+            Look::Array(file) => (file.identity, Content::Array(self.array(&name, file))),
+        };
+        let item = Item { identity, walk: self.walk, content };
+        self.is_changed |= item.is_shown();
+        self.items.insert(name, item);
+    }
+
+    /// A new array, with its contents if they are remembered, else in the queue.
+    fn array(&mut self, name: &str, file: File) -> Box<Array> {
+        let settles = clock::settles(file.identity.modified_ns, self.settle);
+        let remembered = self.remembered.remove(name);
+        let recalled = remembered.and_then(|entry| entry.recall(&file, self.run_bytes));
+        let found = recalled.unwrap_or_else(|| {
+            if self.hash {
+                self.queue.add(name, file.identity.size_bytes, settles);
+            }
+            Found { file, runs: Arc::default() }
+        });
+        Box::new(Array { found, settles, failure: None })
+    }
+
+    /// A walk has ended, and this is what it met besides files. What it did not
+    /// see is gone.
+    pub fn end_walk(&mut self, met: Met) {
+        let gone = self
+            .items
+            .iter()
+            .filter(|(name, item)| item.walk != self.walk && !met.is_unclear(name));
+        let gone: Vec<String> = gone.map(|(name, _)| name.clone()).collect();
+        for name in gone {
+            self.remove(&name);
+        }
+        self.is_changed |= self.met != met;
+        self.met = met;
+        self.remembered = HashMap::new();
+    }
+
+    fn remove(&mut self, name: &str) {
+        let Some(item) = self.items.remove(name) else { return };
+        self.is_changed |= item.is_shown();
+        if let Some(array) = item.array() {
+            self.queue.remove(name, item.identity.size_bytes, array.settles);
+        }
+    }
+
+    /// Takes the file to hash next out of the queue: its name, path and state.
+    pub fn next_to_hash(&mut self) -> Option<(String, PathBuf, FileIdentity)> {
+        let name = self.queue.next()?;
+        let file = &self.items.get(&name)?.array()?.found.file;
+        let path = os::path_from_bytes(&file.path)?;
+        let identity = file.identity;
+        Some((name, path, identity))
+    }
+
+    /// When the next file may be hashed, where none may be yet.
+    pub fn next_settles(&self) -> Option<Instant> {
+        self.queue.settles()
+    }
+
+    /// Whether the file is there in this state, as far as the last walk knows.
+    pub fn has(&self, name: &str, identity: &FileIdentity) -> bool {
+        self.items.get(name).is_some_and(|item| item.identity == *identity)
+    }
+
+    /// The file was hashed in the state that `found` describes.
+    pub fn put_hashed(&mut self, name: &str, found: Found) {
+        let Some((identity, array)) = self.array_mut(name) else { return };
+        if identity == found.file.identity {
+            array.found = found;
+            self.hashed += 1;
+            self.is_changed = true;
+        }
+    }
+
+    /// The file could not be hashed. It is tried again when it has changed.
+    pub fn put_failed(&mut self, name: &str, why: String) {
+        if let Some((_, array)) = self.array_mut(name) {
+            array.failure = Some(why);
+            self.is_changed = true;
+        }
+    }
+
+    /// The file was another one than expected. If the next walk thinks
+    /// otherwise, it is hashed then.
+    pub fn put_off(&mut self, name: &str) {
+        let settle = self.settle;
+        let Some((identity, array)) = self.array_mut(name) else { return };
+        array.settles = clock::settles(i128::MAX, settle);
+        let settles = array.settles;
+        self.queue.add(name, identity.size_bytes, settles);
+    }
+
+    fn array_mut(&mut self, name: &str) -> Option<(FileIdentity, &mut Array)> {
+        let item = self.items.get_mut(name)?;
+        match &mut item.content {
+            Content::Array(array) => Some((item.identity, array)),
+            Content::Broken(_) | Content::Unread(_) | Content::Other => None,
+        }
+    }
+
+    /// All files that have been hashed.
+    pub fn hashed(&self) -> impl Iterator<Item = (&str, &Found)> {
+        self.arrays()
+            .map(|(name, array)| (name, &array.found))
+            .filter(|(_, found)| found.file.digest.is_some())
+    }
+
+    fn arrays(&self) -> impl Iterator<Item = (&str, &Array)> {
+        self.items.iter().filter_map(|(name, item)| Some((name.as_str(), item.array()?)))
+    }
+
+    /// What there is. `problems` are those that have nothing to do with any file.
+    pub fn snapshot(&self, mut problems: Problems, generation: u64) -> Snapshot {
+        for problem in &self.met.problems.list {
+            problems.push(&problem.name, &*problem.message);
+        }
+        problems.count += self.met.problems.count - self.met.problems.list.len();
+        for (name, item) in &self.items {
+            match &item.content {
+                Content::Broken(why) | Content::Unread(why) => problems.push(name, why),
+                Content::Array(array) => {
+                    array.failure.iter().for_each(|why| problems.push(name, why));
+                }
+                Content::Other => {}
+            }
+        }
+        let files: BTreeMap<String, Found> =
+            self.arrays().map(|(name, array)| (name.to_owned(), array.found.clone())).collect();
+        let unhashed = files.values().filter(|found| found.file.digest.is_none()).count();
+        let Problems { list, count } = problems;
+        Snapshot {
+            files,
+            problems: list,
+            problem_count: count,
+            unhashed,
+            hashed: self.hashed,
+            generation,
+        }
+    }
+}

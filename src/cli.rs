@@ -14,10 +14,16 @@ mod bench;
 mod blame;
 #[cfg(feature = "net")]
 mod cluster;
+#[cfg(feature = "net")]
+mod daemon;
 mod devices;
 mod exit;
 mod histogram;
 mod input;
+#[cfg(feature = "net")]
+mod log;
+#[cfg(feature = "net")]
+mod names;
 #[cfg(feature = "net")]
 mod node;
 mod plot;
@@ -26,10 +32,16 @@ mod quantile;
 mod reduce;
 mod remarks;
 mod report;
+#[cfg(feature = "net")]
+mod secret;
 mod shown;
 mod stats;
+#[cfg(feature = "net")]
+mod status;
 mod table;
 mod talk;
+#[cfg(feature = "net")]
+mod via;
 
 use args::{Cli, Command};
 use exit::{Blame, Failure};
@@ -85,9 +97,26 @@ fn run(command: Command) -> Result<(), Failure> {
             exit::answer(String::from_utf8_lossy(&page).trim_end())
         }
         #[cfg(feature = "net")]
-        Command::Node { supervised: _ } => node::run(),
+        Command::Token { what: args::TokenCommand::New } => secret::new(),
+        #[cfg(feature = "net")]
+        Command::Node(args) if args.supervised => node::run(),
+        #[cfg(feature = "net")]
+        Command::Node(args) => daemon::run(&args),
+        #[cfg(feature = "net")]
+        Command::Ls(args) => names::list(&args),
+        #[cfg(feature = "net")]
+        Command::Rm(args) => names::remove(&args),
+        #[cfg(feature = "net")]
+        Command::Status(args) => status::run(&args),
+        #[cfg(feature = "net")]
+        Command::Cancel(args) => status::cancel(&args),
         #[cfg(not(feature = "net"))]
-        Command::Node { supervised: _ } => {
+        Command::Token { .. }
+        | Command::Node(_)
+        | Command::Ls(_)
+        | Command::Rm(_)
+        | Command::Status(_)
+        | Command::Cancel(_) => {
             Err(Failure::new(Blame::Usage, "this adsum was built without the 'net' feature"))
         }
     }

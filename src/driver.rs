@@ -11,6 +11,9 @@
 //!   clock      == timeout =====> +--------+
 //! ```
 //!
+//! A member of a cluster has a [`Service`] beside the engine, which gets what the
+//! engine does not know: membership, catalogue, questions.
+//!
 //! Nothing that it calls waits: sending queues, computing is started, tickets
 //! hold the latest news only. So a slow peer, processor or asker never holds
 //! up the others.
@@ -22,23 +25,30 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use crate::catalogue::{Held, Memory};
 use crate::engine::{Computed, Engine, JobRequest, Output, RequestId};
 use crate::manifest::{JobId, Manifest};
 use crate::op::Spec;
 use crate::placement::NodeId;
+use crate::service::{self, Service};
 use crate::shard::ShardError;
 use crate::transport::{Event, Transport};
+use crate::wire::{Message, Question};
 
+mod answers;
 mod dials;
 mod roster;
 mod ticket;
 
+pub use answers::{Answers, Unanswered};
 pub use roster::PeerInfo;
 pub use ticket::{Progress, RequestError, Ticket};
 
+pub(crate) use answers::{AnswerSender, answers};
 pub(crate) use roster::SharedRoster;
 pub(crate) use ticket::{TicketSender, ticket};
 
+use answers::Asked;
 use dials::Dials;
 
 /// The most events that are handled before the engine's wishes are carried
@@ -119,11 +129,25 @@ pub(crate) enum Command {
     Submit { request: JobRequest, ticket: TicketSender },
     /// Give a request up.
     Cancel(RequestId),
+    /// Ask a connected peer.
+    Ask { to: NodeId, question: Question, answers: AnswerSender },
+    /// Offer these files to the cluster, and tell of these problems.
+    SetHeld { files: Vec<Held>, problems: Vec<String> },
+    /// Tell the others that this node goes.
+    Leave,
 }
 
 /// Sees what happens to connections, on the driver's thread. Is not shown
 /// messages.
 pub type Observer = Box<dyn FnMut(&Event) + Send>;
+
+/// What makes a node a member of a cluster.
+pub(crate) struct Membership {
+    pub service: Service,
+    /// Keeps what is to be remembered. Called on the driver's thread, so it must
+    /// not wait.
+    pub remember: Box<dyn FnMut(Memory) + Send>,
+}
 
 /// All that one node runs on.
 pub(crate) struct Driver<E> {
@@ -135,6 +159,7 @@ pub(crate) struct Driver<E> {
     pub commands: mpsc::UnboundedReceiver<Command>,
     pub observer: Observer,
     pub roster: SharedRoster,
+    pub membership: Option<Membership>,
 }
 
 impl<E: Executor> Driver<E> {
@@ -149,6 +174,8 @@ impl<E: Executor> Driver<E> {
             transport: self.transport,
             observer: self.observer,
             roster: self.roster,
+            membership: self.membership,
+            asked: Asked::default(),
             epoch: Instant::now(),
             dials: Dials::default(),
             tickets: HashMap::new(),
@@ -211,6 +238,8 @@ struct Task<E> {
     transport: Transport,
     observer: Observer,
     roster: SharedRoster,
+    membership: Option<Membership>,
+    asked: Asked,
     epoch: Instant,
     dials: Dials,
     tickets: HashMap<RequestId, TicketSender>,
@@ -222,7 +251,9 @@ impl<E: Executor> Task<E> {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        let earliest = self.engine.poll_timeout().into_iter().chain(self.dials.next()).min();
+        let service = self.membership.as_ref().and_then(|member| member.service.poll_timeout());
+        let all = [self.engine.poll_timeout(), self.dials.next(), service];
+        let earliest = all.into_iter().flatten().min();
         // A time too far away to be told is never.
         earliest.and_then(|at| self.epoch.checked_add(at))
     }
@@ -241,9 +272,7 @@ impl<E: Executor> Task<E> {
 
     fn handle_event(&mut self, now: Duration, event: Event) {
         let event = match event {
-            Event::Message { from, message } => {
-                return self.engine.handle_message(now, from, message);
-            }
+            Event::Message { from, message } => return self.handle_message(now, from, message),
             other => other,
         };
         (self.observer)(&event);
@@ -251,16 +280,39 @@ impl<E: Executor> Task<E> {
             Event::Connected { peer, addr, dialled: _ } => {
                 self.dials.connected(addr);
                 let id = peer.node;
-                self.roster.connected(peer, addr);
                 self.engine.handle_connected(now, id);
+                if let Some(member) = &mut self.membership {
+                    member.service.handle_connected(now, &peer, addr);
+                }
+                self.roster.connected(peer, addr);
             }
             Event::Lost { peer, addr, reason } => {
                 self.dials.lost(now, addr, &reason);
                 self.roster.lost(peer);
                 self.engine.handle_lost(now, peer);
+                self.asked.lost(peer);
+                if let Some(member) = &mut self.membership {
+                    member.service.handle_lost(now, peer);
+                }
             }
             Event::DialFailed { addr, error } => self.dials.failed(now, addr, &error),
             Event::TurnedAway { .. } | Event::Message { .. } => {}
+        }
+    }
+
+    fn handle_message(&mut self, now: Duration, from: NodeId, message: Message) {
+        match message {
+            Message::Reply { ask, reply } => self.asked.reply(from, ask, *reply),
+            Message::Ask { .. }
+            | Message::Withdraw { .. }
+            | Message::Gossip(_)
+            | Message::Held { .. }
+            | Message::Known(_) => {
+                if let Some(member) = &mut self.membership {
+                    member.service.handle_message(now, from, message);
+                }
+            }
+            message => self.engine.handle_message(now, from, message),
         }
     }
 
@@ -270,6 +322,26 @@ impl<E: Executor> Task<E> {
             Command::Forget(addr) => self.dials.remove(addr),
             Command::Disconnect { peer, why } => self.transport.disconnect(peer, why),
             Command::Cancel(request) => self.engine.cancel(now, request),
+            Command::Ask { to, question, answers } => {
+                // Of another peer it is dropped, which tells the asker.
+                if self.roster.is_connected(to) {
+                    let ask = self.asked.add(to, answers);
+                    let question = Box::new(question);
+                    self.transport.send(to, &Message::Ask { ask, question });
+                }
+            }
+            Command::SetHeld { files, problems } => {
+                if let Some(member) = &mut self.membership
+                    && let Err(error) = member.service.set_held(files, problems)
+                {
+                    tracing::error!(%error, "the files of this node cannot be offered");
+                }
+            }
+            Command::Leave => {
+                if let Some(member) = &mut self.membership {
+                    member.service.leave(now);
+                }
+            }
             Command::Submit { request, ticket } => {
                 let id = request.id;
                 match self.engine.submit(now, request) {
@@ -288,10 +360,58 @@ impl<E: Executor> Task<E> {
         if self.engine.poll_timeout().is_some_and(|at| at <= now) {
             self.engine.handle_timeout(now);
         }
+        if let Some(member) = &mut self.membership
+            && member.service.poll_timeout().is_some_and(|at| at <= now)
+        {
+            member.service.handle_timeout(now);
+        }
+        self.asked.withdraw_dropped(|to, ask| {
+            self.transport.send(to, &Message::Withdraw { ask });
+        });
+        // What one of the two wants may give the other something to do.
+        loop {
+            let engine = self.carry_out_engine();
+            let service = self.carry_out_service(now);
+            if !engine && !service {
+                break;
+            }
+        }
         for addr in self.dials.take_due(now) {
             self.transport.dial(addr);
         }
+    }
+
+    /// Does what the service wants done; says whether that was anything.
+    fn carry_out_service(&mut self, now: Duration) -> bool {
+        let Some(Membership { service, remember }) = &mut self.membership else { return false };
+        let mut any = false;
+        while let Some(output) = service.poll_output() {
+            any = true;
+            match output {
+                service::Output::Send { to, message } => self.transport.send(to, &message),
+                service::Output::Dial(addr) => self.dials.add(now, addr),
+                service::Output::Forget(addr) => self.dials.remove(addr),
+                service::Output::Cancel(request) => self.engine.cancel(now, request),
+                service::Output::Remember(memory) => remember(memory),
+                service::Output::Holders { request, holders } => {
+                    self.engine.add_holders(now, request, holders);
+                }
+                service::Output::Submit(request) => {
+                    let id = request.id;
+                    if let Err(error) = self.engine.submit(now, request) {
+                        service.handle_refused(id, &error);
+                    }
+                }
+            }
+        }
+        any
+    }
+
+    /// Does what the engine wants done; says whether that was anything.
+    fn carry_out_engine(&mut self) -> bool {
+        let mut any = false;
         while let Some(output) = self.engine.poll_output() {
+            any = true;
             match output {
                 Output::Send { to, message } => self.transport.send(to, &message),
                 Output::Compute { job, spec, manifest, position } => {
@@ -302,14 +422,20 @@ impl<E: Executor> Task<E> {
                     let progress = Progress { entries_done, entries, bytes_done, bytes };
                     if let Some(ticket) = self.tickets.get(&request) {
                         ticket.progress(progress);
+                    } else if let Some(member) = &mut self.membership {
+                        let entries_done = entries_done as u64;
+                        member.service.handle_progress(request, entries_done, bytes_done);
                     }
                 }
                 Output::Finished { request, result } => {
                     if let Some(ticket) = self.tickets.remove(&request) {
                         ticket.finish(result.map_err(RequestError::from));
+                    } else if let Some(member) = &mut self.membership {
+                        member.service.handle_finished(request, result);
                     }
                 }
             }
         }
+        any
     }
 }

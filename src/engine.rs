@@ -290,6 +290,15 @@ impl Engine {
         Ok(())
     }
 
+    /// More is known of which nodes have the files of a request that is running.
+    /// One that is not running does nothing.
+    pub fn add_holders(&mut self, now: Now, request: RequestId, holders: Holders) {
+        let own = self.worker.has_workers().then_some(self.outbox.own);
+        let nodes = self.peers.iter().copied().chain(own);
+        self.collector.add_holders(now, request, holders, nodes, &mut self.outbox);
+        self.settle(now);
+    }
+
     /// Ends a request, with [`JobError::Cancelled`]. Its job ends with its last
     /// request. One that is not running does nothing.
     pub fn cancel(&mut self, now: Now, request: RequestId) {
@@ -334,8 +343,15 @@ impl Engine {
             Message::Refused { job, refusal } => {
                 self.collector.handle_refused(now, from, job, refusal, &mut self.outbox);
             }
-            // The driver's own: they tell it who is connected.
-            Message::Hello(_) | Message::Welcome(_) => {}
+            // The driver's own, and those of the service of a node.
+            Message::Hello(_)
+            | Message::Welcome(_)
+            | Message::Gossip(_)
+            | Message::Held { .. }
+            | Message::Known(_)
+            | Message::Ask { .. }
+            | Message::Reply { .. }
+            | Message::Withdraw { .. } => {}
         }
     }
 

@@ -19,7 +19,7 @@ use crate::manifest::{JobId, Manifest};
 use crate::op::Spec;
 use crate::shard::{ShardError, ShardErrorKind};
 use crate::site::Site;
-use crate::source::{Access, LocalFiles};
+use crate::source::{Access, LocalFiles, Resolve};
 
 /// What a node is to work with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +115,18 @@ impl Executor {
         settings: &Settings,
         notify: impl Fn(Notice) + Send + Sync + 'static,
     ) -> Result<Executor, ExecutorError> {
+        Executor::start_over(settings, None, notify)
+    }
+
+    /// The same for manifests whose files `resolve` finds on this machine.
+    ///
+    /// # Errors
+    /// As [`Executor::start`].
+    pub fn start_over(
+        settings: &Settings,
+        resolve: Option<Arc<dyn Resolve>>,
+        notify: impl Fn(Notice) + Send + Sync + 'static,
+    ) -> Result<Executor, ExecutorError> {
         let Plan { selection, threads, tile_bytes, budget } = plan(settings)?;
         let mut backends: Vec<Box<dyn Backend>> = Vec::new();
         for _ in 0..threads {
@@ -136,7 +148,11 @@ impl Executor {
             .map_err(ExecutorError::Threads)?;
         let mapped = settings.map_files && budget.mapped;
         let access = if mapped { Access::Mapped } else { Access::Positional };
-        Ok(Executor { compute, files: LocalFiles::new(access), budget, notify, warnings })
+        let mut files = LocalFiles::new(access);
+        if let Some(resolve) = resolve {
+            files = files.resolved_by(resolve);
+        }
+        Ok(Executor { compute, files, budget, notify, warnings })
     }
 
     /// What the user should know about the devices.

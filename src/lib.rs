@@ -32,10 +32,16 @@ pub mod device;
 pub mod driver;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+#[cfg(feature = "files")]
+pub mod inventory;
+#[cfg(feature = "net")]
+pub mod membership;
 #[cfg(feature = "net")]
 pub mod node;
 #[cfg(feature = "files")]
 mod os;
+#[cfg(feature = "net")]
+pub mod service;
 #[cfg(feature = "files")]
 pub mod sink;
 #[cfg(feature = "files")]
@@ -46,6 +52,8 @@ pub mod transport;
 // What puts the edges together.
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "net")]
+pub mod client;
 #[cfg(feature = "files")]
 pub mod executor;
 #[cfg(feature = "files")]

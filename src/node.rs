@@ -12,15 +12,18 @@ use rand::rngs::SysRng;
 use tokio::sync::mpsc;
 
 use crate::backend::DeviceInfo;
+use crate::catalogue::{Held, Memory};
 use crate::driver::{
-    Command, Completions, Driver, Executor, Observer, PeerInfo, SharedRoster, Ticket, completions,
-    ticket,
+    self, Answers, Command, Completions, Driver, Executor, Observer, PeerInfo, SharedRoster,
+    Ticket, answers, completions, ticket,
 };
 use crate::engine::{self, Engine, JobRequest, RequestId};
+use crate::membership;
 use crate::placement::NodeId;
+use crate::service::Service;
 use crate::transport::socket::BufferClamped;
 use crate::transport::{self, Secret, Transport, TransportError};
-use crate::wire::{Hello, PROTOCOL_VERSION};
+use crate::wire::{Hello, PROTOCOL_VERSION, Question};
 
 pub mod cluster;
 mod pipe;
@@ -41,6 +44,22 @@ pub struct NodeConfig {
     pub engine: engine::Config,
 }
 
+/// What makes a node a member of a cluster: others can reach it, and it knows what
+/// they have.
+pub struct Membership {
+    /// Where others can reach it, the best first, at most
+    /// [`ADDRS_MAX`](crate::wire::ADDRS_MAX); port zero stands for the port that it
+    /// listens on.
+    pub addrs: Vec<SocketAddr>,
+    /// How members look after each other.
+    pub config: membership::Config,
+    /// What was remembered of the catalogue in earlier runs.
+    pub memory: Memory,
+    /// Keeps what is to be remembered. Called on the driver's thread, so it must not
+    /// wait.
+    pub remember: Box<dyn FnMut(Memory) + Send>,
+}
+
 /// The processors of a node.
 #[derive(Clone, Debug)]
 pub struct Equipment<E> {
@@ -59,6 +78,7 @@ pub struct Equipment<E> {
 pub struct Node {
     id: NodeId,
     addr: SocketAddr,
+    advertised: Vec<SocketAddr>,
     warnings: Vec<BufferClamped>,
     roster: SharedRoster,
     /// `None` only while it is being dropped.
@@ -77,6 +97,28 @@ impl Node {
         equip: impl FnOnce(Completions) -> Result<Equipment<E>, F>,
         observer: Observer,
     ) -> Result<Node, F> {
+        Node::launch(config, None, equip, observer)
+    }
+
+    /// Starts a node that is a member of a cluster.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub fn start_member<E: Executor, F: From<TransportError>>(
+        config: NodeConfig,
+        membership: Membership,
+        equip: impl FnOnce(Completions) -> Result<Equipment<E>, F>,
+        observer: Observer,
+    ) -> Result<Node, F> {
+        Node::launch(config, Some(membership), equip, observer)
+    }
+
+    fn launch<E: Executor, F: From<TransportError>>(
+        config: NodeConfig,
+        membership: Option<Membership>,
+        equip: impl FnOnce(Completions) -> Result<Equipment<E>, F>,
+        observer: Observer,
+    ) -> Result<Node, F> {
         let (completions, completion_receiver) = completions();
         let equipment = equip(completions)?;
         let hello = Hello {
@@ -85,11 +127,17 @@ impl Node {
             name: config.name,
             devices: equipment.devices,
             workers: u32::try_from(equipment.workers).unwrap_or(u32::MAX),
+            addrs: membership.as_ref().map(|member| member.addrs.clone()).unwrap_or_default(),
         };
         let (transport, events) = Transport::start(config.transport, &config.secret, hello)?;
         let (addr, warnings) = (transport.local_addr(), transport.warnings().to_vec());
+        let advertised = transport.hello().addrs.clone();
         let (commands, command_receiver) = mpsc::unbounded_channel();
         let roster = SharedRoster::default();
+        let membership = membership.map(|member| driver::Membership {
+            service: Service::new(transport.hello().clone(), member.config, &member.memory, seed()),
+            remember: member.remember,
+        });
         let driver = Driver {
             engine: Engine::new(config.id, config.engine, equipment.workers),
             executor: equipment.executor,
@@ -99,6 +147,7 @@ impl Node {
             commands: command_receiver,
             observer,
             roster: roster.clone(),
+            membership,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -111,6 +160,7 @@ impl Node {
         Ok(Node {
             id: config.id,
             addr,
+            advertised,
             warnings,
             roster,
             commands: Some(commands),
@@ -126,6 +176,11 @@ impl Node {
     /// The address that it listens on, with the port that the system chose.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where it says that others can reach it.
+    pub fn advertised(&self) -> &[SocketAddr] {
+        &self.advertised
     }
 
     /// What the operating system did not grant; for people to read.
@@ -160,6 +215,24 @@ impl Node {
         let (sender, ticket) = ticket(request.id, self.commands());
         self.command(Command::Submit { request, ticket: sender });
         ticket
+    }
+
+    /// Asks a connected peer.
+    pub fn ask(&self, to: NodeId, question: Question) -> Answers {
+        let (sender, answers) = answers();
+        self.command(Command::Ask { to, question, answers: sender });
+        answers
+    }
+
+    /// Offers these files to the cluster, and tells who asks of these problems with
+    /// others. Does nothing where the node is no member.
+    pub fn set_held(&self, files: Vec<Held>, problems: Vec<String>) {
+        self.command(Command::SetHeld { files, problems });
+    }
+
+    /// Tells the other members that this node goes; it is to be dropped soon.
+    pub fn leave(&self) {
+        self.command(Command::Leave);
     }
 
     /// Waits for the node to stop by itself, which is a defect and was reported
@@ -207,8 +280,12 @@ pub fn random_request_id() -> RequestId {
     RequestId(u128::from_le_bytes(random_bytes()))
 }
 
-fn random_bytes() -> [u8; 16] {
-    let mut bytes = [0; 16];
+fn seed() -> u64 {
+    u64::from_le_bytes(random_bytes())
+}
+
+fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
     SysRng.try_fill_bytes(&mut bytes).expect("the operating system has random numbers");
     bytes
 }

@@ -23,4 +23,6 @@ mod mapping;
 #[cfg(feature = "cli")]
 pub use environment::quiet_graphics_drivers;
 pub use file::{identity, open_regular, path_bytes, path_from_bytes, read_at, write_all_at};
+#[cfg(feature = "net")]
+pub use file::{is_private, make_output_private};
 pub use mapping::Mapping;

@@ -30,7 +30,7 @@ pub mod strided;
 
 pub use dataset::open;
 pub use error::SourceError;
-pub use local::{Access, LocalFiles};
+pub use local::{Access, LocalFiles, Resolve};
 pub use raw::RawFormat;
 pub use stream::Stream;
 

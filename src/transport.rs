@@ -47,6 +47,9 @@ pub use error::{CloseCode, LinkError, TransportError};
 pub use quic::Transport;
 pub use token::Secret;
 
+/// The UDP port of nodes, where none is given.
+pub const DEFAULT_PORT: u16 = 7386;
+
 /// Limits and times of a transport. Every value can be changed; the
 /// constructors give the ones that were measured.
 #[derive(Clone, Debug, PartialEq, Eq)]

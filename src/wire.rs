@@ -24,15 +24,20 @@ use crate::manifest::{ENTRIES_MAX, JobId, ManifestError};
 use crate::op::Spec;
 use crate::partial::DecodeError;
 
+mod ask;
 mod codec;
 pub mod frame;
 mod message;
 
+pub use ask::{
+    Contribution, Finished, JobStatus, MemberInfo, NodeStatus, Question, Reply, Trouble,
+    TroubleKind,
+};
 pub use message::{EntryResult, Hello, Message, Refusal, Usage};
 
 /// The version of messages and of what nodes do with them. Nodes of different
 /// versions refuse each other.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// The first bytes of a handshake message, in every version.
 pub const MAGIC: [u8; 5] = *b"adsum";
@@ -53,6 +58,21 @@ pub const POSITIONS_MAX: usize = 4096;
 
 /// The most devices of one node.
 pub const DEVICES_MAX: usize = 64;
+
+/// The most addresses of one node.
+pub const ADDRS_MAX: usize = 8;
+
+/// The most patterns of one question.
+pub const PATTERNS_MAX: usize = 4096;
+
+/// The most names of one answer.
+pub const NAMES_MAX: usize = 200_000;
+
+/// The most files of one [`Message::Held`].
+pub const HELD_MAX: usize = 1 << 16;
+
+/// The most bytes of one [`Message::Gossip`].
+pub const GOSSIP_BYTES_MAX: usize = 64 << 10;
 
 /// The longest text of any kind, in bytes. A sender clips longer ones.
 pub const TEXT_BYTES_MAX: usize = 4096;

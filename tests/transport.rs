@@ -41,6 +41,7 @@ impl Node {
             name: format!("node-{byte}"),
             devices: Vec::new(),
             workers: u32::from(byte),
+            addrs: Vec::new(),
         };
         let secret = Secret::from_bytes(secret);
         let (transport, events) =

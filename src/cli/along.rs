@@ -65,7 +65,7 @@ impl Along<'_> {
         input::refuse_standard_input(self.source, "'--axis' reads an array in blocks")?;
         let start = Instant::now();
         let mut talk = Talk::new(self.output);
-        let data = input::open(op, &self.source.files, self.source, &mut talk)?;
+        let data = input::open(op, &self.source.files, self.source, self.run, &mut talk)?;
         let dtype = data.dtype();
         let axis = axis_of(&data, axis)?;
         let files = data.files().to_vec();

@@ -13,6 +13,14 @@ use crate::dtype::{ByteOrder, DType};
 use crate::op::{BINS_MAX, Op};
 use crate::rounds::Method;
 
+mod bench;
+mod cluster;
+
+pub use bench::{BenchCommand, BenchCpuArgs, BenchFilesArgs, BenchGpuArgs, BenchOutputArgs};
+pub use cluster::{
+    CancelArgs, DaemonArgs, LogFormat, LsArgs, RmArgs, StatusArgs, TokenCommand, ViaArgs,
+};
+
 /// The most nodes that one machine is asked to start.
 pub const NODES_MAX: u64 = 256;
 /// The most threads of one machine.
@@ -57,13 +65,21 @@ pub enum Command {
     },
     /// Print the manual page
     Man,
-    /// A node of a cluster that another adsum started
-    #[command(hide = true)]
-    Node {
-        /// Take the configuration from standard input and end with it
-        #[arg(long, required = true)]
-        supervised: bool,
+    /// Make the secret that the nodes of a cluster share
+    Token {
+        #[command(subcommand)]
+        what: TokenCommand,
     },
+    /// Be a node of a cluster, until Ctrl-C or SIGTERM
+    Node(Box<DaemonArgs>),
+    /// The names that a cluster knows, and who holds them
+    Ls(Box<LsArgs>),
+    /// The nodes of a cluster, what they have and what they do
+    Status(Box<StatusArgs>),
+    /// End a job of a cluster
+    Cancel(Box<CancelArgs>),
+    /// Forget names whose files are gone from a cluster
+    Rm(Box<RmArgs>),
 }
 
 impl Command {
@@ -76,7 +92,12 @@ impl Command {
             Command::Quantile(args) => args.reduce.output.json,
             Command::Bench { what } => what.output().json,
             Command::Devices(args) => args.json,
-            Command::Completions { .. } | Command::Man | Command::Node { .. } => false,
+            Command::Ls(args) => args.json,
+            Command::Status(args) => args.json,
+            Command::Cancel(args) => args.json,
+            Command::Rm(args) => args.json,
+            Command::Node(args) => args.json,
+            Command::Completions { .. } | Command::Man | Command::Token { .. } => false,
         }
     }
 }
@@ -364,9 +385,12 @@ impl From<Endian> for ByteOrder {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Running")]
 pub struct RunArgs {
+    #[command(flatten)]
+    pub via: ViaArgs,
+
     /// Start N nodes on this machine that reduce over QUIC; without it this
     /// process reduces alone
-    #[arg(long, value_name = "N", value_parser = count(NODES_MAX))]
+    #[arg(long, value_name = "N", value_parser = count(NODES_MAX), conflicts_with = "via")]
     pub nodes: Option<u64>,
 
     /// auto, cpu, gpu, gpu:0 or a part of a device's name; repeatable
@@ -436,105 +460,6 @@ impl OutputArgs {
     }
 }
 
-/// What is measured.
-#[derive(Debug, Subcommand)]
-pub enum BenchCommand {
-    /// All cores over data in memory
-    Cpu(BenchCpuArgs),
-    /// Adapters over data that is resident on them
-    Gpu(BenchGpuArgs),
-    /// Whole reductions of files in the page cache
-    Files(BenchFilesArgs),
-}
-
-impl BenchCommand {
-    /// How its results are told.
-    pub fn output(&self) -> &BenchOutputArgs {
-        match self {
-            BenchCommand::Cpu(args) => &args.output,
-            BenchCommand::Gpu(args) => &args.output,
-            BenchCommand::Files(args) => &args.output,
-        }
-    }
-}
-
-#[derive(Debug, Args)]
-pub struct BenchCpuArgs {
-    /// CPU threads [default: all cores]
-    #[arg(long, value_name = "N", env = "ADSUM_THREADS", value_parser = count(THREADS_MAX))]
-    pub threads: Option<u64>,
-
-    #[command(flatten)]
-    pub output: BenchOutputArgs,
-}
-
-#[derive(Debug, Args)]
-pub struct BenchGpuArgs {
-    /// gpu:0 or a part of an adapter's name; repeatable [default: all hardware]
-    #[arg(long, value_name = "DEVICE", value_delimiter = ',')]
-    pub device: Vec<DeviceChoice>,
-
-    /// Measure again which blocks and grids are fastest on each adapter, which is
-    /// otherwise done once for hardware and remembered
-    #[arg(long)]
-    pub retune: bool,
-
-    /// The card's peak bandwidth, from its data sheet
-    #[arg(long, value_name = "GB/S", value_parser = parse_rate)]
-    pub peak: Option<f64>,
-
-    #[command(flatten)]
-    pub output: BenchOutputArgs,
-}
-
-#[derive(Debug, Args)]
-pub struct BenchFilesArgs {
-    /// Where the files are made, which go away at the end [default: the
-    /// directory of temporary files]
-    #[arg(long, value_name = "DIR")]
-    pub dir: Option<PathBuf>,
-
-    /// CPU threads [default: all cores]
-    #[arg(long, value_name = "N", env = "ADSUM_THREADS", value_parser = count(THREADS_MAX))]
-    pub threads: Option<u64>,
-
-    #[command(flatten)]
-    pub output: BenchOutputArgs,
-}
-
-/// How much is measured, and how it is told.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
-pub struct BenchOutputArgs {
-    /// Bytes of each data set, in memory
-    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = parse_size)]
-    pub bytes: u64,
-
-    /// Rounds whose median counts
-    #[arg(long, value_name = "N", default_value_t = 9, value_parser = count(1000))]
-    pub rounds: u64,
-
-    /// Only rows with this in 'what dtype dist', as "sum float32"; repeatable
-    #[arg(long, value_name = "TEXT")]
-    pub filter: Vec<String>,
-
-    /// Print one JSON object
-    #[arg(long, conflicts_with = "markdown")]
-    pub json: bool,
-
-    /// Print a table in Markdown
-    #[arg(long)]
-    pub markdown: bool,
-
-    /// Draw the rates into this SVG file
-    #[arg(long, value_name = "FILE.svg")]
-    pub plot: Option<PathBuf>,
-
-    /// Write over a file that is there
-    #[arg(long, requires = "plot")]
-    pub force: bool,
-}
-
 #[derive(Debug, Args)]
 pub struct DevicesArgs {
     /// Print one JSON object
@@ -550,14 +475,6 @@ fn parse_size(text: &str) -> Result<u64, String> {
         return Err(format!("'{text}' is not a whole size; {advice}"));
     }
     ByteSize::from_str(text).map(|size| size.as_u64()).map_err(|_| advice.to_owned())
-}
-
-/// A rate that others are divided by.
-fn parse_rate(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(rate) if rate > 0.0 && f64::is_finite(rate) => Ok(rate),
-        _ => Err("use a number above 0, as 3350".to_owned()),
-    }
 }
 
 /// A tile holds at least one element of every type, and is read in one go.

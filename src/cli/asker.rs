@@ -1,4 +1,4 @@
-//! Who is asked for partials: this process, or nodes on this machine. Several
+//! Who is asked for partials: this process, nodes on this machine, or a cluster. Several
 //! jobs can be asked for one after the other, as operations of several rounds
 //! and long results need.
 
@@ -14,6 +14,8 @@ use super::exit::Blame;
 use super::exit::Failure;
 use super::report::{self, DeviceReport, NodeReport, ShardsReport, Work};
 use super::talk::Talk;
+#[cfg(feature = "net")]
+use super::via::Remote;
 use crate::backend::DeviceInfo;
 use crate::executor::Settings;
 use crate::local::{LocalError, LocalNode, Observer, add_usage};
@@ -35,6 +37,8 @@ enum Who {
     Alone(Box<Alone>),
     #[cfg(feature = "net")]
     Nodes(Box<Nodes>),
+    #[cfg(feature = "net")]
+    Cluster(Remote),
 }
 
 /// This process and its devices.
@@ -55,6 +59,8 @@ impl<'a> Asker<'a> {
         talk: &mut Talk,
     ) -> Result<Asker<'a>, Failure> {
         let who = match run.nodes {
+            #[cfg(feature = "net")]
+            None if run.via.is_given() => Who::Cluster(Remote::default()),
             None => {
                 let node = LocalNode::start(settings)?;
                 node.warnings().iter().for_each(|warning| talk.warning(warning));
@@ -106,6 +112,16 @@ impl<'a> Asker<'a> {
             }
             #[cfg(feature = "net")]
             Who::Nodes(nodes) => nodes.reduce(manifest, spec, left, deadline, talk)?,
+            #[cfg(feature = "net")]
+            Who::Cluster(remote) => {
+                let client = self.run.via.client()?;
+                let answered = remote.reduce(client, manifest, spec, left, talk)?;
+                self.shards.total += manifest.entries().len() as u64;
+                self.shards.done += answered.entries;
+                self.shards.recomputed += answered.recomputed;
+                self.bytes += manifest.bytes();
+                return Ok(answered.total);
+            }
         };
         outcome.warnings.iter().for_each(|warning| talk.warning(&warning.to_string()));
         self.shards.total += manifest.entries().len() as u64;
@@ -124,6 +140,8 @@ impl<'a> Asker<'a> {
             }
             #[cfg(feature = "net")]
             Who::Nodes(nodes) => nodes.reports(),
+            #[cfg(feature = "net")]
+            Who::Cluster(remote) => remote.reports(),
         };
         Work {
             files: report::file_reports(files),

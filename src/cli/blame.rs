@@ -8,6 +8,8 @@ use crate::driver::RequestError;
 use crate::engine::JobError;
 use crate::executor::ExecutorError;
 use crate::finish::FinishError;
+#[cfg(feature = "net")]
+use crate::inventory::InventoryError;
 use crate::local::LocalError;
 use crate::manifest::ManifestError;
 #[cfg(feature = "net")]
@@ -18,7 +20,7 @@ use crate::shard::{ShardError, ShardErrorKind};
 use crate::sink::SinkError;
 use crate::source::SourceError;
 #[cfg(feature = "net")]
-use crate::transport::LinkError;
+use crate::transport::{LinkError, TransportError};
 
 /// The failure of a job that had what was left of the deadline: it names the
 /// whole of it, as the user gave it.
@@ -133,6 +135,24 @@ impl From<ClusterError> for Failure {
             | ClusterError::Spawn { .. }
             | ClusterError::Transport(_)
             | ClusterError::Secret(_) => Blame::Internal,
+        };
+        Failure::new(blame, error)
+    }
+}
+
+#[cfg(feature = "net")]
+impl From<InventoryError> for Failure {
+    fn from(error: InventoryError) -> Failure {
+        Failure::new(Blame::Input, error)
+    }
+}
+
+#[cfg(feature = "net")]
+impl From<TransportError> for Failure {
+    fn from(error: TransportError) -> Failure {
+        let blame = match &error {
+            TransportError::Bind { .. } => Blame::Usage,
+            _ => Blame::Internal,
         };
         Failure::new(blame, error)
     }

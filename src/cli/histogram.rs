@@ -34,8 +34,13 @@ pub fn run(args: &HistogramArgs) -> Result<(), Failure> {
     input::refuse_standard_input(&args.source, "histogram passes over the data several times")?;
     let start = Instant::now();
     let mut talk = Talk::new(&args.output);
-    let manifest =
-        Arc::new(input::open(Op::Histogram, &args.source.files, &args.source, &mut talk)?);
+    let manifest = Arc::new(input::open(
+        Op::Histogram,
+        &args.source.files,
+        &args.source,
+        &args.run,
+        &mut talk,
+    )?);
     let dtype = manifest.dtype();
     output_dtype(Op::Histogram, dtype, &args.output)?;
     let wanted = Wanted::of(args, dtype)?;

@@ -11,7 +11,7 @@ use super::talk::Talk;
 use crate::dtype::{ByteOrder, DType};
 use crate::executor::Settings;
 use crate::local::{LocalError, Observer};
-use crate::manifest::Manifest;
+use crate::manifest::{ENTRY_BYTES, Manifest};
 use crate::op::Op;
 use crate::source::{self, RawFormat, Stream};
 
@@ -25,13 +25,50 @@ pub fn open(
     op: Op,
     patterns: &[OsString],
     source: &SourceArgs,
+    run: &RunArgs,
     talk: &mut Talk,
 ) -> Result<Manifest, Failure> {
+    if run.via.is_given() {
+        let manifest = named(patterns, source, run, talk)?;
+        check_type(op, manifest.dtype())?;
+        return Ok(manifest);
+    }
     let options = source::Options { raw: raw_format(source), entry_bytes: None };
     let data = source::open(patterns, &options)?;
     data.warnings.iter().for_each(|warning| talk.warning(warning));
     check_type(op, data.manifest.dtype())?;
     Ok(data.manifest)
+}
+
+/// The files that the patterns name in the catalogue of a cluster.
+#[cfg(feature = "net")]
+fn named(
+    patterns: &[OsString],
+    source: &SourceArgs,
+    run: &RunArgs,
+    talk: &mut Talk,
+) -> Result<Manifest, Failure> {
+    if source.dtype.is_some() {
+        let message = "'--dtype' is for local files: a cluster knows what its .npy files hold";
+        return Err(Failure::new(Blame::Usage, message));
+    }
+    let names = patterns.iter().map(|pattern| {
+        pattern.to_str().map(str::to_owned).ok_or_else(|| {
+            let name = pattern.to_string_lossy();
+            Failure::new(Blame::Usage, format!("'{name}' is not UTF-8, as all names are"))
+        })
+    });
+    let names = names.collect::<Result<Vec<_>, Failure>>()?;
+    let files = super::via::files(run.via.client()?, names, talk)?;
+    Ok(Manifest::with_entry_bytes(files, ENTRY_BYTES)?)
+}
+
+#[cfg(not(feature = "net"))]
+fn named(_: &[OsString], _: &SourceArgs, _: &RunArgs, _: &mut Talk) -> Result<Manifest, Failure> {
+    Err(Failure::new(
+        Blame::Usage,
+        "this adsum was built without the 'net' feature, leave '--via' out",
+    ))
 }
 
 /// Standard input, where it can be reduced.
@@ -46,6 +83,9 @@ pub fn open_standard_input(
         return usage(
             "'-' is standard input and must be the only input; name files alone, or pipe all of them in",
         );
+    }
+    if run.via.is_given() {
+        return usage("a cluster cannot read this process's standard input; leave '--via' out");
     }
     if run.nodes.is_some() {
         return usage("standard input is read by one process; leave '--nodes' out, or name a file");

@@ -1,4 +1,5 @@
-//! `adsum node --supervised`: a node that `adsum sum --nodes` started.
+//! The processors of a node as its driver sees them; and `adsum node --supervised`,
+//! a node that `adsum sum --nodes` started.
 
 use std::sync::Arc;
 
@@ -8,11 +9,12 @@ use super::exit::{self, Blame, Failure};
 use crate::compute::Notice;
 use crate::driver::{self, Completions};
 use crate::engine::Computed;
-use crate::executor::{Executor, Settings};
+use crate::executor::{Executor, ExecutorError, Settings};
 use crate::manifest::{JobId, Manifest};
 use crate::node::Equipment;
 use crate::node::supervised::{self, Assignment, SupervisedError};
 use crate::op::Spec;
+use crate::source::Resolve;
 
 /// What the asking process tells each of its nodes.
 #[derive(Debug, Serialize, Deserialize)]
@@ -52,23 +54,33 @@ fn equip(
             }
         }
     };
+    processors(&settings.executor, None, completions, warn).map_err(|error| error.to_string())
+}
+
+/// Starts the processors of a node, over files that `resolve` finds if there is one.
+/// `warn` is told what a person should know.
+pub fn processors(
+    settings: &Settings,
+    resolve: Option<Arc<dyn Resolve>>,
+    completions: Completions,
+    warn: impl Fn(&str) + Clone + Send + Sync + 'static,
+) -> Result<Equipment<Processors>, ExecutorError> {
     let told = warn.clone();
-    let executor = Executor::start(&settings.executor, move |notice| match notice {
+    let executor = Executor::start_over(settings, resolve, move |notice| match notice {
         Notice::Completed(completion) => {
             let usage = completion.usage;
             let computed = completion.outcome.map(|partial| Computed { partial, usage });
             completions.report(completion.key.job, completion.key.position, computed);
         }
         Notice::DeviceDropped(text) => told(&text),
-    })
-    .map_err(|error| error.to_string())?;
+    })?;
     executor.warnings().iter().for_each(|warning| warn(warning));
     let (workers, devices) = (executor.workers(), executor.devices().to_vec());
     Ok(Equipment { executor: Processors(executor), workers, devices })
 }
 
 /// The executor as a driver sees it.
-struct Processors(Executor);
+pub struct Processors(Executor);
 
 impl driver::Executor for Processors {
     fn start(&mut self, job: JobId, spec: Spec, manifest: &Arc<Manifest>, position: u32) {

@@ -52,7 +52,7 @@ impl Question<'_> {
         input::refuse_standard_input(source, &what)?;
         let start = Instant::now();
         let mut talk = Talk::new(output);
-        let manifest = Arc::new(input::open(self.op, &source.files, source, &mut talk)?);
+        let manifest = Arc::new(input::open(self.op, &source.files, source, run, &mut talk)?);
         let dtype = manifest.dtype();
         let search = Search::new(dtype, self.shares, self.method, skip_nan, output.out_dtype)?;
         let out = search.output();

@@ -38,7 +38,7 @@ pub fn run(op: Op, args: &ReduceArgs, ddof: i64) -> Result<(), Failure> {
     let (dtype, total, work) = if input::is_standard_input(&args.source) {
         stream(op, &args.source, &args.run, &args.output, start, &mut talk)?
     } else {
-        let manifest = input::open(op, &args.source.files, &args.source, &mut talk)?;
+        let manifest = input::open(op, &args.source.files, &args.source, &args.run, &mut talk)?;
         data_set(op, manifest, &args.run, &args.output, start, &mut talk)?
     };
     tell(op, dtype, &total, options, work, &args.output, talk)
@@ -59,7 +59,7 @@ pub fn dot(args: &DotArgs) -> Result<(), Failure> {
     };
     input::refuse_standard_input(&args.source, "dot reads two data sets side by side")?;
     let open = |pattern: &std::ffi::OsString, talk: &mut Talk| {
-        input::open(Op::Dot, std::slice::from_ref(pattern), &args.source, talk)
+        input::open(Op::Dot, std::slice::from_ref(pattern), &args.source, &args.run, talk)
     };
     let (first, second) = (open(first, &mut talk)?, open(second, &mut talk)?);
     let cut = Cut::Pairs { entry_bytes: ENTRY_BYTES, second: first.files().len() as u32 };

@@ -248,7 +248,7 @@ pub fn device_reports(
 }
 
 /// A number of bytes with a decimal unit and three digits.
-fn decimal_bytes(bytes: u64) -> String {
+pub fn decimal_bytes(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
     if bytes < 1000 {
         return format!("{bytes} B");

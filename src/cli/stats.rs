@@ -32,7 +32,8 @@ pub fn run(args: &ReduceArgs) -> Result<(), Failure> {
     input::refuse_standard_input(&args.source, "stats passes over the data several times")?;
     let start = Instant::now();
     let mut talk = Talk::new(&args.output);
-    let manifest = Arc::new(input::open(Op::Stats, &args.source.files, &args.source, &mut talk)?);
+    let manifest =
+        Arc::new(input::open(Op::Stats, &args.source.files, &args.source, &args.run, &mut talk)?);
     let dtype = manifest.dtype();
     output_dtype(Op::Stats, dtype, &args.output)?;
     let settings = input::settings(&args.run, Some(manifest.bytes()))?;

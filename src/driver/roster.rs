@@ -42,12 +42,16 @@ impl SharedRoster {
     }
 
     pub(super) fn connected(&self, hello: Hello, addr: SocketAddr) {
-        let Hello { version: _, node: id, name, devices, workers } = hello;
+        let Hello { version: _, node: id, name, devices, workers, addrs: _ } = hello;
         let mut peers = self.lock();
         if !peers.contains_key(&id) {
             make_room(&mut peers);
         }
         peers.insert(id, PeerInfo { id, name, addr, devices, workers, connected: true });
+    }
+
+    pub(super) fn is_connected(&self, peer: NodeId) -> bool {
+        self.lock().get(&peer).is_some_and(|peer| peer.connected)
     }
 
     pub(super) fn lost(&self, peer: NodeId) {
@@ -78,7 +82,14 @@ mod tests {
     fn hello(number: u32) -> Hello {
         let mut node = NodeId([0; 16]);
         node.0[..4].copy_from_slice(&number.to_be_bytes());
-        Hello { version: 1, node, name: String::new(), devices: Vec::new(), workers: 1 }
+        Hello {
+            version: 1,
+            node,
+            name: String::new(),
+            devices: Vec::new(),
+            workers: 1,
+            addrs: Vec::new(),
+        }
     }
 
     #[test]

@@ -76,6 +76,19 @@ impl Collector {
         Ok(())
     }
 
+    /// Takes in what is known by now of who has what.
+    pub(super) fn add_holders(
+        &mut self,
+        now: Now,
+        request: RequestId,
+        holders: Holders,
+        nodes: impl Iterator<Item = NodeId>,
+        outbox: &mut Outbox,
+    ) {
+        let Some(job) = self.requests.get(&request).map(|request| request.job) else { return };
+        self.step(now, job, outbox, |job, _, outbox| job.add_holders(now, holders, nodes, outbox));
+    }
+
     /// Ends a request; its job ends with its last one.
     pub(super) fn cancel(&mut self, id: RequestId, outbox: &mut Outbox) {
         self.end_request(id, outbox, |_, _| JobError::Cancelled);

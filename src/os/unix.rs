@@ -49,3 +49,21 @@ pub fn path_bytes(path: &Path) -> Option<Vec<u8>> {
 pub fn path_from_bytes(bytes: &[u8]) -> Option<PathBuf> {
     Some(PathBuf::from(OsStr::from_bytes(bytes)))
 }
+
+/// Whether only the owner of a file can read or change it.
+#[cfg(feature = "net")]
+pub fn is_private(metadata: &Metadata) -> bool {
+    metadata.mode() & 0o077 == 0
+}
+
+/// Keeps what goes to standard output from all but its owner, where that is a file:
+/// a shell made it before this program could.
+#[cfg(feature = "net")]
+pub fn make_output_private() -> io::Result<()> {
+    use std::os::fd::AsFd;
+    let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    if output.metadata()?.is_file() {
+        output.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    }
+    Ok(())
+}

@@ -52,6 +52,7 @@ const FAREWELL: Duration = Duration::from_millis(5);
 ///
 /// Dropping it closes all of them; the peers hear that this node left.
 pub struct Transport {
+    hello: Hello,
     addr: SocketAddr,
     warnings: Vec<BufferClamped>,
     peers: Arc<Peers>,
@@ -79,6 +80,12 @@ impl Transport {
         let tls = Tls::new(secret)?;
         let bound = socket::bind(config.bind, config.socket_buffer_bytes).map_err(bind)?;
         let addr = bound.socket.local_addr().map_err(bind)?;
+        let mut hello = hello;
+        for own in &mut hello.addrs {
+            if own.port() == 0 {
+                own.set_port(addr.port());
+            }
+        }
         let peers = Arc::new(Peers::new(hello.node, config.peers_max));
         let (events, receiver) = mpsc::channel(config.events_max);
         let (dials, dial_receiver) = mpsc::unbounded_channel();
@@ -86,13 +93,15 @@ impl Transport {
             .enable_all()
             .build()
             .map_err(TransportError::Thread)?;
-        let node = Arc::new(Node { config, hello, peers: Arc::clone(&peers), events });
+        let node =
+            Arc::new(Node { config, hello: hello.clone(), peers: Arc::clone(&peers), events });
         let endpoint = endpoint(&node.config, tls, bound.socket, &runtime).map_err(bind)?;
         let thread = std::thread::Builder::new()
             .name("adsum-network".to_owned())
             .spawn(move || runtime.block_on(serve(endpoint, node, dial_receiver)))
             .map_err(TransportError::Thread)?;
         let transport = Transport {
+            hello,
             addr,
             warnings: bound.warnings,
             peers,
@@ -100,6 +109,12 @@ impl Transport {
             thread: Some(thread),
         };
         Ok((transport, receiver))
+    }
+
+    /// What it says of itself: the addresses have the port that the system chose
+    /// where they had none.
+    pub fn hello(&self) -> &Hello {
+        &self.hello
     }
 
     /// The address that it listens on, with the port that the system chose.

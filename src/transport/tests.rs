@@ -31,6 +31,7 @@ fn hello(byte: u8) -> Hello {
         name: format!("node-{byte}"),
         devices: Vec::new(),
         workers: 1,
+        addrs: Vec::new(),
     }
 }
 

@@ -1,14 +1,18 @@
 //! The messages and their bytes.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::ask::{Question, Reply};
 use super::codec::{Reader, Writer};
 use super::{
-    DEVICES_MAX, FILES_MAX, MAGIC, POSITIONS_MAX, PROTOCOL_VERSION, RESULTS_MAX, WireError,
+    ADDRS_MAX, DEVICES_MAX, FILES_MAX, GOSSIP_BYTES_MAX, HELD_MAX, MAGIC, POSITIONS_MAX,
+    PROTOCOL_VERSION, RESULTS_MAX, WireError,
 };
 use crate::backend::DeviceInfo;
+use crate::catalogue::{Held, Memory};
 use crate::manifest::{Cut, JobId, Manifest};
 use crate::op::Spec;
 use crate::partial::{ENCODED_BYTES_MAX, Partial};
@@ -88,6 +92,39 @@ pub enum Message {
         /// The job.
         job: JobId,
     },
+    /// Node to node: a packet of the membership protocol, at most
+    /// [`GOSSIP_BYTES_MAX`].
+    Gossip(Vec<u8>),
+    /// Node to node: the files that I offer, all of them in several messages.
+    Held {
+        /// Whether this is the first message of a list.
+        first: bool,
+        /// Whether it is the last; only then the list counts.
+        last: bool,
+        /// At most [`HELD_MAX`].
+        files: Vec<Held>,
+    },
+    /// Node to node: what I remember of the catalogue, or a part of it.
+    Known(Memory),
+    /// Anybody to a node: a question.
+    Ask {
+        /// Its number, of no other question on this connection.
+        ask: u64,
+        /// The question.
+        question: Box<Question>,
+    },
+    /// The answer.
+    Reply {
+        /// Number of the question.
+        ask: u64,
+        /// The answer.
+        reply: Box<Reply>,
+    },
+    /// The asker does not want to know any more.
+    Withdraw {
+        /// Number of the question.
+        ask: u64,
+    },
 }
 
 /// Who a node is, said once on every new connection.
@@ -104,6 +141,9 @@ pub struct Hello {
     pub devices: Vec<DeviceInfo>,
     /// How many entries it reduces at the same time; zero for a node that only asks.
     pub workers: u32,
+    /// Where members of the cluster can reach it, the best first, at most
+    /// [`ADDRS_MAX`]; none for who only asks.
+    pub addrs: Vec<SocketAddr>,
 }
 
 /// The partial of one entry.
@@ -165,6 +205,12 @@ enum Tag {
     Failed,
     Refused,
     Cancel,
+    Gossip,
+    Held,
+    Known,
+    Ask,
+    Reply,
+    Withdraw,
 }
 
 /// What stands after [`MAGIC`] in a handshake.
@@ -199,6 +245,18 @@ pub(super) fn write(message: &Message) -> Vec<u8> {
         }
         Message::Refused { job, refusal } => to.value(&(Tag::Refused, job, refusal)),
         Message::Cancel { job } => to.value(&(Tag::Cancel, job)),
+        Message::Gossip(packet) => {
+            to.value(&Tag::Gossip);
+            to.blob(packet);
+        }
+        Message::Held { first, last, files } => {
+            to.value(&(Tag::Held, first, last));
+            to.list(files, HELD_MAX, |to, file| to.value(file));
+        }
+        Message::Known(memory) => to.value(&(Tag::Known, memory)),
+        Message::Ask { ask, question } => to.value(&(Tag::Ask, ask, question)),
+        Message::Reply { ask, reply } => to.value(&(Tag::Reply, ask, reply)),
+        Message::Withdraw { ask } => to.value(&(Tag::Withdraw, ask)),
     }
     to.finish()
 }
@@ -208,7 +266,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Message, WireError> {
     let message = if bytes.starts_with(&MAGIC) {
         read_handshake(&mut from)?
     } else {
-        read_job_message(&mut from)?
+        read_message(&mut from)?
     };
     from.finish()?;
     Ok(message)
@@ -227,6 +285,8 @@ fn write_handshake(to: &mut Writer, kind: u8, hello: &Hello) {
             to.text(text);
         }
     });
+    let addrs = &hello.addrs[..hello.addrs.len().min(ADDRS_MAX)];
+    to.list(addrs, ADDRS_MAX, |to, addr| to.value(addr));
 }
 
 fn read_handshake(from: &mut Reader) -> Result<Message, WireError> {
@@ -248,7 +308,8 @@ fn read_handshake(from: &mut Reader) -> Result<Message, WireError> {
             driver: from.text("driver of a device")?,
         })
     })?;
-    let hello = Hello { version, node, name, devices, workers };
+    let addrs = from.list("addresses", ADDRS_MAX, |from| from.value("address"))?;
+    let hello = Hello { version, node, name, devices, workers, addrs };
     match kind {
         KIND_HELLO => Ok(Message::Hello(hello)),
         KIND_WELCOME => Ok(Message::Welcome(hello)),
@@ -259,32 +320,54 @@ fn read_handshake(from: &mut Reader) -> Result<Message, WireError> {
     }
 }
 
-fn read_job_message(from: &mut Reader) -> Result<Message, WireError> {
-    let (tag, job): (Tag, JobId) = from.value("message")?;
-    Ok(match tag {
-        Tag::Offer => read_offer(from, job)?,
-        Tag::Pull => Message::Pull { job, want: from.value("want")? },
+fn read_message(from: &mut Reader) -> Result<Message, WireError> {
+    Ok(match from.value("message")? {
+        Tag::Offer => read_offer(from)?,
+        Tag::Pull => {
+            let (job, want) = from.value("pull")?;
+            Message::Pull { job, want }
+        }
         Tag::Assign => {
+            let job = from.value("job")?;
             let positions = from.list("positions", POSITIONS_MAX, |from| from.value("position"))?;
             Message::Assign { job, positions }
         }
         Tag::Results => {
-            let want = from.value("want")?;
+            let (job, want) = from.value("results")?;
             let results = from.list("results", RESULTS_MAX, read_result)?;
             Message::Results { job, results, want }
         }
         Tag::Failed => {
-            let (position, kind) = from.value("failed entry")?;
+            let (job, position, kind) = from.value("failed entry")?;
             let message = from.text("error")?;
             Message::Failed { job, position, error: ShardError { kind, message } }
         }
-        Tag::Refused => Message::Refused { job, refusal: from.value("refusal")? },
-        Tag::Cancel => Message::Cancel { job },
+        Tag::Refused => {
+            let (job, refusal) = from.value("refusal")?;
+            Message::Refused { job, refusal }
+        }
+        Tag::Cancel => Message::Cancel { job: from.value("job")? },
+        Tag::Gossip => Message::Gossip(from.blob("packet", GOSSIP_BYTES_MAX)?.to_vec()),
+        Tag::Held => {
+            let (first, last) = from.value("list of files")?;
+            let files = from.list("files", HELD_MAX, |from| from.value("file"))?;
+            Message::Held { first, last, files }
+        }
+        Tag::Known => Message::Known(from.value("memory of the catalogue")?),
+        Tag::Ask => {
+            let (ask, question) = from.value("question")?;
+            Message::Ask { ask, question }
+        }
+        Tag::Reply => {
+            let (ask, reply) = from.value("answer")?;
+            Message::Reply { ask, reply }
+        }
+        Tag::Withdraw => Message::Withdraw { ask: from.value("number of a question")? },
     })
 }
 
-fn read_offer(from: &mut Reader, job: JobId) -> Result<Message, WireError> {
-    let (spec, cut): (Spec, Cut) = from.value("spec")?;
+fn read_offer(from: &mut Reader) -> Result<Message, WireError> {
+    let (job, spec, cut): (JobId, Spec, Cut) = from.value("spec")?;
     let files = from.list("files", FILES_MAX, |from| from.value("file"))?;
     let manifest = Manifest::cut(files, cut)?;
     if !manifest.suits(&spec) {

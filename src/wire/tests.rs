@@ -31,6 +31,7 @@ fn hello(devices: usize) -> Hello {
         name: "salt".into(),
         devices: vec![device("A GPU"); devices],
         workers: 12,
+        addrs: vec![([192, 0, 2, 7], 7386).into()],
     }
 }
 
@@ -124,6 +125,7 @@ fn any_hello() -> impl Strategy<Value = Hello> {
             name,
             devices: devices.iter().map(|name| device(name)).collect(),
             workers,
+            addrs: Vec::new(),
         },
     )
 }

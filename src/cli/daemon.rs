@@ -1,0 +1,305 @@
+//! `adsum node`: a node of a cluster, until it is told to end.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::args::DaemonArgs;
+use super::exit::{self, Blame, Failure};
+use super::report::{SCHEMA, decimal_bytes};
+use super::{log, node, secret};
+use crate::driver::Completions;
+use crate::engine;
+use crate::executor::Settings;
+use crate::inventory::{self, Inventory};
+use crate::membership;
+use crate::node::{Membership, Node, NodeConfig, random_node_id};
+use crate::transport::{self, DEFAULT_PORT, Event, LinkError};
+use crate::wire::ADDRS_MAX;
+
+mod named;
+mod remembered;
+
+use named::Named;
+use remembered::Remembered;
+
+/// How often the data directory is looked through.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Changes of the files that come within this time are told together.
+const TELL_INTERVAL: Duration = Duration::from_millis(300);
+
+/// How long a node that leaves waits until its word is on its way.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+/// Names of interfaces that lead to containers and virtual machines of this machine
+/// alone.
+const BRIDGES: [&str; 7] = ["docker", "br-", "veth", "cni", "flannel", "virbr", "podman"];
+
+/// Is a node until Ctrl-C or SIGTERM.
+pub fn run(args: &DaemonArgs) -> Result<(), Failure> {
+    log::start(args.verbose, args.log_format);
+    let secret = secret::read(args.token.as_deref())?;
+    let data = args.data.clone().unwrap_or_default();
+    let state = args.state.clone().unwrap_or_else(|| data.join(".adsum"));
+    let joined = join_addrs(args)?;
+    let end = end_signal()?;
+
+    let (changed, changes) = sync_channel(1);
+    let options = inventory::Options {
+        data: data.clone(),
+        state: state.clone(),
+        interval: LOOK_INTERVAL,
+        hash: true,
+    };
+    let inventory = Inventory::start(options, move || {
+        // If one change is not told yet, this will be told with it.
+        let _told_soon = changed.try_send(());
+    })?;
+    let inventory = Arc::new(inventory);
+    let remembered = Remembered::start(&state)?;
+
+    let bind = args.bind.unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, DEFAULT_PORT).into());
+    let config = NodeConfig {
+        id: random_node_id(),
+        name: name(args),
+        secret,
+        transport: transport::Config::lan(bind),
+        engine: engine::Config::default(),
+    };
+    let membership = Membership {
+        addrs: advertised(args, bind)?,
+        config: membership::Config::default(),
+        memory: remembered.memory.clone(),
+        remember: remembered.keep(),
+    };
+    let settings = settings(args)?;
+    let equip = |completions: Completions| {
+        let resolve = Arc::new(Named(Arc::clone(&inventory)));
+        let warn = |text: &str| tracing::warn!("{text}");
+        node::processors(&settings, Some(resolve), completions, warn).map_err(Failure::from)
+    };
+    let name = config.name.clone();
+    let node = Arc::new(Node::start_member(config, membership, equip, Box::new(observe))?);
+    node.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    joined.iter().for_each(|&addr| node.dial(addr));
+
+    let (stop, stopped) = channel();
+    let teller = {
+        let (node, inventory) = (Arc::clone(&node), Arc::clone(&inventory));
+        std::thread::Builder::new()
+            .name("adsum-teller".to_owned())
+            .spawn(move || tell_changes(&node, &inventory, &changes, &stopped))
+            .map_err(|error| Failure::new(Blame::Internal, error))?
+    };
+    announce(args, &node, &name, &inventory)?;
+    // The sender is never dropped before a signal.
+    let _signal = end.recv();
+    tracing::info!("leaving the cluster");
+    node.leave();
+    let (_never, wait) = channel::<()>();
+    let _late = wait.recv_timeout(FAREWELL);
+    drop(stop);
+    let _panicked = teller.join();
+    Ok(())
+}
+
+/// Tells the cluster what this node offers, now and whenever that changes.
+fn tell_changes(node: &Node, inventory: &Inventory, changes: &Receiver<()>, stop: &Receiver<()>) {
+    loop {
+        let snapshot = inventory.snapshot();
+        let problems = snapshot.problems.iter().map(ToString::to_string).collect();
+        node.set_held(snapshot.held(), problems);
+        loop {
+            match stop.recv_timeout(TELL_INTERVAL) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if changes.try_recv().is_ok() {
+                break;
+            }
+        }
+    }
+}
+
+/// A channel on which the wish comes that this process should end. The second wish
+/// ends it at once.
+fn end_signal() -> Result<Receiver<()>, Failure> {
+    let (sender, receiver): (Sender<()>, Receiver<()>) = channel();
+    let mut asked = false;
+    ctrlc::set_handler(move || {
+        if std::mem::replace(&mut asked, true) {
+            std::process::exit(i32::from(Blame::Interrupted as u8));
+        }
+        // The receiver goes only when the process does.
+        let _ending = sender.send(());
+    })
+    .map_err(|error| Failure::new(Blame::Internal, format!("cannot catch signals: {error}")))?;
+    Ok(receiver)
+}
+
+fn settings(args: &DaemonArgs) -> Result<Settings, Failure> {
+    let threads = match args.threads {
+        Some(threads) => threads as usize,
+        None => std::thread::available_parallelism().map(usize::from).map_err(|error| {
+            let message = format!("the number of cores is unknown ({error}); say '--threads'");
+            Failure::new(Blame::Internal, message)
+        })?,
+    };
+    Ok(Settings {
+        devices: args.device.clone(),
+        threads,
+        memory_bytes: args.memory,
+        tile_bytes: None,
+        map_files: false,
+        // A node does not know yet what it will be asked for.
+        input_bytes: Some(u64::MAX),
+    })
+}
+
+fn name(args: &DaemonArgs) -> String {
+    let host = || gethostname::gethostname().to_string_lossy().into_owned();
+    args.name.clone().unwrap_or_else(host)
+}
+
+fn join_addrs(args: &DaemonArgs) -> Result<Vec<SocketAddr>, Failure> {
+    let mut addrs = Vec::new();
+    for endpoint in &args.join {
+        let found = endpoint.addrs().map_err(|error| {
+            Failure::new(Blame::Cluster, format!("--join: {error}; give an address instead"))
+        })?;
+        addrs.extend(found);
+    }
+    Ok(addrs)
+}
+
+/// Where others reach this node.
+fn advertised(args: &DaemonArgs, bind: SocketAddr) -> Result<Vec<SocketAddr>, Failure> {
+    if args.advertise.len() > ADDRS_MAX {
+        let message =
+            format!("{} addresses to advertise, the most is {ADDRS_MAX}", args.advertise.len());
+        return Err(Failure::new(Blame::Usage, message));
+    }
+    // Port zero is that of the socket.
+    let port = bind.port();
+    if !args.advertise.is_empty() {
+        return Ok(args.advertise.clone());
+    }
+    if !bind.ip().is_unspecified() {
+        return Ok(vec![bind]);
+    }
+    let interfaces = if_addrs::get_if_addrs().map_err(|error| {
+        let message =
+            format!("the addresses of this machine are unknown: {error}; say '--advertise'");
+        Failure::new(Blame::Internal, message)
+    })?;
+    let mut addrs: Vec<SocketAddr> = interfaces
+        .iter()
+        .filter(|interface| !BRIDGES.iter().any(|bridge| interface.name.starts_with(bridge)))
+        .map(if_addrs::Interface::ip)
+        .filter(|ip| !ip.is_loopback() && !is_link_local(*ip) && ip.is_ipv4() >= bind.is_ipv4())
+        .map(|ip| SocketAddr::new(ip, port))
+        .take(ADDRS_MAX)
+        .collect();
+    addrs.sort_by_key(|addr| !addr.is_ipv4());
+    if addrs.is_empty() {
+        let loopback = if bind.is_ipv4() {
+            IpAddr::V4(Ipv4Addr::LOCALHOST)
+        } else {
+            IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)
+        };
+        tracing::warn!("this machine has no address but {loopback}, so only nodes on it can join");
+        addrs.push(SocketAddr::new(loopback, port));
+    }
+    Ok(addrs)
+}
+
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
+/// Logs what happens to connections.
+fn observe(event: &Event) {
+    match event {
+        Event::Connected { peer, addr, .. } if peer.addrs.is_empty() => {
+            tracing::debug!(%addr, "somebody asks");
+        }
+        Event::Connected { peer, addr, .. } => {
+            tracing::info!(name = peer.name, node = %peer.node, %addr, "connected");
+        }
+        Event::Lost { peer, addr, reason } => {
+            tracing::info!(node = %peer, %addr, %reason, "connection lost");
+        }
+        Event::DialFailed {
+            addr,
+            error: error @ (LinkError::Identity | LinkError::Version { .. }),
+        } => {
+            tracing::error!(%addr, "{error}");
+        }
+        Event::DialFailed { addr, error } => tracing::debug!(%addr, %error, "not reached"),
+        Event::TurnedAway { addr, error } => {
+            tracing::warn!(%addr, %error, "somebody was turned away");
+        }
+        Event::Message { .. } => {}
+    }
+}
+
+/// Says that the node is ready, and how another joins.
+fn announce(
+    args: &DaemonArgs,
+    node: &Node,
+    name: &str,
+    inventory: &Inventory,
+) -> Result<(), Failure> {
+    let snapshot = inventory.snapshot();
+    let held = snapshot.held();
+    let bytes: u64 = held.iter().map(|held| held.array.bytes().unwrap_or(0)).sum();
+    let addrs = node.advertised();
+    let at: Vec<String> = addrs.iter().map(ToString::to_string).collect();
+    if args.json {
+        let object = json!({
+            "schema": SCHEMA,
+            "version": env!("CARGO_PKG_VERSION"),
+            "node": node.id().to_string(),
+            "name": name,
+            "listen": node.addr().to_string(),
+            "addrs": at,
+            "files": held.len(),
+            "bytes": bytes,
+        });
+        return exit::answer(&object.to_string());
+    }
+    let host = addrs.first().map(|addr| match addr.port() {
+        DEFAULT_PORT => addr.ip().to_string(),
+        _ => addr.to_string(),
+    });
+    let host = host.unwrap_or_default();
+    let token = args.token.as_deref().map(|path| format!(" --token {}", quoted(path)));
+    let token = token.unwrap_or_default();
+    exit::answer(&format!(
+        "node {name} ({id}) on {at}, {files} files, {bytes}\n\
+         to add a machine:  adsum node{token} --data DIR --join {host}\n\
+         to ask:            adsum sum{token} '*.npy' --via {host}",
+        id = node.id(),
+        at = at.join(" "),
+        files = held.len(),
+        bytes = decimal_bytes(bytes),
+    ))
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &std::path::Path) -> String {
+    let text = PathBuf::from(path).to_string_lossy().into_owned();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    match text.chars().all(plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}

@@ -1,0 +1,33 @@
+//! Files by their names in the catalogue.
+
+use std::sync::Arc;
+
+use crate::inventory::Inventory;
+use crate::manifest::File;
+use crate::shard::ShardError;
+use crate::source::Resolve;
+
+/// The files under the data directory of a node.
+pub struct Named(pub Arc<Inventory>);
+
+impl Resolve for Named {
+    fn resolve(&self, file: &File) -> Result<File, ShardError> {
+        let name = file.name();
+        let found = self.0.find(&name).ok_or_else(|| {
+            ShardError::unreadable(format!("'{name}' is not in this node's data directory"))
+        })?;
+        let found = found.file;
+        let same_contents = match file.digest {
+            Some(digest) => found.digest == Some(digest),
+            None => found.identity == file.identity,
+        };
+        let same_array = (found.layout, found.memory_order, &found.shape)
+            == (file.layout, file.memory_order, &file.shape);
+        match same_contents && same_array {
+            true => Ok(found),
+            false => Err(ShardError::changed(format!(
+                "'{name}' changed on this node since it was asked for; ask again"
+            ))),
+        }
+    }
+}

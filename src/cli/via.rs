@@ -1,0 +1,184 @@
+//! `--via`: a cluster that is asked.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::args::ViaArgs;
+use super::exit::{Blame, Failure};
+use super::report::{self, DeviceReport, NodeReport};
+use super::secret;
+use super::talk::Talk;
+use crate::catalogue::{Expansion, Missing};
+use crate::client::{Client, ClientError};
+use crate::local::Observer;
+use crate::manifest::{File, Manifest};
+use crate::op::Spec;
+use crate::partial::Partial;
+use crate::placement::NodeId;
+use crate::shard::ShardErrorKind;
+use crate::wire::{Contribution, Question, Reply, TroubleKind, Usage};
+
+/// The most names that an error lists.
+const NAMED_MAX: usize = 16;
+
+impl ViaArgs {
+    /// The connection to the cluster, which is made on the first call.
+    pub fn client(&self) -> Result<&Client, Failure> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        if self.via.is_empty() {
+            return Err(Failure::new(
+                Blame::Usage,
+                "which cluster? say '--via HOST' with any of its nodes",
+            ));
+        }
+        let secret = secret::read(self.token.as_deref())?;
+        let mut addrs: Vec<SocketAddr> = Vec::new();
+        for endpoint in &self.via {
+            addrs.extend(endpoint.addrs().map_err(|error| Failure::new(Blame::Cluster, error))?);
+        }
+        let client = Client::connect(&addrs, &secret)?;
+        Ok(self.client.get_or_init(|| client))
+    }
+}
+
+/// The files that names and globs stand for in the catalogue of the cluster.
+pub fn files(
+    client: &Client,
+    patterns: Vec<String>,
+    talk: &mut Talk,
+) -> Result<Vec<File>, Failure> {
+    let expansion = match client.ask(&Question::Expand { patterns })? {
+        Reply::Expanded(expansion) => expansion,
+        other => return Err(client.wrong(&other).into()),
+    };
+    expansion.warnings.iter().for_each(|warning| talk.warning(warning));
+    refuse_unclear(&expansion)?;
+    refuse_missing(&expansion.missing)?;
+    Ok(expansion.files.into_iter().map(|found| found.file).collect())
+}
+
+fn refuse_unclear(expansion: &Expansion) -> Result<(), Failure> {
+    let conflicts = &expansion.conflicts;
+    match conflicts.is_empty() {
+        true => Ok(()),
+        false => {
+            let named = conflicts.iter().take(NAMED_MAX).map(ToString::to_string);
+            let named = named.collect::<Vec<_>>().join("; ");
+            let more = more(conflicts.len());
+            Err(Failure::new(Blame::Input, format!("{named}{more}")))
+        }
+    }
+}
+
+fn refuse_missing(missing: &[Missing]) -> Result<(), Failure> {
+    match missing.is_empty() {
+        true => Ok(()),
+        false => {
+            let named = missing.iter().take(NAMED_MAX).map(ToString::to_string);
+            let named = named.collect::<Vec<_>>().join("; ");
+            let (count, more) = (missing.len(), more(missing.len()));
+            Err(Failure::new(
+                Blame::Incomplete,
+                format!(
+                    "no node that is there has {count} of the files: {named}{more}; start a node that has them, or forget what is gone for good with 'adsum rm NAME'"
+                ),
+            ))
+        }
+    }
+}
+
+fn more(count: usize) -> String {
+    match count.saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    }
+}
+
+/// What the nodes of a cluster did for this run so far.
+#[derive(Default)]
+pub struct Remote {
+    usage: BTreeMap<(NodeId, u16), Usage>,
+    contributions: BTreeMap<NodeId, Contribution>,
+}
+
+/// What is told of one job.
+pub struct Answered {
+    pub total: Partial,
+    pub entries: u64,
+    pub recomputed: u64,
+}
+
+impl Remote {
+    /// Asks the cluster for the partial of a data set.
+    pub fn reduce(
+        &mut self,
+        client: &Client,
+        manifest: &Manifest,
+        spec: &Spec,
+        left: Option<Duration>,
+        talk: &mut Talk,
+    ) -> Result<Answered, Failure> {
+        let progress = |_, bytes_done| talk.progress(bytes_done);
+        let (total, finished) = client.reduce(manifest, spec, left, progress)?;
+        finished.warnings.iter().for_each(|warning| talk.warning(warning));
+        for node in finished.nodes {
+            for usage in &node.usage {
+                let fresh = Usage { device: usage.device, ..Usage::default() };
+                self.usage.entry((node.id, usage.device)).or_insert(fresh).add(usage);
+            }
+            let known = self.contributions.entry(node.id).or_insert_with(|| Contribution {
+                entries: 0,
+                lost: false,
+                ..node.clone()
+            });
+            known.entries += node.entries;
+            known.lost |= node.lost;
+        }
+        let (entries, recomputed) = (finished.entries, finished.recomputed);
+        Ok(Answered { total, entries, recomputed })
+    }
+
+    /// What each device and each node did.
+    pub fn reports(&self) -> (Vec<DeviceReport>, Vec<NodeReport>) {
+        let devices = self.contributions.values().flat_map(|node| {
+            let devices = (node.id, 0)..=(node.id, u16::MAX);
+            let usage: Vec<Usage> = self.usage.range(devices).map(|(_, usage)| *usage).collect();
+            report::device_reports(&node.devices, &usage, Some(&node.name), 1)
+        });
+        let nodes = self.contributions.values().map(|node| NodeReport {
+            id: node.id.to_string(),
+            name: node.name.clone(),
+            addr: node.addr.map(|addr| addr.to_string()).unwrap_or_default(),
+            shards: node.entries,
+            lost: node.lost,
+        });
+        (devices.collect(), nodes.collect())
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Failure {
+        let blame = match &error {
+            ClientError::Unreachable { is_identity: true, .. } => Blame::Identity,
+            ClientError::Unreachable { .. }
+            | ClientError::Late { .. }
+            | ClientError::Lost { .. }
+            | ClientError::Wrong { .. } => Blame::Cluster,
+            ClientError::Transport(_) => Blame::Internal,
+            ClientError::Refused(trouble) => match trouble.kind {
+                TroubleKind::Incomplete => Blame::Incomplete,
+                TroubleKind::Deadline => Blame::Deadline,
+                TroubleKind::Cancelled => Blame::Interrupted,
+                TroubleKind::Question => Blame::Input,
+                TroubleKind::Busy => Blame::Cluster,
+                TroubleKind::Shard(ShardErrorKind::NoBackend) => Blame::Device,
+                TroubleKind::Shard(ShardErrorKind::Internal) => Blame::Internal,
+                TroubleKind::Shard(_) => Blame::Input,
+            },
+        };
+        Failure::new(blame, error)
+    }
+}

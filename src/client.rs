@@ -1,0 +1,323 @@
+//! A cluster as somebody outside of it asks it.
+//!
+//! A [`Client`] is connected with one node and asks that for everything. When the
+//! node is lost it asks another of which it has heard: every node can answer, and
+//! all give the same bits.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::driver::{NoExecutor, Unanswered};
+use crate::engine;
+use crate::manifest::Manifest;
+use crate::node::{Equipment, Node, NodeConfig, random_node_id};
+use crate::op::Spec;
+use crate::partial::{DecodeError, Partial};
+use crate::placement::NodeId;
+use crate::transport::{self, Event, LinkError, Secret, TransportError};
+use crate::wire::{Finished, MemberInfo, Question, Reply, Trouble};
+
+/// How long a node may take to be reached, and to answer what is answered at once.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a request is asked anew, each time of another node.
+const ATTEMPTS_MAX: usize = 16;
+
+/// Why a cluster gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No node could be reached.
+    #[error(
+        "no node of the cluster can be reached: {tried}; check the addresses, and that 'adsum node' runs there and its UDP port is open"
+    )]
+    Unreachable {
+        /// The addresses and what was wrong with each.
+        tried: String,
+        /// Whether one of them was there but has another secret.
+        is_identity: bool,
+    },
+    /// This process cannot use the network.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The node has no answer.
+    #[error(transparent)]
+    Refused(#[from] Trouble),
+    /// The node does not answer.
+    #[error(
+        "the node at {addr} did not answer within {after:?}; see 'adsum status --via' of another node"
+    )]
+    Late {
+        /// The node.
+        addr: SocketAddr,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// The nodes were lost, one after the other.
+    #[error("{attempts} nodes were lost before they answered; see 'adsum status --via HOST'")]
+    Lost {
+        /// How many.
+        attempts: usize,
+    },
+    /// What a node answered is no answer to the question.
+    #[error(
+        "the node at {addr} gave a wrong answer: {message}; run the same version of adsum on all nodes"
+    )]
+    Wrong {
+        /// The node.
+        addr: SocketAddr,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// A connection to a cluster.
+#[derive(Debug)]
+pub struct Client {
+    node: Node,
+    events: Mutex<Receiver<Event>>,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    /// The node that is asked.
+    peer: NodeId,
+    addr: SocketAddr,
+    /// Where others are.
+    addrs: Vec<SocketAddr>,
+}
+
+impl Client {
+    /// Connects with the first of these addresses that answers.
+    ///
+    /// # Errors
+    /// None does within [`PATIENCE`], or the secret is another.
+    pub fn connect(addrs: &[SocketAddr], secret: &Secret) -> Result<Client, ClientError> {
+        let (sender, events) = channel();
+        let node = asker(addrs, secret, sender)?;
+        let (peer, addr) = dial(&node, &events, addrs)?;
+        let state = State { peer, addr, addrs: addrs.to_vec() };
+        let client = Client { node, events: Mutex::new(events), state: Mutex::new(state) };
+        client.learn_members()?;
+        Ok(client)
+    }
+
+    /// The address of the node that is asked.
+    pub fn addr(&self) -> SocketAddr {
+        self.state().addr
+    }
+
+    /// Asks something that is answered at once, of another node if one is lost.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub fn ask(&self, question: &Question) -> Result<Reply, ClientError> {
+        self.ask_until(question, Some(PATIENCE), |_, _| {})
+    }
+
+    /// The nodes of the cluster.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub fn members(&self) -> Result<Vec<MemberInfo>, ClientError> {
+        match self.ask(&Question::Members)? {
+            Reply::Members(members) => Ok(members),
+            other => Err(self.wrong(&other)),
+        }
+    }
+
+    /// Asks for the result of a job. `on_progress` is told how many entries and
+    /// bytes are in the total.
+    ///
+    /// # Errors
+    /// There is no result.
+    pub fn reduce(
+        &self,
+        manifest: &Manifest,
+        spec: &Spec,
+        deadline: Option<Duration>,
+        on_progress: impl FnMut(u64, u64),
+    ) -> Result<(Partial, Finished), ClientError> {
+        let question = Question::Submit {
+            spec: spec.clone(),
+            files: manifest.files().to_vec(),
+            cut: manifest.cut_by().clone(),
+            deadline,
+        };
+        match self.ask_until(&question, None, on_progress)? {
+            Reply::Finished(finished) => {
+                let total = self.check(manifest, spec, &finished)?;
+                Ok((total, *finished))
+            }
+            other => Err(self.wrong(&other)),
+        }
+    }
+
+    /// The error that an answer is none to the question.
+    pub fn wrong(&self, reply: &Reply) -> ClientError {
+        let mut message = String::from("to another question: ");
+        // Writing to a string cannot fail.
+        let _ = write!(message, "{:.60}", format!("{reply:?}"));
+        ClientError::Wrong { addr: self.addr(), message }
+    }
+
+    /// A result counts if it is of the spec and of all elements: that the collector
+    /// says so is not enough.
+    fn check(
+        &self,
+        manifest: &Manifest,
+        spec: &Spec,
+        finished: &Finished,
+    ) -> Result<Partial, ClientError> {
+        let wrong = |message: String| ClientError::Wrong { addr: self.addr(), message };
+        let total = Partial::from_bytes(&finished.total)
+            .map_err(|error: DecodeError| wrong(error.to_string()))?;
+        if total.spec() != spec {
+            return Err(wrong(format!("{:?} where {spec:?} was asked for", total.spec())));
+        }
+        let expected: u64 = manifest.entries().iter().map(crate::manifest::Entry::len).sum();
+        if total.elements() != expected || finished.entries != manifest.entries().len() as u64 {
+            let got = total.elements();
+            return Err(wrong(format!("of {got} elements where there are {expected}")));
+        }
+        Ok(total)
+    }
+
+    fn ask_until(
+        &self,
+        question: &Question,
+        patience: Option<Duration>,
+        mut on_progress: impl FnMut(u64, u64),
+    ) -> Result<Reply, ClientError> {
+        for _ in 0..ATTEMPTS_MAX {
+            let State { peer, addr, .. } = self.state().clone();
+            let answers = self.node.ask(peer, question.clone());
+            loop {
+                let deadline = patience.map(|patience| Instant::now() + patience);
+                match answers.next(deadline) {
+                    Ok(Reply::Progress { entries_done, bytes_done }) => {
+                        on_progress(entries_done, bytes_done);
+                    }
+                    Ok(Reply::Refused(trouble)) => return Err(trouble.into()),
+                    Ok(reply) => return Ok(reply),
+                    Err(Unanswered::Late) => {
+                        let after = patience.unwrap_or_default();
+                        return Err(ClientError::Late { addr, after });
+                    }
+                    Err(Unanswered::Lost) => break,
+                }
+            }
+            self.turn_to_another(peer)?;
+        }
+        Err(ClientError::Lost { attempts: ATTEMPTS_MAX })
+    }
+
+    /// Connects with another node, or the same if that comes back first.
+    fn turn_to_another(&self, lost: NodeId) -> Result<(), ClientError> {
+        let mut state = self.state();
+        if state.peer != lost {
+            return Ok(());
+        }
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let (peer, addr) = dial(&self.node, &events, &state.addrs)?;
+        (state.peer, state.addr) = (peer, addr);
+        Ok(())
+    }
+
+    /// Notes where the other nodes are, for when this one is lost.
+    fn learn_members(&self) -> Result<(), ClientError> {
+        let members = self.members()?;
+        let mut state = self.state();
+        for addr in members.into_iter().flat_map(|member| member.addrs) {
+            if !state.addrs.contains(&addr) && addr.is_ipv4() == state.addr.is_ipv4() {
+                state.addrs.push(addr);
+            }
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that holds the lock can panic half way through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The node of this process: it has no workers and listens to nobody new.
+fn asker(
+    addrs: &[SocketAddr],
+    secret: &Secret,
+    events: Sender<Event>,
+) -> Result<Node, TransportError> {
+    let any = match addrs.first() {
+        Some(SocketAddr::V6(_)) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    };
+    let config = NodeConfig {
+        id: random_node_id(),
+        name: "asker".to_owned(),
+        secret: secret.clone(),
+        transport: transport::Config::lan((any, 0).into()),
+        engine: engine::Config::default(),
+    };
+    let equip = |_| Ok(Equipment { executor: NoExecutor, workers: 0, devices: Vec::new() });
+    let observer = Box::new(move |event: &Event| {
+        // Nobody listens any more when the client is being dropped.
+        let _unheard = events.send(event.clone());
+    });
+    Node::start(config, equip, observer)
+}
+
+/// Connects with the first of these addresses that answers.
+fn dial(
+    node: &Node,
+    events: &Receiver<Event>,
+    addrs: &[SocketAddr],
+) -> Result<(NodeId, SocketAddr), ClientError> {
+    while events.try_recv().is_ok() {}
+    // Several may have answered the first time.
+    let peers = node.peers();
+    if let Some(peer) = peers.iter().find(|peer| peer.connected && addrs.contains(&peer.addr)) {
+        return Ok((peer.id, peer.addr));
+    }
+    let give_up = Instant::now() + PATIENCE;
+    addrs.iter().for_each(|&addr| node.dial(addr));
+    let mut errors: Vec<(SocketAddr, Option<LinkError>)> =
+        addrs.iter().map(|&addr| (addr, None)).collect();
+    let found = loop {
+        let left = give_up.saturating_duration_since(Instant::now());
+        match events.recv_timeout(left) {
+            Ok(Event::Connected { peer, addr, dialled: true }) if !peer.addrs.is_empty() => {
+                break Some((peer.node, addr));
+            }
+            Ok(Event::DialFailed { addr, error }) => {
+                for tried in errors.iter_mut().filter(|tried| tried.0 == addr) {
+                    tried.1 = Some(error.clone());
+                }
+                // Another secret or version will not become the right one.
+                let hopeless = |error: &Option<LinkError>| {
+                    matches!(error, Some(LinkError::Identity | LinkError::Version { .. }))
+                };
+                if errors.iter().all(|(_, error)| hopeless(error)) {
+                    break None;
+                }
+            }
+            Ok(_) => {}
+            Err(_) => break None,
+        }
+    };
+    // One node is enough, and it is not dialled again by itself: when it is lost,
+    // all are tried.
+    addrs.iter().for_each(|&addr| node.forget(addr));
+    found.ok_or_else(|| {
+        let is_identity =
+            errors.iter().any(|(_, error)| matches!(error, Some(LinkError::Identity)));
+        let tried = errors.iter().map(|(addr, error)| match error {
+            Some(error) => format!("{addr}: {error}"),
+            None => format!("{addr}: no answer"),
+        });
+        ClientError::Unreachable { tried: tried.collect::<Vec<_>>().join("; "), is_identity }
+    })
+}

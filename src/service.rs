@@ -1,0 +1,344 @@
+//! What a node of a cluster does beside reducing: it knows the other nodes and
+//! what they have, and answers questions.
+//!
+//! Pure, as the engine is: events in by `handle_*`, what is to be done out by
+//! [`Service::poll_output`]. Every node has all of it, so any of them can be asked.
+//!
+//! ```text
+//!   links ----- connected, lost -----> +------------+ ---> Dial, Forget
+//!   members --- Gossip, Held, Known -> | membership | ---> Gossip, Held, Known
+//!   askers ---- Ask, Withdraw -------> | catalogue  | ---> Reply
+//!   inventory - set_held ------------> | requests   | ---> Remember
+//!   engine ---- progress, end -------> +------------+ ---> Submit, Holders, Cancel
+//! ```
+//!
+//! Members are linked with each other, every one with every other. Each tells the
+//! others what files it offers as soon as a link is up and whenever that changes.
+//! What was ever seen is remembered by all of them: it is exchanged when a link
+//! comes up, and passed on when it changes by anything but an offer.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+
+use crate::catalogue::{Catalogue, CatalogueError, Held, Holder, Memory};
+use crate::engine::{Holders, JobRequest, Now, RequestId};
+use crate::membership::{self, Member, Membership};
+use crate::placement::NodeId;
+use crate::wire::{HELD_MAX, Hello, Message};
+
+mod asks;
+mod requests;
+
+use requests::Requests;
+
+/// The most peers, met and lost, whose names are remembered for reports.
+const MET_MAX: usize = 2048;
+
+/// The most addresses of members lost that are dialled again and again, in case
+/// that they come back.
+const LOST_ADDRS_MAX: usize = 256;
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send a message to a connected peer; to another it is dropped.
+    Send {
+        /// The peer.
+        to: NodeId,
+        /// The message.
+        message: Message,
+    },
+    /// Connect with the node at this address, and again whenever that is lost.
+    Dial(SocketAddr),
+    /// Do not dial this address any more.
+    Forget(SocketAddr),
+    /// Start a request at the engine.
+    Submit(JobRequest),
+    /// More is known of who has the files of a request.
+    Holders {
+        /// The request.
+        request: RequestId,
+        /// Who has them.
+        holders: Holders,
+    },
+    /// Give a request up.
+    Cancel(RequestId),
+    /// Keep this for the next start: what is remembered of the catalogue.
+    Remember(Memory),
+}
+
+/// The service of one node.
+#[derive(Debug)]
+pub struct Service {
+    hello: Hello,
+    membership: Membership,
+    catalogue: Catalogue,
+    /// Connected peers, members and askers.
+    peers: BTreeMap<NodeId, Peer>,
+    /// Who was met, for reports.
+    met: BTreeMap<NodeId, Met>,
+    /// What this node offers.
+    held: Vec<Held>,
+    problems: Vec<String>,
+    /// Addresses of members that were lost, the longest lost first.
+    lost_addrs: VecDeque<SocketAddr>,
+    requests: Requests,
+    outputs: VecDeque<Output>,
+}
+
+#[derive(Debug)]
+struct Peer {
+    is_member: bool,
+    /// The list of its files, as far as it has come.
+    arriving: Vec<Held>,
+}
+
+/// A peer as reports name it.
+#[derive(Clone, Debug)]
+struct Met {
+    hello: Hello,
+    addr: SocketAddr,
+}
+
+impl Service {
+    /// The service of the node that says `hello` and remembers `memory` from
+    /// earlier runs. `seed` is random.
+    pub fn new(hello: Hello, config: membership::Config, memory: &Memory, seed: u64) -> Service {
+        let mut catalogue = Catalogue::new(hello.node);
+        if let Err(error) = catalogue.merge(memory) {
+            tracing::error!(%error, "what was remembered of the catalogue is not used");
+        }
+        Service {
+            membership: Membership::new(member(&hello), config, seed),
+            catalogue,
+            hello,
+            peers: BTreeMap::new(),
+            met: BTreeMap::new(),
+            held: Vec::new(),
+            problems: Vec::new(),
+            lost_addrs: VecDeque::new(),
+            requests: Requests::default(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// This node offers these files from now on, and cannot offer others because
+    /// of these problems.
+    ///
+    /// # Errors
+    /// More files than a catalogue takes.
+    pub fn set_held(
+        &mut self,
+        files: Vec<Held>,
+        problems: Vec<String>,
+    ) -> Result<(), CatalogueError> {
+        self.problems = problems;
+        let changed = self.catalogue.set_held(self.hello.node, self.holder(), files.clone())?;
+        self.held = files;
+        if changed {
+            self.outputs.push_back(Output::Remember(self.catalogue.memory()));
+        }
+        for peer in self.members() {
+            self.send_held(peer);
+        }
+        self.tell_holders();
+        Ok(())
+    }
+
+    /// A link is up.
+    pub fn handle_connected(&mut self, now: Now, hello: &Hello, addr: SocketAddr) {
+        let (id, is_member) = (hello.node, !hello.addrs.is_empty());
+        self.peers.insert(id, Peer { is_member, arriving: Vec::new() });
+        if self.met.len() >= MET_MAX {
+            let peers = &self.peers;
+            self.met.retain(|id, _| peers.contains_key(id));
+        }
+        self.met.insert(id, Met { hello: hello.clone(), addr });
+        if !is_member {
+            return;
+        }
+        self.lost_addrs.retain(|lost| *lost != addr && !hello.addrs.contains(lost));
+        // One way to it is enough.
+        for other in hello.addrs.iter().filter(|&&other| other != addr) {
+            self.outputs.push_back(Output::Forget(*other));
+        }
+        self.membership.handle_connected(now, member(hello));
+        self.send_held(id);
+        for part in self.catalogue.memory().parts(HELD_MAX) {
+            self.send(id, Message::Known(part));
+        }
+        self.settle();
+    }
+
+    /// A link is gone.
+    pub fn handle_lost(&mut self, now: Now, peer: NodeId) {
+        let Some(lost) = self.peers.remove(&peer) else { return };
+        for request in self.requests.of_asker(peer) {
+            self.requests.remove(request);
+            self.outputs.push_back(Output::Cancel(request));
+        }
+        if lost.is_member {
+            self.catalogue.lost(peer);
+            self.membership.handle_lost(now, peer);
+            self.settle();
+        }
+    }
+
+    /// A peer said something that the engine does not know.
+    pub fn handle_message(&mut self, now: Now, from: NodeId, message: Message) {
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        match message {
+            Message::Ask { ask, question } => self.handle_ask(from, ask, *question),
+            Message::Withdraw { ask } => self.withdraw(from, ask),
+            // What follows is for members to say.
+            _ if !peer.is_member => {}
+            Message::Gossip(packet) => {
+                if let Err(error) = self.membership.handle_message(now, from, &packet) {
+                    tracing::warn!(node = %from, %error, "a packet of the membership protocol was dropped");
+                }
+                self.settle();
+            }
+            Message::Held { first, last, files } => {
+                if first {
+                    peer.arriving.clear();
+                }
+                peer.arriving.extend(files);
+                if last || peer.arriving.len() > crate::catalogue::FILES_MAX {
+                    let files = std::mem::take(&mut peer.arriving);
+                    self.take_held(from, files);
+                }
+            }
+            Message::Known(memory) => self.take_known(from, &memory),
+            _ => {}
+        }
+    }
+
+    /// The time of [`Service::poll_timeout`] has come.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.membership.handle_timeout(now);
+        self.settle();
+    }
+
+    /// Tells the others that this node goes.
+    pub fn leave(&mut self, now: Now) {
+        self.membership.leave(now);
+        self.settle();
+    }
+
+    /// When to call [`Service::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Now> {
+        self.membership.poll_timeout()
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn take_held(&mut self, from: NodeId, files: Vec<Held>) {
+        let Some(met) = self.met.get(&from) else { return };
+        let holder = holder(&met.hello);
+        match self.catalogue.set_held(from, holder, files) {
+            Ok(changed) => {
+                if changed {
+                    self.outputs.push_back(Output::Remember(self.catalogue.memory()));
+                }
+                self.tell_holders();
+            }
+            Err(error) => {
+                tracing::warn!(node = %from, %error, "its list of files was refused");
+            }
+        }
+    }
+
+    fn take_known(&mut self, from: NodeId, memory: &Memory) {
+        match self.catalogue.merge(memory) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.outputs.push_back(Output::Remember(self.catalogue.memory()));
+                for peer in self.members().into_iter().filter(|&peer| peer != from) {
+                    self.send(peer, Message::Known(memory.clone()));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(node = %from, %error, "what it remembers was refused");
+            }
+        }
+    }
+
+    /// Carries out what the membership wants.
+    fn settle(&mut self) {
+        while let Some(output) = self.membership.poll_output() {
+            match output {
+                membership::Output::Send { to, bytes } => self.send(to, Message::Gossip(bytes)),
+                membership::Output::Up(member) => {
+                    tracing::info!(node = %member.node, name = member.name, "a node is up");
+                    if !self.peers.contains_key(&member.node) {
+                        self.dial_all(&member.addrs);
+                    }
+                }
+                membership::Output::Down(member) => {
+                    tracing::warn!(node = %member.node, name = member.name, "a node is down");
+                    // It, or another at the same place, may come back: the side that
+                    // lost the other must not be the only one that waits.
+                    for addr in member.addrs {
+                        self.lost_addrs.retain(|lost| *lost != addr);
+                        self.lost_addrs.push_back(addr);
+                        self.outputs.push_back(Output::Dial(addr));
+                    }
+                    while self.lost_addrs.len() > LOST_ADDRS_MAX {
+                        let oldest = self.lost_addrs.pop_front();
+                        self.outputs.extend(oldest.map(Output::Forget));
+                    }
+                }
+            }
+        }
+    }
+
+    fn dial_all(&mut self, addrs: &[SocketAddr]) {
+        self.outputs.extend(addrs.iter().copied().map(Output::Dial));
+    }
+
+    /// Tells the engine who has the files of the requests under way by now.
+    fn tell_holders(&mut self) {
+        for (request, manifest) in self.requests.manifests() {
+            let holders = self.holders_of(manifest.files());
+            self.outputs.push_back(Output::Holders { request, holders });
+        }
+    }
+
+    fn holders_of(&self, files: &[crate::manifest::File]) -> Holders {
+        let of_file = |file| self.catalogue.holders(file);
+        Holders::PerFile(files.iter().map(of_file).collect::<Vec<BTreeSet<NodeId>>>())
+    }
+
+    fn send_held(&mut self, to: NodeId) {
+        let parts = self.held.chunks(HELD_MAX).count().max(1);
+        for part in 0..parts {
+            let files = self.held.iter().skip(part * HELD_MAX).take(HELD_MAX).cloned().collect();
+            let message = Message::Held { first: part == 0, last: part + 1 == parts, files };
+            self.send(to, message);
+        }
+    }
+
+    fn send(&mut self, to: NodeId, message: Message) {
+        self.outputs.push_back(Output::Send { to, message });
+    }
+
+    fn members(&self) -> Vec<NodeId> {
+        self.peers.iter().filter(|(_, peer)| peer.is_member).map(|(&id, _)| id).collect()
+    }
+
+    fn holder(&self) -> Holder {
+        holder(&self.hello)
+    }
+}
+
+fn member(hello: &Hello) -> Member {
+    Member::new(hello.node, hello.name.clone(), hello.addrs.clone())
+}
+
+fn holder(hello: &Hello) -> Holder {
+    let addr = hello.addrs.first().map(ToString::to_string).unwrap_or_default();
+    Holder { name: hello.name.clone(), addr }
+}

@@ -1,0 +1,284 @@
+//! Questions, and what is answered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::requests::Request;
+use super::{Output, Service};
+use crate::catalogue::CatalogueError;
+use crate::engine::{JobError, JobRequest, Outcome, RequestId, SubmitError};
+use crate::manifest::{Cut, File, JobId, Manifest};
+use crate::op::Spec;
+use crate::placement::NodeId;
+use crate::wire::{
+    Contribution, Finished, JobStatus, MemberInfo, Message, NAMES_MAX, NodeStatus, PATTERNS_MAX,
+    Question, Reply, Trouble, TroubleKind, Usage,
+};
+
+/// The most questions of one peer that wait for an answer.
+const ASKS_MAX: usize = 64;
+
+/// The most problems with files that a status names.
+const PROBLEMS_MAX: usize = 64;
+
+impl Service {
+    pub(super) fn handle_ask(&mut self, from: NodeId, ask: u64, question: Question) {
+        let reply = match question {
+            Question::Members => Ok(Reply::Members(self.member_infos())),
+            Question::Expand { patterns } => self.expand(&patterns),
+            Question::List => self.list(),
+            Question::Status => Ok(Reply::Status(Box::new(self.status()))),
+            Question::Remove { name } => self.remove(&name),
+            Question::Cancel { job } => self.cancel_jobs(&job),
+            Question::Submit { spec, files, cut, deadline } => {
+                match self.submit(from, ask, spec, files, cut, deadline) {
+                    Ok(()) => return,
+                    Err(trouble) => Err(trouble),
+                }
+            }
+        };
+        self.reply(from, ask, reply.unwrap_or_else(Reply::Refused));
+    }
+
+    /// The asker does not want to know any more.
+    pub(super) fn withdraw(&mut self, from: NodeId, ask: u64) {
+        if let Some(request) = self.requests.of_ask(from, ask) {
+            self.requests.remove(request);
+            self.outputs.push_back(Output::Cancel(request));
+        }
+    }
+
+    /// How far a request is.
+    pub fn handle_progress(&mut self, id: RequestId, entries_done: u64, bytes_done: u64) {
+        if let Some(request) = self.requests.get_mut(id) {
+            (request.entries_done, request.bytes_done) = (entries_done, bytes_done);
+            let (asker, ask) = (request.asker, request.ask);
+            self.reply(asker, ask, Reply::Progress { entries_done, bytes_done });
+        }
+    }
+
+    /// A request has ended.
+    pub fn handle_finished(&mut self, id: RequestId, result: Result<Outcome, JobError>) {
+        let Some(request) = self.requests.remove(id) else { return };
+        let reply = match result {
+            Ok(outcome) => Reply::Finished(Box::new(self.finished(outcome))),
+            Err(error) => {
+                let kind = match &error {
+                    JobError::Incomplete { .. } => TroubleKind::Incomplete,
+                    JobError::Deadline { .. } => TroubleKind::Deadline,
+                    JobError::Shard { error, .. } => TroubleKind::Shard(error.kind),
+                    JobError::Cancelled => TroubleKind::Cancelled,
+                };
+                Reply::Refused(Trouble::new(kind, self.named(&error.to_string())))
+            }
+        };
+        self.reply(request.asker, request.ask, reply);
+    }
+
+    /// The engine did not take a request.
+    pub fn handle_refused(&mut self, id: RequestId, error: &SubmitError) {
+        let Some(request) = self.requests.remove(id) else { return };
+        let kind = match error {
+            SubmitError::Busy { .. } => TroubleKind::Busy,
+            _ => TroubleKind::Question,
+        };
+        self.reply(request.asker, request.ask, Reply::Refused(Trouble::new(kind, error)));
+    }
+
+    fn expand(&self, patterns: &[String]) -> Result<Reply, Trouble> {
+        if patterns.len() > PATTERNS_MAX {
+            let message = format!("{} names and globs, the most is {PATTERNS_MAX}", patterns.len());
+            return Err(Trouble::new(TroubleKind::Question, message));
+        }
+        let expansion = self.catalogue.expand(patterns)?;
+        few(expansion.files.len(), "use a narrower glob")?;
+        Ok(Reply::Expanded(expansion))
+    }
+
+    fn list(&self) -> Result<Reply, Trouble> {
+        let names = self.catalogue.list();
+        few(names.len(), "ask for names one by one, by a reduction over a glob")?;
+        Ok(Reply::Listed(names))
+    }
+
+    fn remove(&mut self, name: &str) -> Result<Reply, Trouble> {
+        let removed = self.catalogue.remove(name)?;
+        let memory = self.catalogue.memory();
+        for peer in self.members() {
+            self.send(peer, Message::Known(memory.only(name)));
+        }
+        self.outputs.push_back(Output::Remember(memory));
+        Ok(Reply::Removed(removed))
+    }
+
+    fn cancel_jobs(&mut self, prefix: &str) -> Result<Reply, Trouble> {
+        let meant: BTreeMap<RequestId, JobId> = self
+            .requests
+            .all()
+            .filter(|(_, request)| request.job.to_string().starts_with(prefix))
+            .map(|(id, request)| (id, request.job))
+            .collect();
+        if prefix.is_empty() || meant.is_empty() {
+            let message = format!("no job '{prefix}' runs here; see 'adsum status --via HOST'");
+            return Err(Trouble::new(TroubleKind::Question, message));
+        }
+        let mut jobs: Vec<JobId> = meant.values().copied().collect();
+        jobs.dedup();
+        // The engine tells that they ended, and the askers hear it by that.
+        self.outputs.extend(meant.into_keys().map(Output::Cancel));
+        Ok(Reply::Cancelled(jobs))
+    }
+
+    fn submit(
+        &mut self,
+        asker: NodeId,
+        ask: u64,
+        spec: Spec,
+        files: Vec<File>,
+        cut: Cut,
+        deadline: Option<Duration>,
+    ) -> Result<(), Trouble> {
+        let question = |message: String| Trouble::new(TroubleKind::Question, message);
+        if self.requests.of_asker(asker).len() >= ASKS_MAX {
+            let message =
+                format!("{ASKS_MAX} requests of one asker are running, which is the most");
+            return Err(Trouble::new(TroubleKind::Busy, message));
+        }
+        if self.requests.of_ask(asker, ask).is_some() {
+            return Err(question(format!("question {ask} is being answered already")));
+        }
+        let manifest = Manifest::cut(files, cut).map_err(|error| question(error.to_string()))?;
+        if !manifest.suits(&spec) {
+            return Err(question(format!("{spec:?} cannot be carried out over this data")));
+        }
+        let manifest = Arc::new(manifest);
+        let holders = self.holders_of(manifest.files());
+        let id = self.requests.add(Request {
+            asker,
+            ask,
+            job: manifest.job_id(&spec),
+            manifest: Arc::clone(&manifest),
+            entries_done: 0,
+            bytes_done: 0,
+        });
+        self.outputs.push_back(Output::Submit(JobRequest {
+            id,
+            manifest,
+            spec,
+            holders,
+            deadline,
+        }));
+        Ok(())
+    }
+
+    fn finished(&self, outcome: Outcome) -> Finished {
+        let nodes = outcome.nodes.iter().map(|report| {
+            let own = report.id == self.hello.node;
+            let met = self.met.get(&report.id);
+            let hello = if own { Some(&self.hello) } else { met.map(|met| &met.hello) };
+            let addr =
+                if own { self.hello.addrs.first().copied() } else { met.map(|met| met.addr) };
+            let devices = (report.id, 0)..=(report.id, u16::MAX);
+            Contribution {
+                id: report.id,
+                name: hello.map(|hello| hello.name.clone()).unwrap_or_default(),
+                addr,
+                entries: report.entries,
+                lost: report.lost,
+                devices: hello.map(|hello| hello.devices.clone()).unwrap_or_default(),
+                usage: outcome
+                    .usage
+                    .range(devices)
+                    .map(|(_, &usage)| usage)
+                    .collect::<Vec<Usage>>(),
+            }
+        });
+        let mut warnings: Vec<String> =
+            outcome.warnings.iter().map(|warning| self.named(&warning.to_string())).collect();
+        if outcome.warnings_omitted > 0 {
+            warnings.push(format!("{} more warnings are left out", outcome.warnings_omitted));
+        }
+        Finished {
+            total: outcome.total.to_bytes(),
+            entries: outcome.coverage.entries() as u64,
+            nodes: nodes.collect(),
+            recomputed: outcome.recomputed,
+            warnings,
+        }
+    }
+
+    /// A text with the names of nodes beside their ids.
+    fn named(&self, text: &str) -> String {
+        let own = std::iter::once((self.hello.node, &self.hello.name));
+        let met = self.met.iter().map(|(&id, met)| (id, &met.hello.name));
+        own.chain(met).fold(text.to_owned(), |text, (id, name)| {
+            let id = id.to_string();
+            text.replace(&id, &format!("{name} ({id})"))
+        })
+    }
+
+    fn member_infos(&self) -> Vec<MemberInfo> {
+        let others = self.membership.members().into_iter();
+        let others = others.map(|member| MemberInfo {
+            id: member.node,
+            name: member.name.clone(),
+            addrs: member.addrs.clone(),
+        });
+        std::iter::once(self.own_info()).chain(others).collect()
+    }
+
+    fn own_info(&self) -> MemberInfo {
+        let hello = &self.hello;
+        MemberInfo { id: hello.node, name: hello.name.clone(), addrs: hello.addrs.clone() }
+    }
+
+    fn status(&self) -> NodeStatus {
+        let mut jobs: BTreeMap<JobId, JobStatus> = BTreeMap::new();
+        for (_, request) in self.requests.all() {
+            let status = jobs.entry(request.job).or_insert_with(|| JobStatus {
+                job: request.job,
+                entries_done: 0,
+                entries: request.manifest.entries().len() as u64,
+                bytes_done: 0,
+                bytes: request.manifest.bytes(),
+                askers: Vec::new(),
+            });
+            status.entries_done = status.entries_done.max(request.entries_done);
+            status.bytes_done = status.bytes_done.max(request.bytes_done);
+            let asker = self.met.get(&request.asker);
+            status.askers.push(asker.map(|met| met.addr.to_string()).unwrap_or_default());
+        }
+        NodeStatus {
+            node: self.own_info(),
+            devices: self.hello.devices.clone(),
+            workers: self.hello.workers,
+            files: self.held.len() as u64,
+            bytes: self.held.iter().map(|held| held.array.bytes().unwrap_or(0)).sum(),
+            unhashed: self.held.iter().filter(|held| held.digest.is_none()).count() as u64,
+            problems: self.problems.iter().take(PROBLEMS_MAX).cloned().collect(),
+            connected: self.members(),
+            jobs: jobs.into_values().collect(),
+        }
+    }
+
+    fn reply(&mut self, to: NodeId, ask: u64, reply: Reply) {
+        self.send(to, Message::Reply { ask, reply: Box::new(reply) });
+    }
+}
+
+fn few(names: usize, way_out: &str) -> Result<(), Trouble> {
+    match names <= NAMES_MAX {
+        true => Ok(()),
+        false => {
+            let message = format!("{names} names, an answer has at most {NAMES_MAX}; {way_out}");
+            Err(Trouble::new(TroubleKind::Question, message))
+        }
+    }
+}
+
+impl From<CatalogueError> for Trouble {
+    fn from(error: CatalogueError) -> Trouble {
+        Trouble::new(TroubleKind::Question, error)
+    }
+}

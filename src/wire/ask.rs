@@ -1,0 +1,200 @@
+//! What is asked of a node beside partials, and what it answers.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Usage;
+use crate::backend::DeviceInfo;
+use crate::catalogue::{Expansion, Listed};
+use crate::manifest::{Cut, Digest, File, JobId};
+use crate::op::Spec;
+use crate::placement::NodeId;
+use crate::shard::ShardErrorKind;
+
+/// A question to a node. Each has exactly one last [`Reply`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Question {
+    /// Where the nodes of the cluster are.
+    Members,
+    /// What patterns stand for in the catalogue, at most
+    /// [`PATTERNS_MAX`](super::PATTERNS_MAX).
+    Expand {
+        /// Names and globs.
+        patterns: Vec<String>,
+    },
+    /// Every name that the cluster knows.
+    List,
+    /// What this node has and does.
+    Status,
+    /// Forget the contents of a name that nobody holds any more.
+    Remove {
+        /// The name.
+        name: String,
+    },
+    /// Reduce; the node that is asked collects.
+    Submit {
+        /// What to reduce to.
+        spec: Spec,
+        /// Files by their names in the catalogue.
+        files: Vec<File>,
+        /// How they are cut into entries.
+        cut: Cut,
+        /// How long it may take.
+        deadline: Option<Duration>,
+    },
+    /// End the jobs that this node collects whose ids begin so.
+    Cancel {
+        /// Hexadecimal digits, one at least.
+        job: String,
+    },
+}
+
+/// An answer to a [`Question`]. [`Reply::Progress`] may come several times, all
+/// others are the last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// All nodes that are believed alive, this one first.
+    Members(Vec<MemberInfo>),
+    /// What the patterns stand for.
+    Expanded(Expansion),
+    /// Every name.
+    Listed(Vec<Listed>),
+    /// The node itself.
+    Status(Box<NodeStatus>),
+    /// What was forgotten.
+    Removed(Vec<Digest>),
+    /// How far a job is.
+    Progress {
+        /// Entries in the total.
+        entries_done: u64,
+        /// Bytes of elements in the total.
+        bytes_done: u64,
+    },
+    /// The result.
+    Finished(Box<Finished>),
+    /// The jobs that were ended.
+    Cancelled(Vec<JobId>),
+    /// There is no answer.
+    Refused(Trouble),
+}
+
+/// A node and where it can be reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberInfo {
+    /// Its name for programs.
+    pub id: NodeId,
+    /// Its name for people.
+    pub name: String,
+    /// The addresses that it advertises, the best first.
+    pub addrs: Vec<SocketAddr>,
+}
+
+/// What a node has and does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// The node.
+    pub node: MemberInfo,
+    /// What it computes with.
+    pub devices: Vec<DeviceInfo>,
+    /// How many entries it reduces at the same time.
+    pub workers: u32,
+    /// Files that it offers.
+    pub files: u64,
+    /// Bytes of the elements in them.
+    pub bytes: u64,
+    /// How many of the files are not hashed yet.
+    pub unhashed: u64,
+    /// Files that it cannot offer, the first of them, and why.
+    pub problems: Vec<String>,
+    /// Nodes that it is connected with.
+    pub connected: Vec<NodeId>,
+    /// Jobs that it collects.
+    pub jobs: Vec<JobStatus>,
+}
+
+/// How far a job is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobStatus {
+    /// The job.
+    pub job: JobId,
+    /// Entries in the total.
+    pub entries_done: u64,
+    /// Entries of the job.
+    pub entries: u64,
+    /// Bytes of elements in the total.
+    pub bytes_done: u64,
+    /// Bytes of elements of the job.
+    pub bytes: u64,
+    /// Who waits for it.
+    pub askers: Vec<String>,
+}
+
+/// The result of a job and how it came about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finished {
+    /// The canonical bytes of what all entries together reduce to.
+    pub total: Vec<u8>,
+    /// Entries in it: all of them.
+    pub entries: u64,
+    /// The nodes that worked on it.
+    pub nodes: Vec<Contribution>,
+    /// How often an entry was asked of another node after the first.
+    pub recomputed: u64,
+    /// What went wrong on the way.
+    pub warnings: Vec<String>,
+}
+
+/// What one node did for a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contribution {
+    /// The node.
+    pub id: NodeId,
+    /// Its name for people.
+    pub name: String,
+    /// Where it is.
+    pub addr: Option<SocketAddr>,
+    /// Entries in the total that came from it.
+    pub entries: u64,
+    /// Whether it was lost meanwhile.
+    pub lost: bool,
+    /// What it computes with.
+    pub devices: Vec<DeviceInfo>,
+    /// What each of these did.
+    pub usage: Vec<Usage>,
+}
+
+/// Whose fault it is that there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TroubleKind {
+    /// Entries are missing, and nobody has them.
+    Incomplete,
+    /// The deadline passed.
+    Deadline,
+    /// Somebody ended the job.
+    Cancelled,
+    /// The question makes no sense, or is about what is not there.
+    Question,
+    /// The node has as much to do as it takes.
+    Busy,
+    /// An entry could not be reduced.
+    Shard(ShardErrorKind),
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[error("{message}")]
+pub struct Trouble {
+    /// What kind of trouble it is.
+    pub kind: TroubleKind,
+    /// What was wrong, the value, and the way out, for a person.
+    pub message: String,
+}
+
+impl Trouble {
+    /// A trouble with its message.
+    pub fn new(kind: TroubleKind, message: impl ToString) -> Trouble {
+        Trouble { kind, message: message.to_string() }
+    }
+}

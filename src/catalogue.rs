@@ -226,7 +226,7 @@ impl Catalogue {
 fn listed(nodes: &Nodes) -> String {
     let shown = nodes.values().take(HOLDERS_MAX);
     let mut parts: Vec<String> =
-        shown.map(|holder| format!("'{}' ({})", holder.name, holder.addr)).collect();
+        shown.map(|holder| format!("{} ({})", holder.name, holder.addr)).collect();
     if nodes.len() > HOLDERS_MAX {
         parts.push(format!("{} more", nodes.len() - HOLDERS_MAX));
     }

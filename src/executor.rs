@@ -21,6 +21,12 @@ use crate::shard::{ShardError, ShardErrorKind};
 use crate::site::Site;
 use crate::source::{Access, LocalFiles, Resolve};
 
+mod recall;
+
+pub use recall::RECALL_BYTES_MAX;
+
+use recall::Recall;
+
 /// What a node is to work with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
@@ -99,6 +105,7 @@ pub struct Executor {
     files: LocalFiles,
     budget: Budget,
     notify: Arc<dyn Fn(Notice) + Send + Sync>,
+    recall: Arc<Recall>,
     warnings: Vec<String>,
 }
 
@@ -140,19 +147,25 @@ impl Executor {
         let mut warnings = selection.warnings;
         warnings.extend(failures.into_iter().map(|failure| format!("{failure}; it is not used")));
         let notify: Arc<dyn Fn(Notice) + Send + Sync> = Arc::new(notify);
-        let told = Arc::clone(&notify);
+        let recall = Arc::new(Recall::new(RECALL_BYTES_MAX));
+        let (told, kept) = (Arc::clone(&notify), Arc::clone(&recall));
         // Files wait in the queue unread. Several jobs may have their share of
         // entries here at once, so the bound on streams is not the queue's.
         let capacity = budget.tasks * JOBS_MAX;
-        let compute = Compute::start(backends, capacity, move |notice| told(notice))
-            .map_err(ExecutorError::Threads)?;
+        let compute = Compute::start(backends, capacity, move |notice| {
+            if let Notice::Completed(Completion { key, outcome, .. }) = &notice {
+                kept.end(key, outcome.as_ref().ok());
+            }
+            told(notice);
+        })
+        .map_err(ExecutorError::Threads)?;
         let mapped = settings.map_files && budget.mapped;
         let access = if mapped { Access::Mapped } else { Access::Positional };
         let mut files = LocalFiles::new(access);
         if let Some(resolve) = resolve {
             files = files.resolved_by(resolve);
         }
-        Ok(Executor { compute, files, budget, notify, warnings })
+        Ok(Executor { compute, files, budget, notify, recall, warnings })
     }
 
     /// What the user should know about the devices.
@@ -186,6 +199,13 @@ impl Executor {
     /// also when its file cannot be opened.
     pub fn reduce(&self, job: JobId, spec: Spec, manifest: &Manifest, position: u32) {
         let key = TaskKey { job, position };
+        let kept = manifest
+            .entry(position)
+            .and_then(|entry| self.recall.find(key, manifest, entry, &spec));
+        if let Some(partial) = kept {
+            let (outcome, usage) = (Ok(partial), Vec::new());
+            return (self.notify)(Notice::Completed(Completion { key, outcome, usage }));
+        }
         let shard = match manifest.entry(position) {
             Some(entry) => {
                 let site = Site::of(manifest, entry, &spec);
@@ -197,6 +217,7 @@ impl Executor {
             self.submit(Task { key, spec, shard, site }).map_err(|full| internal(full.to_string()))
         });
         if let Err(error) = submitted {
+            self.recall.end(&key, None);
             (self.notify)(Notice::Completed(Completion {
                 key,
                 outcome: Err(error),
@@ -221,6 +242,7 @@ impl Executor {
     /// Forgets every task of a job; no completion comes for them.
     pub fn abandon(&self, job: JobId) {
         self.compute.abandon(job);
+        self.recall.abandon(job);
     }
 }
 

@@ -93,6 +93,8 @@ pub struct File {
     /// What its contents are, where that is known. Then any file with these contents
     /// will do, whatever its state and wherever its elements start.
     pub digest: Option<Digest>,
+    /// Whether what is read is also to be hashed and compared with the digest.
+    pub verified: bool,
 }
 
 impl File {
@@ -475,6 +477,7 @@ pub fn imaginary_file(name: &str, dtype: DType, elements: u64) -> File {
             changed_ns: 0,
         },
         digest: None,
+        verified: false,
     }
 }
 

@@ -27,10 +27,11 @@ pub mod positional;
 pub mod raw;
 pub mod stream;
 pub mod strided;
+mod verified;
 
 pub use dataset::open;
 pub use error::SourceError;
-pub use local::{Access, LocalFiles, Resolve};
+pub use local::{Access, LocalFiles, Resolve, Resolved};
 pub use raw::RawFormat;
 pub use stream::Stream;
 

@@ -14,3 +14,5 @@ mod recorded;
 mod shaped;
 #[path = "source/stream.rs"]
 mod stream;
+#[path = "source/verified.rs"]
+mod verified;

@@ -84,7 +84,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // processors through a trait of its own.
     (
         "executor",
-        &["backend", "compute", "device", "gpu", "manifest", "op", "shard", "site", "source"],
+        &[
+            "backend", "compute", "device", "gpu", "manifest", "op", "partial", "shard", "site",
+            "source",
+        ],
     ),
     (
         "local",

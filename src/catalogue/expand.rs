@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::manifest::{Digest, File, FileIdentity};
 use crate::placement::NodeId;
 
+use super::live::Offered;
+use super::memory::Trace;
 use super::pattern::Pattern;
-use super::standing::{Standing, Verdict};
+use super::standing::{Lot, Standing, Verdict};
 use super::{Array, Catalogue, CatalogueError, Copies, Nodes, listed};
 
 /// What patterns mean. Each name that counts is in one of `files`, `missing` and
@@ -56,14 +58,9 @@ impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.hashing.is_empty() {
             let nodes = listed(&self.hashing);
-            return write!(f, "'{}' is being hashed at {nodes}: ask again soon", self.name);
+            return write!(f, "'{}', being hashed at {nodes}, so ask again soon", self.name);
         }
-        write!(
-            f,
-            "'{}' is missing: no connected node holds it, it was last seen at {}; start such a node, or remove the name",
-            self.name,
-            listed(&self.last)
-        )
+        write!(f, "'{}', last seen at {}", self.name, listed(&self.last))
     }
 }
 
@@ -122,11 +119,12 @@ impl Catalogue {
     /// once, with a warning.
     ///
     /// A name that was removed is no match, but still that name: it does not become
-    /// a glob.
+    /// a glob. With `each`, a name that means different things means all of them: each
+    /// contents is an array of its own, in the order of their digests.
     ///
     /// # Errors
     /// The first pattern that matches nothing that counts, or is none.
-    pub fn expand(&self, patterns: &[String]) -> Result<Expansion, CatalogueError> {
+    pub fn expand(&self, patterns: &[String], each: bool) -> Result<Expansion, CatalogueError> {
         let mut expansion = Expansion::default();
         let mut seen = HashSet::new();
         for pattern in patterns {
@@ -135,7 +133,7 @@ impl Catalogue {
                 let counts = !matches!(standing.verdict(), Verdict::Removed);
                 *(if counts { &mut matched } else { &mut removed }) += 1;
                 if seen.insert(standing.name) {
-                    self.take(&standing, &mut expansion);
+                    self.take(&standing, each, &mut expansion);
                 } else if counts {
                     let name = standing.name;
                     let warning = format!("'{name}' is given more than once and counts once");
@@ -159,8 +157,16 @@ impl Catalogue {
         Ok(names.map(|(name, kept)| Standing::new(name, kept, &self.live)).collect())
     }
 
+    fn missing(&self, standing: &Standing<'_>, trace: Option<&Trace>) -> Missing {
+        Missing {
+            name: standing.name.to_owned(),
+            last: trace.map(|trace| trace.last.clone()).unwrap_or_default(),
+            hashing: self.live.named(standing.hashing()),
+        }
+    }
+
     /// Puts a name where it belongs.
-    fn take(&self, standing: &Standing<'_>, expansion: &mut Expansion) {
+    fn take(&self, standing: &Standing<'_>, each: bool, expansion: &mut Expansion) {
         let name = standing.name;
         expansion.removed.extend(standing.returned().map(|lot| Returned {
             name: name.to_owned(),
@@ -168,23 +174,23 @@ impl Catalogue {
             holders: self.live.named(lot.live.iter().copied()),
         }));
         match standing.verdict() {
-            Verdict::Hashed(lot) => {
-                let size_bytes =
-                    lot.trace.array.bytes().expect("every array is checked when it is learnt");
-                let identity =
-                    FileIdentity { device: 0, inode: 0, size_bytes, modified_ns: 0, changed_ns: 0 };
-                let file = file(name, &lot.trace.array, identity, Some(lot.digest));
-                expansion.files.push(Found { file, holders: lot.live.clone() });
-            }
+            Verdict::Hashed(lot) => expansion.files.push(hashed(name, lot)),
             Verdict::Unhashed(node, offered) => {
-                let file = file(name, &offered.array, offered.identity, None);
-                expansion.files.push(Found { file, holders: BTreeSet::from([node]) });
+                expansion.files.push(unhashed(name, node, offered));
             }
-            Verdict::Missing(trace) => expansion.missing.push(Missing {
-                name: name.to_owned(),
-                last: trace.map(|trace| trace.last.clone()).unwrap_or_default(),
-                hashing: self.live.named(standing.hashing()),
-            }),
+            Verdict::Missing(trace) => expansion.missing.push(self.missing(standing, trace)),
+            Verdict::Conflict if each => {
+                let (found, gone): (Vec<_>, Vec<_>) =
+                    standing.known().partition(|lot| !lot.live.is_empty());
+                expansion.files.extend(found.iter().map(|lot| hashed(name, lot)));
+                let missing = gone.iter().map(|lot| self.missing(standing, Some(lot.trace)));
+                expansion.missing.extend(missing);
+                // Where no contents are known, these are in conflict with each other.
+                if found.is_empty() && gone.is_empty() {
+                    let copies = standing.unhashed();
+                    expansion.files.extend(copies.map(|(node, copy)| unhashed(name, node, copy)));
+                }
+            }
             Verdict::Conflict => {
                 let mut contents = standing.copies(&self.live);
                 contents.retain(|copies| !copies.removed);
@@ -193,6 +199,20 @@ impl Catalogue {
             Verdict::Removed => {}
         }
     }
+}
+
+/// Contents that live nodes hold.
+fn hashed(name: &str, lot: &Lot<'_>) -> Found {
+    let size_bytes = lot.trace.array.bytes().expect("every array is checked when it is learnt");
+    let identity = FileIdentity { device: 0, inode: 0, size_bytes, modified_ns: 0, changed_ns: 0 };
+    let file = file(name, &lot.trace.array, identity, Some(lot.digest));
+    Found { file, holders: lot.live.clone() }
+}
+
+/// A copy that only its node can tell from others.
+fn unhashed(name: &str, node: NodeId, offered: &Offered) -> Found {
+    let file = file(name, &offered.array, offered.identity, None);
+    Found { file, holders: BTreeSet::from([node]) }
 }
 
 fn file(name: &str, array: &Array, identity: FileIdentity, digest: Option<Digest>) -> File {
@@ -204,5 +224,6 @@ fn file(name: &str, array: &Array, identity: FileIdentity, digest: Option<Digest
         data_offset_bytes: 0,
         identity,
         digest,
+        verified: false,
     }
 }

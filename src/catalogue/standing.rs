@@ -84,7 +84,7 @@ impl<'a> Standing<'a> {
     }
 
     /// Contents that count.
-    fn known(&self) -> impl Iterator<Item = &Lot<'a>> {
+    pub(super) fn known(&self) -> impl Iterator<Item = &Lot<'a>> {
         self.lots.iter().filter(|lot| lot.trace.is_known())
     }
 
@@ -101,6 +101,11 @@ impl<'a> Standing<'a> {
     /// Contents that were removed and that a live node holds nevertheless.
     pub(super) fn returned(&self) -> impl Iterator<Item = &Lot<'a>> {
         self.lots.iter().filter(|lot| !lot.trace.is_known() && !lot.live.is_empty())
+    }
+
+    /// The copies that are being hashed.
+    pub(super) fn unhashed(&self) -> impl Iterator<Item = (NodeId, &'a Offered)> {
+        self.unhashed.iter().copied()
     }
 
     /// The nodes whose copies are being hashed.

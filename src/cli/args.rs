@@ -39,7 +39,7 @@ pub struct Cli {
 pub const EXIT_CODES: &str = "\
 Exit codes: 0 answered, 1 internal error or output failed, 2 usage, 3 input, \
 4 numeric (--strict), 5 incomplete, 6 deadline, 7 identity, 8 no such device, \
-10 cluster unreachable, 130 Ctrl-C.";
+9 partial (--allow-partial), 10 cluster unreachable, 130 Ctrl-C.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -387,6 +387,20 @@ impl From<Endian> for ByteOrder {
 pub struct RunArgs {
     #[command(flatten)]
     pub via: ViaArgs,
+
+    /// Reduce what is there if some of it is missing: the answer is marked, the exit
+    /// code is 9
+    #[arg(long, requires = "via", help_heading = "Cluster")]
+    pub allow_partial: bool,
+
+    /// Where nodes have different files of one name, take each of them
+    #[arg(long, requires = "via", help_heading = "Cluster")]
+    pub each_node: bool,
+
+    /// Hash what is read and compare it with what was hashed before, which finds
+    /// bits that flipped on a disk
+    #[arg(long, requires = "via", help_heading = "Cluster")]
+    pub verify: bool,
 
     /// Start N nodes on this machine that reduce over QUIC; without it this
     /// process reduces alone

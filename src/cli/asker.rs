@@ -84,7 +84,7 @@ impl<'a> Asker<'a> {
                 ));
             }
         };
-        let shards = ShardsReport { total: 0, done: 0, recomputed: 0 };
+        let shards = ShardsReport::default();
         Ok(Asker { run, start, who, shards, bytes: 0 })
     }
 
@@ -118,6 +118,7 @@ impl<'a> Asker<'a> {
                 let answered = remote.reduce(client, manifest, spec, left, talk)?;
                 self.shards.total += manifest.entries().len() as u64;
                 self.shards.done += answered.entries;
+                self.shards.recalled += answered.recalled;
                 self.shards.recomputed += answered.recomputed;
                 self.bytes += manifest.bytes();
                 return Ok(answered.total);

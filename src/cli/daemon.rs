@@ -17,7 +17,7 @@ use crate::engine;
 use crate::executor::Settings;
 use crate::inventory::{self, Inventory};
 use crate::membership;
-use crate::node::{Membership, Node, NodeConfig, random_node_id};
+use crate::node::{Membership, Node, NodeConfig};
 use crate::transport::{self, DEFAULT_PORT, Event, LinkError};
 use crate::wire::ADDRS_MAX;
 
@@ -65,7 +65,7 @@ pub fn run(args: &DaemonArgs) -> Result<(), Failure> {
 
     let bind = args.bind.unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, DEFAULT_PORT).into());
     let config = NodeConfig {
-        id: random_node_id(),
+        id: remembered::node_id(&state)?,
         name: name(args),
         secret,
         transport: transport::Config::lan(bind),

@@ -26,6 +26,8 @@ pub enum Blame {
     Identity = 7,
     /// No such device, or it failed.
     Device = 8,
+    /// The answer is a part, as `--allow-partial` allows.
+    Partial = 9,
     /// No node can be reached.
     Cluster = 10,
     /// Ctrl-C.
@@ -44,6 +46,7 @@ impl Blame {
             Blame::Deadline => "deadline",
             Blame::Identity => "identity",
             Blame::Device => "device",
+            Blame::Partial => "partial",
             Blame::Cluster => "cluster",
             Blame::Interrupted => "interrupted",
         }

@@ -59,7 +59,7 @@ fn named(
         })
     });
     let names = names.collect::<Result<Vec<_>, Failure>>()?;
-    let files = super::via::files(run.via.client()?, names, talk)?;
+    let files = super::via::files(run, names, talk)?;
     Ok(Manifest::with_entry_bytes(files, ENTRY_BYTES)?)
 }
 

@@ -123,7 +123,7 @@ fn stream(
     let entries = outcome.coverage.entries() as u64;
     let work = Work {
         files: vec![FileReport { path: "-".to_owned(), bytes: outcome.bytes }],
-        shards: ShardsReport { total: entries, done: entries, recomputed: 0 },
+        shards: ShardsReport { total: entries, done: entries, ..ShardsReport::default() },
         devices: report::device_reports(&devices, &outcome.usage, None, settings.threads),
         nodes: Vec::new(),
         bytes: outcome.bytes,

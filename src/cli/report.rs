@@ -49,9 +49,12 @@ pub struct FileReport {
     pub bytes: u64,
 }
 
+#[derive(Default)]
 pub struct ShardsReport {
     pub total: u64,
     pub done: u64,
+    /// Shards that nodes remembered from an earlier job.
+    pub recalled: u64,
     /// Shards that were asked of more than one node.
     pub recomputed: u64,
 }
@@ -91,8 +94,11 @@ impl Report {
         }
         let warnings = talk.take_warnings();
         talk.end();
-        let answer =
-            if output.json { self.to_json(&warnings).to_string() } else { self.shown.text.clone() };
+        let missing = talk.missing();
+        let answer = match output.json {
+            true => self.to_json(&warnings, missing).to_string(),
+            false => self.shown.text.clone(),
+        };
         // What went into a file is not printed again.
         if !answer.is_empty() {
             exit::answer(&answer)?;
@@ -100,11 +106,19 @@ impl Report {
         if !output.quiet {
             exit::say(&self.work.summary());
         }
-        Ok(())
+        match missing {
+            [] => Ok(()),
+            missing => {
+                let (count, names) = (missing.len(), missing.join("; "));
+                let message =
+                    format!("the answer is partial, {count} files are not in it: {names}");
+                Err(Failure::new(Blame::Partial, message))
+            }
+        }
     }
 
     /// The JSON object that `--json` prints.
-    fn to_json(&self, warnings: &[String]) -> Json {
+    fn to_json(&self, warnings: &[String], missing: &[String]) -> Json {
         let work = &self.work;
         let (positive, negative) = self.special.infinities.unzip();
         let mut object = json!({
@@ -122,11 +136,14 @@ impl Report {
             "shards": {
                 "total": work.shards.total,
                 "done": work.shards.done,
+                "recalled": work.shards.recalled,
                 "recomputed": work.shards.recomputed,
             },
             "devices": work.devices.iter().map(DeviceReport::to_json).collect::<Vec<_>>(),
             "nodes": work.nodes.iter().map(NodeReport::to_json).collect::<Vec<_>>(),
             "warnings": warnings,
+            "partial": !missing.is_empty(),
+            "missing": missing,
         });
         if let Json::Object(fields) = &mut object {
             fields.extend(self.shown.fields.clone());
@@ -179,6 +196,12 @@ impl Work {
                 let recomputed = self.shards.recomputed;
                 let _ =
                     write!(line, "; {nodes} nodes, {lost} lost, {recomputed} shards asked again");
+            }
+        }
+        match self.shards.recalled {
+            0 => {}
+            recalled => {
+                let _ = write!(line, "; {recalled} of {} shards remembered", self.shards.done);
             }
         }
         line
@@ -315,7 +338,7 @@ mod tests {
         };
         let work = Work {
             files: vec![],
-            shards: ShardsReport { total: 2, done: 2, recomputed: 1 },
+            shards: ShardsReport { total: 2, done: 2, recomputed: 1, recalled: 0 },
             devices: vec![
                 device("cpu", "x", 4, 25),
                 device("cpu", "x", 4, 13),

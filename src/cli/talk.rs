@@ -13,13 +13,21 @@ pub struct Talk {
     /// Bytes of the jobs before this one.
     bytes_before: u64,
     warnings: Vec<String>,
+    missing: Vec<String>,
 }
 
 impl Talk {
     /// Talk as the user wants it: none, or warnings kept for a JSON object.
     pub fn new(output: &OutputArgs) -> Talk {
         let (quiet, json) = (output.quiet, output.json);
-        Talk { quiet, json, progress: None, bytes_before: 0, warnings: Vec::new() }
+        Talk {
+            quiet,
+            json,
+            progress: None,
+            bytes_before: 0,
+            warnings: Vec::new(),
+            missing: Vec::new(),
+        }
     }
 
     /// The work begins, over so many bytes.
@@ -45,6 +53,17 @@ impl Talk {
         } else {
             self.line(&format!("adsum: note: {text}"));
         }
+    }
+
+    /// Notes what will not be in the answer.
+    #[cfg(feature = "net")]
+    pub fn leave_out(&mut self, missing: Vec<String>) {
+        self.missing.extend(missing);
+    }
+
+    /// What is not in the answer.
+    pub fn missing(&self) -> &[String] {
+        &self.missing
     }
 
     /// The warnings so far, if the answer is to hold them.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::args::ViaArgs;
+use super::args::{RunArgs, ViaArgs};
 use super::exit::{Blame, Failure};
 use super::report::{self, DeviceReport, NodeReport};
 use super::secret;
@@ -45,19 +45,31 @@ impl ViaArgs {
 }
 
 /// The files that names and globs stand for in the catalogue of the cluster.
-pub fn files(
-    client: &Client,
-    patterns: Vec<String>,
-    talk: &mut Talk,
-) -> Result<Vec<File>, Failure> {
-    let expansion = match client.ask(&Question::Expand { patterns })? {
+pub fn files(run: &RunArgs, patterns: Vec<String>, talk: &mut Talk) -> Result<Vec<File>, Failure> {
+    let client = run.via.client()?;
+    let expansion = match client.ask(&Question::Expand { patterns, each_node: run.each_node })? {
         Reply::Expanded(expansion) => expansion,
         other => return Err(client.wrong(&other).into()),
     };
     expansion.warnings.iter().for_each(|warning| talk.warning(warning));
+    expansion.removed.iter().for_each(|returned| talk.warning(&returned.to_string()));
     refuse_unclear(&expansion)?;
-    refuse_missing(&expansion.missing)?;
-    Ok(expansion.files.into_iter().map(|found| found.file).collect())
+    if run.allow_partial && !expansion.files.is_empty() {
+        talk.leave_out(expansion.missing.iter().map(ToString::to_string).collect());
+    } else {
+        refuse_missing(&expansion.missing)?;
+    }
+    let files = expansion.files.into_iter().map(|found| match (run.verify, found.file.digest) {
+        (true, None) => {
+            let message = format!(
+                "'{}' cannot be verified, it has not been hashed yet; ask again soon",
+                found.file.name()
+            );
+            Err(Failure::new(Blame::Input, message))
+        }
+        (verified, _) => Ok(File { verified, ..found.file }),
+    });
+    files.collect()
 }
 
 fn refuse_unclear(expansion: &Expansion) -> Result<(), Failure> {
@@ -83,7 +95,7 @@ fn refuse_missing(missing: &[Missing]) -> Result<(), Failure> {
             Err(Failure::new(
                 Blame::Incomplete,
                 format!(
-                    "no node that is there has {count} of the files: {named}{more}; start a node that has them, or forget what is gone for good with 'adsum rm NAME'"
+                    "{count} of the files are on no node that is there: {named}{more}; start a node that has them, forget what is gone for good with 'adsum rm NAME', or allow a part with '--allow-partial'"
                 ),
             ))
         }
@@ -108,6 +120,7 @@ pub struct Remote {
 pub struct Answered {
     pub total: Partial,
     pub entries: u64,
+    pub recalled: u64,
     pub recomputed: u64,
 }
 
@@ -137,8 +150,8 @@ impl Remote {
             known.entries += node.entries;
             known.lost |= node.lost;
         }
-        let (entries, recomputed) = (finished.entries, finished.recomputed);
-        Ok(Answered { total, entries, recomputed })
+        let (entries, recalled) = (finished.entries, finished.recalled);
+        Ok(Answered { total, entries, recalled, recomputed: finished.recomputed })
     }
 
     /// What each device and each node did.

@@ -219,6 +219,7 @@ impl Job {
             coverage,
             nodes: self.tally.nodes.into_values().collect(),
             usage: self.tally.usage,
+            recalled: self.tally.recalled,
             recomputed: self.schedule.reassigned(),
             speculated: self.schedule.speculated(),
             duplicates: self.tally.duplicates,

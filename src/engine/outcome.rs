@@ -31,6 +31,8 @@ pub struct Outcome {
     pub nodes: Vec<NodeReport>,
     /// What each device of each node did for the entries that counted.
     pub usage: BTreeMap<(NodeId, u16), Usage>,
+    /// Entries whose partials nodes had kept from earlier jobs.
+    pub recalled: u64,
     /// How often an entry was asked of another node after the first.
     pub recomputed: u64,
     /// How many of these were because the first node was late.

@@ -12,6 +12,8 @@ pub(super) struct Tally {
     pub(super) nodes: BTreeMap<NodeId, NodeReport>,
     pub(super) usage: BTreeMap<(NodeId, u16), Usage>,
     pub(super) bytes_done: u64,
+    /// Entries that nobody had to reduce for this job.
+    pub(super) recalled: u64,
     pub(super) duplicates: u64,
     pub(super) warnings: Vec<Warning>,
     pub(super) warnings_omitted: u64,
@@ -36,6 +38,7 @@ impl Tally {
     pub(super) fn entry(&mut self, node: NodeId, bytes: u64, usage: &[Usage]) {
         self.node(node).entries += 1;
         self.bytes_done += bytes;
+        self.recalled += u64::from(usage.is_empty());
         for part in usage {
             let total = self.usage.entry((node, part.device)).or_default();
             total.device = part.device;

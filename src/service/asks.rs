@@ -26,7 +26,7 @@ impl Service {
     pub(super) fn handle_ask(&mut self, from: NodeId, ask: u64, question: Question) {
         let reply = match question {
             Question::Members => Ok(Reply::Members(self.member_infos())),
-            Question::Expand { patterns } => self.expand(&patterns),
+            Question::Expand { patterns, each_node } => self.expand(&patterns, each_node),
             Question::List => self.list(),
             Question::Status => Ok(Reply::Status(Box::new(self.status()))),
             Question::Remove { name } => self.remove(&name),
@@ -86,12 +86,12 @@ impl Service {
         self.reply(request.asker, request.ask, Reply::Refused(Trouble::new(kind, error)));
     }
 
-    fn expand(&self, patterns: &[String]) -> Result<Reply, Trouble> {
+    fn expand(&self, patterns: &[String], each: bool) -> Result<Reply, Trouble> {
         if patterns.len() > PATTERNS_MAX {
             let message = format!("{} names and globs, the most is {PATTERNS_MAX}", patterns.len());
             return Err(Trouble::new(TroubleKind::Question, message));
         }
-        let expansion = self.catalogue.expand(patterns)?;
+        let expansion = self.catalogue.expand(patterns, each)?;
         few(expansion.files.len(), "use a narrower glob")?;
         Ok(Reply::Expanded(expansion))
     }
@@ -187,6 +187,7 @@ impl Service {
                 entries: report.entries,
                 lost: report.lost,
                 devices: hello.map(|hello| hello.devices.clone()).unwrap_or_default(),
+                workers: hello.map_or(0, |hello| hello.workers),
                 usage: outcome
                     .usage
                     .range(devices)
@@ -203,6 +204,7 @@ impl Service {
             total: outcome.total.to_bytes(),
             entries: outcome.coverage.entries() as u64,
             nodes: nodes.collect(),
+            recalled: outcome.recalled,
             recomputed: outcome.recomputed,
             warnings,
         }

@@ -141,6 +141,7 @@ fn describe(
         data_offset_bytes: header.data_offset_bytes,
         identity,
         digest: None,
+        verified: false,
     })
 }
 

@@ -14,6 +14,7 @@ use super::identity;
 use super::mapped::MappedShard;
 use super::positional::PositionalShard;
 use super::strided::StridedShard;
+use super::verified::{Hashed, VerifiedShard};
 
 /// The most files that are kept open for their next entry. Files of shards in
 /// use are open besides.
@@ -38,11 +39,21 @@ pub enum Access {
 
 /// Finds the files of this machine that a manifest's are.
 pub trait Resolve: Send + Sync {
-    /// The file with its path, offset and state on this machine.
+    /// The file on this machine.
     ///
     /// # Errors
     /// This machine has no such file.
-    fn resolve(&self, file: &File) -> Result<File, ShardError>;
+    fn resolve(&self, file: &File) -> Result<Resolved, ShardError>;
+}
+
+/// A file of this machine.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The file with its path, offset and state on this machine.
+    pub file: File,
+    /// BLAKE3 of each run of [`ENTRY_BYTES`](crate::manifest::ENTRY_BYTES) of the bytes of its elements, where
+    /// they have been hashed; else none.
+    pub runs: Arc<[[u8; 32]]>,
 }
 
 /// Opens the entries of manifests that [`open`](super::open) has made on this
@@ -88,7 +99,7 @@ impl LocalFiles {
     /// The elements of a file from the first to the last of a range.
     fn span(&self, named: &File, elements: Range<u64>) -> Result<Arc<dyn Shard>, ShardError> {
         let found = self.resolve.as_ref().map(|resolve| resolve.resolve(named)).transpose()?;
-        let described = found.as_ref().unwrap_or(named);
+        let described = found.as_ref().map_or(named, |found| &found.file);
         let file = self.file(described)?;
         let range = FileRange {
             layout: described.layout,
@@ -97,13 +108,25 @@ impl LocalFiles {
                 + elements.start * described.layout.dtype.size_bytes() as u64,
             file,
         };
+        let hashed = match named.verified {
+            false => None,
+            true => Some(hashed(&range, described, elements, found.as_ref())?),
+        };
+        let span = self.span_of(range);
+        Ok(match hashed {
+            Some(hashed) => Arc::new(VerifiedShard::new(span, hashed)),
+            None => span,
+        })
+    }
+
+    fn span_of(&self, range: FileRange) -> Arc<dyn Shard> {
         if self.access == Access::Mapped
             && let Ok(bytes) = usize::try_from(range.bytes())
             && let Ok(mapping) = Mapping::new(&range.file.file, range.start_bytes, bytes)
         {
-            return Ok(Arc::new(MappedShard::new(range, mapping)));
+            return Arc::new(MappedShard::new(range, mapping));
         }
-        Ok(Arc::new(PositionalShard::new(range)))
+        Arc::new(PositionalShard::new(range))
     }
 
     /// The file, open and in the state described.
@@ -132,6 +155,31 @@ impl LocalFiles {
         }
         open.push(Arc::clone(file));
     }
+}
+
+/// What the elements of a range should be.
+fn hashed(
+    range: &FileRange,
+    described: &File,
+    elements: Range<u64>,
+    found: Option<&Resolved>,
+) -> Result<Hashed, ShardError> {
+    let size = described.layout.dtype.size_bytes() as u64;
+    let runs = found.map(|found| Arc::clone(&found.runs)).unwrap_or_default();
+    let bytes = described.elements().unwrap_or(0) * size;
+    if runs.is_empty() && bytes > 0 {
+        let name = described.name();
+        return Err(ShardError::unreadable(format!(
+            "'{name}' cannot be verified, it has not been hashed on this node; ask again soon"
+        )));
+    }
+    Ok(Hashed {
+        file: Arc::clone(&range.file),
+        start_bytes: described.data_offset_bytes,
+        bytes,
+        of_shard: elements.start * size..elements.end * size,
+        runs,
+    })
 }
 
 /// A file that is open, and the state that it should be in.

@@ -23,6 +23,9 @@ pub enum Question {
     Expand {
         /// Names and globs.
         patterns: Vec<String>,
+        /// Whether a name under which nodes have different contents means all of
+        /// them.
+        each_node: bool,
     },
     /// Every name that the cluster knows.
     List,
@@ -140,6 +143,8 @@ pub struct Finished {
     pub entries: u64,
     /// The nodes that worked on it.
     pub nodes: Vec<Contribution>,
+    /// Entries whose partials nodes had kept from earlier jobs.
+    pub recalled: u64,
     /// How often an entry was asked of another node after the first.
     pub recomputed: u64,
     /// What went wrong on the way.
@@ -161,6 +166,8 @@ pub struct Contribution {
     pub lost: bool,
     /// What it computes with.
     pub devices: Vec<DeviceInfo>,
+    /// How many entries it reduces at the same time.
+    pub workers: u32,
     /// What each of these did.
     pub usage: Vec<Usage>,
 }

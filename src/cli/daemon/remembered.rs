@@ -8,12 +8,53 @@ use std::thread::JoinHandle;
 
 use crate::catalogue::Memory;
 use crate::cli::exit::{Blame, Failure};
+use crate::node::random_node_id;
+use crate::placement::NodeId;
 
 /// First bytes of the file: what it is, and the version of its form.
 const HEADER: &[u8] = b"adsum catalogue 1\n";
 
+/// Bytes of a node's name.
+const NODE_BYTES: usize = 16;
+
 /// The most bytes of the file.
 const BYTES_MAX: u64 = 1 << 30;
+
+/// The name for programs of the node with this state directory: the same whenever it
+/// starts, so that others know it again.
+///
+/// A directory that was copied, to another machine or beside the first, is another
+/// node's.
+pub fn node_id(state: &Path) -> Result<NodeId, Failure> {
+    let path = state.join("node");
+    let failed = |error: io::Error| {
+        let advice = "say '--state DIR' with a directory that this user can write to";
+        Failure::new(Blame::Input, format!("'{}': {error}; {advice}", path.display()))
+    };
+    let kept = match fs::read(&path) {
+        Ok(kept) if kept.len() == NODE_BYTES => kept,
+        Ok(_) => {
+            let broken = io::Error::new(io::ErrorKind::InvalidData, "it is no name of a node");
+            return Err(failed(broken));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let fresh = random_node_id().0.to_vec();
+            replace(&path, &[&fresh]).map_err(failed)?;
+            fresh
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    let mut hasher = blake3::Hasher::new_derive_key("adsum 2026 name of a node");
+    let place = fs::canonicalize(state).map_err(failed)?;
+    let host = gethostname::gethostname();
+    for part in [&kept[..], host.as_encoded_bytes(), place.as_os_str().as_encoded_bytes()] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    let mut id = NodeId([0; NODE_BYTES]);
+    id.0.copy_from_slice(&hasher.finalize().as_bytes()[..NODE_BYTES]);
+    Ok(id)
+}
 
 /// The memory in a state directory.
 pub struct Remembered {
@@ -101,9 +142,14 @@ fn write_all(path: &Path, memories: &Receiver<Memory>) {
 
 fn write(path: &Path, memory: &Memory) -> io::Result<()> {
     let body = postcard::to_stdvec(memory).map_err(io::Error::other)?;
+    replace(path, &[HEADER, &body, blake3::hash(&body).as_bytes()])
+}
+
+/// Puts a file of these parts in the place of another, if there is one, at once.
+fn replace(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     let temporary = PathBuf::from(format!("{}.new", path.display()));
     let mut file = File::create(&temporary)?;
-    for part in [HEADER, &body, blake3::hash(&body).as_bytes()] {
+    for part in parts {
         file.write_all(part)?;
     }
     file.sync_all()?;

@@ -13,6 +13,7 @@ fn hashing(bytes: &[u8], offset: u64, shape: u64) -> (tempfile::NamedTempFile, H
         data_offset_bytes: offset,
         identity: os::identity(&fs::metadata(temporary.path()).unwrap()),
         digest: None,
+        verified: false,
     };
     let hashing = Hashing::of("name".to_owned(), temporary.path().to_owned(), file, 100).unwrap();
     (temporary, hashing)

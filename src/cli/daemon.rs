@@ -18,12 +18,14 @@ use crate::executor::Settings;
 use crate::inventory::{self, Inventory};
 use crate::membership;
 use crate::node::{Membership, Node, NodeConfig};
-use crate::transport::{self, DEFAULT_PORT, Event, LinkError};
+use crate::transport::{self, DEFAULT_PORT, LinkError};
 use crate::wire::ADDRS_MAX;
 
+mod links;
 mod named;
 mod remembered;
 
+use links::{End, observer};
 use named::Named;
 use remembered::Remembered;
 
@@ -47,7 +49,8 @@ pub fn run(args: &DaemonArgs) -> Result<(), Failure> {
     let data = args.data.clone().unwrap_or_default();
     let state = args.state.clone().unwrap_or_else(|| data.join(".adsum"));
     let joined = join_addrs(args)?;
-    let end = end_signal()?;
+    let (ends, end) = channel();
+    end_on_signal(ends.clone())?;
 
     let (changed, changes) = sync_channel(1);
     let options = inventory::Options {
@@ -84,7 +87,8 @@ pub fn run(args: &DaemonArgs) -> Result<(), Failure> {
         node::processors(&settings, Some(resolve), completions, warn).map_err(Failure::from)
     };
     let name = config.name.clone();
-    let node = Arc::new(Node::start_member(config, membership, equip, Box::new(observe))?);
+    let node =
+        Arc::new(Node::start_member(config, membership, equip, observer(joined.clone(), ends))?);
     node.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     joined.iter().for_each(|&addr| node.dial(addr));
 
@@ -97,15 +101,24 @@ pub fn run(args: &DaemonArgs) -> Result<(), Failure> {
             .map_err(|error| Failure::new(Blame::Internal, error))?
     };
     announce(args, &node, &name, &inventory)?;
-    // The sender is never dropped before a signal.
-    let _signal = end.recv();
+    // The node holds a sender as long as it lives.
+    let why = end.recv().unwrap_or(End::Signal);
     tracing::info!("leaving the cluster");
     node.leave();
     let (_never, wait) = channel::<()>();
     let _late = wait.recv_timeout(FAREWELL);
     drop(stop);
     let _panicked = teller.join();
-    Ok(())
+    match why {
+        End::Signal => Ok(()),
+        End::Refused { addr, error } => {
+            let blame = match error {
+                LinkError::Identity => Blame::Identity,
+                _ => Blame::Cluster,
+            };
+            Err(Failure::new(blame, format!("cannot join the cluster at {addr}: {error}")))
+        }
+    }
 }
 
 /// Tells the cluster what this node offers, now and whenever that changes.
@@ -126,20 +139,17 @@ fn tell_changes(node: &Node, inventory: &Inventory, changes: &Receiver<()>, stop
     }
 }
 
-/// A channel on which the wish comes that this process should end. The second wish
-/// ends it at once.
-fn end_signal() -> Result<Receiver<()>, Failure> {
-    let (sender, receiver): (Sender<()>, Receiver<()>) = channel();
+/// Ends the node at the first signal, and the process at the second.
+fn end_on_signal(ends: Sender<End>) -> Result<(), Failure> {
     let mut asked = false;
     ctrlc::set_handler(move || {
         if std::mem::replace(&mut asked, true) {
             std::process::exit(i32::from(Blame::Interrupted as u8));
         }
         // The receiver goes only when the process does.
-        let _ending = sender.send(());
+        let _ending = ends.send(End::Signal);
     })
-    .map_err(|error| Failure::new(Blame::Internal, format!("cannot catch signals: {error}")))?;
-    Ok(receiver)
+    .map_err(|error| Failure::new(Blame::Internal, format!("cannot catch signals: {error}")))
 }
 
 fn settings(args: &DaemonArgs) -> Result<Settings, Failure> {
@@ -222,32 +232,6 @@ fn is_link_local(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    }
-}
-
-/// Logs what happens to connections.
-fn observe(event: &Event) {
-    match event {
-        Event::Connected { peer, addr, .. } if peer.addrs.is_empty() => {
-            tracing::debug!(%addr, "somebody asks");
-        }
-        Event::Connected { peer, addr, .. } => {
-            tracing::info!(name = peer.name, node = %peer.node, %addr, "connected");
-        }
-        Event::Lost { peer, addr, reason } => {
-            tracing::info!(node = %peer, %addr, %reason, "connection lost");
-        }
-        Event::DialFailed {
-            addr,
-            error: error @ (LinkError::Identity | LinkError::Version { .. }),
-        } => {
-            tracing::error!(%addr, "{error}");
-        }
-        Event::DialFailed { addr, error } => tracing::debug!(%addr, %error, "not reached"),
-        Event::TurnedAway { addr, error } => {
-            tracing::warn!(%addr, %error, "somebody was turned away");
-        }
-        Event::Message { .. } => {}
     }
 }
 

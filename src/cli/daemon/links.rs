@@ -1,0 +1,82 @@
+//! What a node says of its connections, and which of them it cannot do without.
+
+use std::collections::HashSet;
+use std::mem::{Discriminant, discriminant};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::mpsc::Sender;
+
+use crate::driver::Observer;
+use crate::transport::{Event, LinkError};
+
+/// The most strangers that are remembered.
+const STRANGERS_MAX: usize = 1024;
+
+/// Why a node ends.
+pub enum End {
+    /// Somebody wants it to.
+    Signal,
+    /// A node that it was to join refuses it, and always will.
+    Refused { addr: SocketAddr, error: LinkError },
+}
+
+/// Logs what happens to connections, and ends a node that those refuse that it was
+/// to join.
+pub fn observer(joined: Vec<SocketAddr>, ends: Sender<End>) -> Observer {
+    let mut strangers = Strangers::default();
+    Box::new(move |event| {
+        if let Event::DialFailed {
+            addr,
+            error: error @ (LinkError::Identity | LinkError::Version { .. }),
+        } = event
+            && joined.contains(addr)
+        {
+            // The receiver goes only when the process does.
+            let _ending = ends.send(End::Refused { addr: *addr, error: error.clone() });
+        }
+        match event {
+            Event::TurnedAway { addr, error } if strangers.is_new(addr.ip(), error) => {
+                tracing::warn!(%addr, %error, "somebody was turned away");
+            }
+            event => log_event(event),
+        }
+    })
+}
+
+/// Who was turned away already: each is logged once for each reason, however often it
+/// comes.
+#[derive(Default)]
+struct Strangers {
+    seen: HashSet<(IpAddr, Discriminant<LinkError>)>,
+}
+
+impl Strangers {
+    fn is_new(&mut self, ip: IpAddr, error: &LinkError) -> bool {
+        if self.seen.len() >= STRANGERS_MAX {
+            self.seen.clear();
+        }
+        self.seen.insert((ip, discriminant(error)))
+    }
+}
+
+fn log_event(event: &Event) {
+    match event {
+        Event::Connected { peer, addr, .. } if peer.addrs.is_empty() => {
+            tracing::debug!(%addr, "somebody asks");
+        }
+        Event::Connected { peer, addr, .. } => {
+            tracing::info!(name = peer.name, node = %peer.node, %addr, "connected");
+        }
+        Event::Lost { peer, addr, reason } => {
+            tracing::info!(node = %peer, %addr, %reason, "connection lost");
+        }
+        Event::DialFailed {
+            addr,
+            error: error @ (LinkError::Identity | LinkError::Version { .. }),
+        } => {
+            tracing::error!(%addr, "{error}");
+        }
+        Event::DialFailed { addr, error } => tracing::debug!(%addr, %error, "not reached"),
+        Event::TurnedAway { addr, error } => tracing::debug!(%addr, %error, "turned away again"),
+        Event::Message { .. } => {}
+    }
+}

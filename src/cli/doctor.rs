@@ -179,7 +179,7 @@ fn verdict(checks: &[Check]) -> Result<(), Failure> {
 fn to_text(checks: &[Check]) -> String {
     let mut table = Table::new(&[Align::Left; 3]);
     for check in checks {
-        table.push([check.word().to_owned(), check.what.clone(), check.value.clone()]);
+        table.push([format!("{:<7}", check.word()), check.what.clone(), check.value.clone()]);
     }
     let mut text = String::new();
     for (line, check) in table.to_text().lines().zip(checks) {

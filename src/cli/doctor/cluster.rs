@@ -55,7 +55,9 @@ pub fn checks(via: &[Endpoint], secret: &Secret) -> Vec<Check> {
     let mut tried = Tried::new();
     try_all(named.iter().flat_map(|(_, addrs)| addrs.iter().copied()), secret, &mut tried);
     checks.extend(named.iter().map(|(endpoint, addrs)| entry(endpoint, addrs, &tried)));
-    let Some(first) = tried.values().find_map(|found| found.as_ref().ok()).cloned() else {
+    // Who was named first is at home.
+    let mut given = named.iter().flat_map(|(_, addrs)| addrs);
+    let Some(first) = given.find_map(|addr| tried.get(addr)?.as_ref().ok()).cloned() else {
         return checks;
     };
     let mut members = first.members.clone();

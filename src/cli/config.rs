@@ -13,7 +13,7 @@ mod show;
 
 pub use file::Config;
 pub use settings::{Settings, Source};
-pub use show::run;
+pub use show::{run, size};
 
 /// The variable that names another file.
 const VARIABLE: &str = "ADSUM_CONFIG";

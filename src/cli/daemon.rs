@@ -1,5 +1,6 @@
 //! `adsum node`: a node of a cluster, until it is told to end.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use super::args::{DaemonArgs, MEMORY_BYTES};
 use super::exit::{self, Blame, Failure};
 use super::report::{SCHEMA, decimal_bytes};
 use super::{addresses, log, node, secret};
-use crate::driver::Completions;
+use crate::driver::{Completions, Observer};
 use crate::engine;
 use crate::executor::Settings;
 use crate::inventory::{self, Inventory};
@@ -83,7 +84,7 @@ pub fn run(args: &DaemonArgs) -> Result<(), Failure> {
         node::processors(&settings, Some(resolve), completions, warn).map_err(Failure::from)
     };
     let name = config.name.clone();
-    let node = Arc::new(Node::start_member(config, membership, equip, Box::new(observe))?);
+    let node = Arc::new(Node::start_member(config, membership, equip, observer())?);
     node.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     joined.iter().for_each(|&addr| node.dial(addr));
 
@@ -203,18 +204,21 @@ fn advertised(args: &DaemonArgs, bind: SocketAddr) -> Result<Vec<SocketAddr>, Fa
     Ok(addrs)
 }
 
-/// Logs what happens to connections.
-fn observe(event: &Event) {
-    match event {
+/// Logs what happens to connections: with who asks in more detail than with nodes.
+fn observer() -> Observer {
+    let mut nodes = BTreeSet::new();
+    Box::new(move |event| match event {
         Event::Connected { peer, addr, .. } if peer.addrs.is_empty() => {
             tracing::debug!(%addr, "somebody asks");
         }
         Event::Connected { peer, addr, .. } => {
+            nodes.insert(peer.node);
             tracing::info!(name = peer.name, node = %peer.node, %addr, "connected");
         }
-        Event::Lost { peer, addr, reason } => {
-            tracing::info!(node = %peer, %addr, %reason, "connection lost");
-        }
+        Event::Lost { peer, addr, reason } => match nodes.remove(peer) {
+            true => tracing::info!(node = %peer, %addr, %reason, "connection lost"),
+            false => tracing::debug!(%addr, %reason, "somebody asks no more"),
+        },
         Event::DialFailed {
             addr,
             error: error @ (LinkError::Identity | LinkError::Version { .. }),
@@ -222,11 +226,19 @@ fn observe(event: &Event) {
             tracing::error!(%addr, "{error}");
         }
         Event::DialFailed { addr, error } => tracing::debug!(%addr, %error, "not reached"),
+        Event::TurnedAway {
+            addr,
+            error: error @ (LinkError::Duplicate { .. } | LinkError::SelfConnection),
+        } => {
+            // Somebody tried several addresses of this node at once, or this node itself
+            // is among those that it is to join.
+            tracing::debug!(%addr, %error, "somebody was turned away");
+        }
         Event::TurnedAway { addr, error } => {
             tracing::warn!(%addr, %error, "somebody was turned away");
         }
         Event::Message { .. } => {}
-    }
+    })
 }
 
 /// Says that the node is ready, and how another joins.

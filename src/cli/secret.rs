@@ -46,7 +46,10 @@ pub fn read(given: Option<&Path>) -> Result<Secret, Failure> {
 pub fn read_file(path: &Path) -> Result<Secret, Failure> {
     let name = path.display();
     let unreadable = |error: std::io::Error| {
-        let advice = "make one with 'adsum token new > cluster.token'";
+        let advice = match error.kind() {
+            std::io::ErrorKind::NotFound => "make one with 'adsum token new > cluster.token'",
+            _ => "see that it is a file which this user may read",
+        };
         usage(format!("the token file '{name}' cannot be read: {error}; {advice}"))
     };
     let file = File::open(path).map_err(unreadable)?;

@@ -63,6 +63,7 @@ pub fn files(
         other => return Err(client.wrong(&other).into()),
     };
     expansion.warnings.iter().for_each(|warning| talk.warning(warning));
+    expansion.removed.iter().for_each(|returned| talk.warning(&returned.to_string()));
     refuse_unclear(&expansion)?;
     refuse_missing(&expansion.missing)?;
     Ok(expansion.files.into_iter().map(|found| found.file).collect())

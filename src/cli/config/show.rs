@@ -131,7 +131,7 @@ fn to_table(loaded: &Loaded, rows: &[Row]) -> String {
 }
 
 /// A size as `--memory` takes it, in the largest unit that leaves no rest.
-fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
     let whole = units.iter().find(|(bits, _)| bytes > 0 && bytes.trailing_zeros() >= *bits);
     whole.map_or_else(|| bytes.to_string(), |(bits, unit)| format!("{}{unit}", bytes >> bits))

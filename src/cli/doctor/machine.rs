@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::config::{Loaded, Settings};
+use super::super::config::{self, Loaded, Settings};
 use super::super::devices;
 use super::super::exit::Blame;
 use super::super::report::decimal_bytes;
@@ -81,7 +81,7 @@ fn chosen(settings: &Settings) -> Check {
             format!(
                 "device {}, threads {threads}, memory {}",
                 devices.join(","),
-                decimal_bytes(memory)
+                config::size(memory)
             ),
         ),
         Some(Err(error @ ExecutorError::Memory(_))) => Check::failed(what, error, Blame::Internal),
@@ -96,7 +96,7 @@ fn memory(wanted: u64) -> Option<Check> {
     let value = format!(
         "{} available, a node takes up to {}",
         decimal_bytes(available),
-        decimal_bytes(wanted)
+        config::size(wanted)
     );
     Some(match available < wanted {
         false => Check::ok("memory", value),

@@ -228,9 +228,12 @@ fn observer() -> Observer {
         Event::DialFailed { addr, error } => tracing::debug!(%addr, %error, "not reached"),
         Event::TurnedAway {
             addr,
-            error: error @ (LinkError::Duplicate { .. } | LinkError::SelfConnection),
+            error:
+                error
+                @ (LinkError::Duplicate { .. } | LinkError::SelfConnection | LinkError::Superseded),
         } => {
-            // Somebody tried several addresses of this node at once, or this node itself
+            // Somebody tried several addresses of this node at once, or dialled when it
+            // was dialled, or this node itself
             // is among those that it is to join.
             tracing::debug!(%addr, %error, "somebody was turned away");
         }

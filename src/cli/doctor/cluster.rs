@@ -22,6 +22,9 @@ const AT_ONCE: usize = 32;
 const UNREACHED: &str =
     "see that 'adsum node' runs there, and that its UDP port is open in every firewall between";
 
+/// What is tried where others meet a node and this machine does not.
+const BEHIND: &str = "other nodes are connected with it, so open its UDP port for this machine too; behind NAT, forward the port and say '--advertise ADDR' with the outer address there";
+
 /// The node that answers at an address.
 #[derive(Clone, Debug)]
 struct Met {
@@ -227,7 +230,10 @@ fn reached(member: &MemberInfo, tried: &Tried) -> Check {
         ),
         (true, _, None) => {
             let blame = if identity { Blame::Identity } else { Blame::Cluster };
-            Check::failure(what, format!("does not answer at {}", bad.join(", ")), UNREACHED, blame)
+            let met = tried.values().filter_map(|found| found.as_ref().ok());
+            let is_met = met.flat_map(|met| &met.connected).any(|&id| id == member.id);
+            let fix = if is_met { BEHIND } else { UNREACHED };
+            Check::failure(what, format!("does not answer at {}", bad.join(", ")), fix, blame)
         }
     }
 }
@@ -321,7 +327,9 @@ mod tests {
         let (_, other) = met(2, &[]);
         let wrong: Tried = [(one.addrs[0], other.clone())].into();
         let check = reached(&one, &wrong);
-        assert_eq!(check.word(), "failure");
+        assert_eq!((check.word(), check.fix.as_str()), ("failure", UNREACHED));
+        let met_by_others: Tried = [met(2, &[1])].into();
+        assert_eq!(reached(&one, &met_by_others).fix, BEHIND);
         assert!(check.value.contains("another node answers"), "{}", check.value);
         // It was reached where it does not say that it is.
         let (_, own) = met(1, &[]);

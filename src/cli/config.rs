@@ -1,6 +1,6 @@
 //! `config.toml`: what is not said on the command line nor in the environment.
 
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::args::{BenchCommand, Command, DaemonArgs, RunArgs, ViaArgs};
@@ -13,7 +13,9 @@ mod show;
 
 pub use file::Config;
 pub use settings::{Settings, Source};
-pub use show::{run, size};
+pub use show::run;
+#[cfg(feature = "net")]
+pub use show::size;
 
 /// The variable that names another file.
 const VARIABLE: &str = "ADSUM_CONFIG";
@@ -81,7 +83,11 @@ fn read(path: &Path) -> Result<Option<String>, Failure> {
     };
     let file = match os::open_regular(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        // The home of another user, as programs that change users have it.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied && is_hidden(path) => {
+            return Ok(None);
+        }
         Err(error) => return Err(unreadable(error)),
     };
     let mut bytes = Vec::new();
@@ -99,6 +105,11 @@ fn read(path: &Path) -> Result<Option<String>, Failure> {
         usage(format!("in '{name}', line {line}: not UTF-8; save the file as UTF-8"))
     })?;
     Ok(Some(text))
+}
+
+/// Whether this user cannot even tell if there is such a file.
+fn is_hidden(path: &Path) -> bool {
+    path.metadata().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
 /// Completes a command line with what the file says, where the command uses it.

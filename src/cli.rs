@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
+#[cfg(feature = "net")]
+mod addresses;
 mod along;
 mod args;
 mod asker;
@@ -14,9 +16,12 @@ mod bench;
 mod blame;
 #[cfg(feature = "net")]
 mod cluster;
+mod config;
 #[cfg(feature = "net")]
 mod daemon;
 mod devices;
+#[cfg(feature = "net")]
+mod doctor;
 mod exit;
 mod histogram;
 mod input;
@@ -49,12 +54,12 @@ use exit::{Blame, Failure};
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
     crate::os::quiet_graphics_drivers();
-    let cli = match Cli::try_parse() {
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
     let as_json = cli.command.wants_json();
-    match run(cli.command) {
+    match config::apply(&mut cli.command).and_then(|()| run(cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(as_json),
     }
@@ -110,13 +115,17 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Status(args) => status::run(&args),
         #[cfg(feature = "net")]
         Command::Cancel(args) => status::cancel(&args),
+        Command::Config(args) => config::run(&args),
+        #[cfg(feature = "net")]
+        Command::Doctor(args) => doctor::run(*args),
         #[cfg(not(feature = "net"))]
         Command::Token { .. }
         | Command::Node(_)
         | Command::Ls(_)
         | Command::Rm(_)
         | Command::Status(_)
-        | Command::Cancel(_) => {
+        | Command::Cancel(_)
+        | Command::Doctor(_) => {
             Err(Failure::new(Blame::Usage, "this adsum was built without the 'net' feature"))
         }
     }

@@ -38,6 +38,8 @@ pub enum ClientError {
         tried: String,
         /// Whether one of them was there but has another secret.
         is_identity: bool,
+        /// What was wrong, where anything answered.
+        errors: Vec<LinkError>,
     },
     /// This process cannot use the network.
     #[error(transparent)]
@@ -77,6 +79,7 @@ pub enum ClientError {
 #[derive(Debug)]
 pub struct Client {
     node: Node,
+    patience: Duration,
     events: Mutex<Receiver<Event>>,
     state: Mutex<State>,
 }
@@ -96,11 +99,24 @@ impl Client {
     /// # Errors
     /// None does within [`PATIENCE`], or the secret is another.
     pub fn connect(addrs: &[SocketAddr], secret: &Secret) -> Result<Client, ClientError> {
+        Client::connect_within(addrs, secret, PATIENCE)
+    }
+
+    /// The same for who waits less long to connect, and as long for every answer.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub fn connect_within(
+        addrs: &[SocketAddr],
+        secret: &Secret,
+        patience: Duration,
+    ) -> Result<Client, ClientError> {
         let (sender, events) = channel();
         let node = asker(addrs, secret, sender)?;
-        let (peer, addr) = dial(&node, &events, addrs)?;
+        let (peer, addr) = dial(&node, &events, addrs, patience)?;
         let state = State { peer, addr, addrs: addrs.to_vec() };
-        let client = Client { node, events: Mutex::new(events), state: Mutex::new(state) };
+        let (events, state) = (Mutex::new(events), Mutex::new(state));
+        let client = Client { node, patience, events, state };
         client.learn_members()?;
         Ok(client)
     }
@@ -110,12 +126,17 @@ impl Client {
         self.state().addr
     }
 
+    /// The node that is asked.
+    pub fn peer(&self) -> NodeId {
+        self.state().peer
+    }
+
     /// Asks something that is answered at once, of another node if one is lost.
     ///
     /// # Errors
     /// There is no answer.
     pub fn ask(&self, question: &Question) -> Result<Reply, ClientError> {
-        self.ask_until(question, Some(PATIENCE), |_, _| {})
+        self.ask_until(question, Some(self.patience), |_, _| {})
     }
 
     /// The nodes of the cluster.
@@ -222,7 +243,7 @@ impl Client {
             return Ok(());
         }
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        let (peer, addr) = dial(&self.node, &events, &state.addrs)?;
+        let (peer, addr) = dial(&self.node, &events, &state.addrs, self.patience)?;
         (state.peer, state.addr) = (peer, addr);
         Ok(())
     }
@@ -275,6 +296,7 @@ fn dial(
     node: &Node,
     events: &Receiver<Event>,
     addrs: &[SocketAddr],
+    patience: Duration,
 ) -> Result<(NodeId, SocketAddr), ClientError> {
     while events.try_recv().is_ok() {}
     // Several may have answered the first time.
@@ -282,7 +304,7 @@ fn dial(
     if let Some(peer) = peers.iter().find(|peer| peer.connected && addrs.contains(&peer.addr)) {
         return Ok((peer.id, peer.addr));
     }
-    let give_up = Instant::now() + PATIENCE;
+    let give_up = Instant::now() + patience;
     addrs.iter().for_each(|&addr| node.dial(addr));
     let mut errors: Vec<(SocketAddr, Option<LinkError>)> =
         addrs.iter().map(|&addr| (addr, None)).collect();
@@ -318,6 +340,8 @@ fn dial(
             Some(error) => format!("{addr}: {error}"),
             None => format!("{addr}: no answer"),
         });
-        ClientError::Unreachable { tried: tried.collect::<Vec<_>>().join("; "), is_identity }
+        let tried = tried.collect::<Vec<_>>().join("; ");
+        let errors = errors.iter().filter_map(|(_, error)| error.clone()).collect();
+        ClientError::Unreachable { tried, is_identity, errors }
     })
 }

@@ -22,7 +22,7 @@ mod mapping;
 
 #[cfg(feature = "cli")]
 pub use environment::quiet_graphics_drivers;
-pub use file::{identity, open_regular, path_bytes, path_from_bytes, read_at, write_all_at};
 #[cfg(feature = "net")]
-pub use file::{is_private, make_output_private};
+pub use file::{free_bytes, is_private, make_output_private};
+pub use file::{identity, open_regular, path_bytes, path_from_bytes, read_at, write_all_at};
 pub use mapping::Mapping;

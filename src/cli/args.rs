@@ -16,15 +16,20 @@ use crate::rounds::Method;
 mod bench;
 mod cluster;
 
-pub use bench::{BenchCommand, BenchCpuArgs, BenchFilesArgs, BenchGpuArgs, BenchOutputArgs};
+#[cfg(feature = "gpu")]
+pub use bench::BenchGpuArgs;
+pub use bench::{BenchCommand, BenchCpuArgs, BenchFilesArgs, BenchOutputArgs};
 pub use cluster::{
-    CancelArgs, DaemonArgs, LogFormat, LsArgs, RmArgs, StatusArgs, TokenCommand, ViaArgs,
+    CancelArgs, DaemonArgs, DoctorArgs, Endpoint, LogFormat, LsArgs, RmArgs, StatusArgs,
+    TokenCommand, ViaArgs, parse_bind, parse_name,
 };
 
 /// The most nodes that one machine is asked to start.
 pub const NODES_MAX: u64 = 256;
 /// The most threads of one machine.
 pub const THREADS_MAX: u64 = 4096;
+/// The most memory of a node, where nothing else is said.
+pub const MEMORY_BYTES: u64 = 512 << 20;
 
 /// Exact reductions over arrays on many machines: the same bits from any set of
 /// CPUs and GPUs.
@@ -78,6 +83,10 @@ pub enum Command {
     Status(Box<StatusArgs>),
     /// End a job of a cluster
     Cancel(Box<CancelArgs>),
+    /// Check this machine, and a cluster from here, and say what to do
+    Doctor(Box<DoctorArgs>),
+    /// The settings that hold, and where they come from
+    Config(ConfigArgs),
     /// Forget names whose files are gone from a cluster
     Rm(Box<RmArgs>),
 }
@@ -97,7 +106,32 @@ impl Command {
             Command::Cancel(args) => args.json,
             Command::Rm(args) => args.json,
             Command::Node(args) => args.json,
+            Command::Doctor(args) => args.json,
+            Command::Config(args) => args.json,
             Command::Completions { .. } | Command::Man | Command::Token { .. } => false,
+        }
+    }
+
+    /// With what it reduces, where it does.
+    pub fn run_mut(&mut self) -> Option<&mut RunArgs> {
+        match self {
+            Command::Reduce(reduction) => Some(&mut reduction.args_mut().run),
+            Command::Dot(args) => Some(&mut args.run),
+            Command::Histogram(args) => Some(&mut args.run),
+            Command::Quantile(args) => Some(&mut args.reduce.run),
+            _ => None,
+        }
+    }
+
+    /// Which cluster it asks, where it can.
+    pub fn via_mut(&mut self) -> Option<&mut ViaArgs> {
+        match self {
+            Command::Ls(args) => Some(&mut args.via),
+            Command::Status(args) => Some(&mut args.via),
+            Command::Cancel(args) => Some(&mut args.via),
+            Command::Rm(args) => Some(&mut args.via),
+            Command::Doctor(args) => Some(&mut args.via),
+            other => other.run_mut().map(|run| &mut run.via),
         }
     }
 }
@@ -184,6 +218,33 @@ impl Reduction {
             Reduction::Stats(args) => (Op::Stats, args),
         };
         (op, args, 0)
+    }
+
+    fn args_mut(&mut self) -> &mut ReduceArgs {
+        match self {
+            Reduction::Var(args) | Reduction::Std(args) => &mut args.reduce,
+            Reduction::Sum(args)
+            | Reduction::Mean(args)
+            | Reduction::Min(args)
+            | Reduction::Max(args)
+            | Reduction::Argmin(args)
+            | Reduction::Argmax(args)
+            | Reduction::Minmax(args)
+            | Reduction::Prod(args)
+            | Reduction::Count(args)
+            | Reduction::CountNonzero(args)
+            | Reduction::Any(args)
+            | Reduction::All(args)
+            | Reduction::L1(args)
+            | Reduction::L2(args)
+            | Reduction::Linf(args)
+            | Reduction::Sumsq(args)
+            | Reduction::And(args)
+            | Reduction::Or(args)
+            | Reduction::Xor(args)
+            | Reduction::Median(args)
+            | Reduction::Stats(args) => args,
+        }
     }
 }
 
@@ -416,12 +477,9 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", env = "ADSUM_THREADS", value_parser = count(THREADS_MAX))]
     pub threads: Option<u64>,
 
-    /// The most memory one node takes
-    #[arg(
-        long, value_name = "SIZE", env = "ADSUM_MEMORY", default_value = "512MiB",
-        value_parser = parse_size
-    )]
-    pub memory: u64,
+    /// The most memory one node takes [default: 512MiB]
+    #[arg(long, value_name = "SIZE", env = "ADSUM_MEMORY", value_parser = parse_size)]
+    pub memory: Option<u64>,
 
     /// Bytes a processor takes from the queue at a time [default: 1MiB per CPU
     /// thread, a staging buffer per GPU]
@@ -481,8 +539,19 @@ pub struct DevicesArgs {
     pub json: bool,
 }
 
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Print the path of the file alone
+    #[arg(long, conflicts_with = "json")]
+    pub path: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// A size in bytes: a number with an optional unit, as 4096, 64KiB or 1GB.
-fn parse_size(text: &str) -> Result<u64, String> {
+pub fn parse_size(text: &str) -> Result<u64, String> {
     let advice = "use a number of bytes with an optional unit, as 4096, 64KiB or 1GB";
     // Fractions of a byte would be cut off in silence.
     if text.contains('.') {

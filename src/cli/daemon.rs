@@ -1,6 +1,6 @@
 //! `adsum node`: a node of a cluster, until it is told to end.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::args::DaemonArgs;
+use super::args::{DaemonArgs, MEMORY_BYTES};
 use super::exit::{self, Blame, Failure};
 use super::report::{SCHEMA, decimal_bytes};
-use super::{log, node, secret};
+use super::{addresses, log, node, secret};
 use crate::driver::Completions;
 use crate::engine;
 use crate::executor::Settings;
@@ -38,15 +38,14 @@ const TELL_INTERVAL: Duration = Duration::from_millis(300);
 /// How long a node that leaves waits until its word is on its way.
 const FAREWELL: Duration = Duration::from_millis(200);
 
-/// Names of interfaces that lead to containers and virtual machines of this machine
-/// alone.
-const BRIDGES: [&str; 7] = ["docker", "br-", "veth", "cni", "flannel", "virbr", "podman"];
-
 /// Is a node until Ctrl-C or SIGTERM.
 pub fn run(args: &DaemonArgs) -> Result<(), Failure> {
     log::start(args.verbose, args.log_format);
     let secret = secret::read(args.token.as_deref())?;
-    let data = args.data.clone().unwrap_or_default();
+    let data = args.data.clone().ok_or_else(|| {
+        let message = "which files? say '--data DIR', or 'data' in the section [node] of config.toml, see 'adsum config --path'";
+        Failure::new(Blame::Usage, message)
+    })?;
     let state = args.state.clone().unwrap_or_else(|| data.join(".adsum"));
     let joined = join_addrs(args)?;
     let (ends, end) = channel();
@@ -163,7 +162,7 @@ fn settings(args: &DaemonArgs) -> Result<Settings, Failure> {
     Ok(Settings {
         devices: args.device.clone(),
         threads,
-        memory_bytes: args.memory,
+        memory_bytes: args.memory.unwrap_or(MEMORY_BYTES),
         tile_bytes: None,
         map_files: false,
         // A node does not know yet what it will be asked for.
@@ -195,44 +194,23 @@ fn advertised(args: &DaemonArgs, bind: SocketAddr) -> Result<Vec<SocketAddr>, Fa
         return Err(Failure::new(Blame::Usage, message));
     }
     // Port zero is that of the socket.
-    let port = bind.port();
     if !args.advertise.is_empty() {
         return Ok(args.advertise.clone());
     }
     if !bind.ip().is_unspecified() {
         return Ok(vec![bind]);
     }
-    let interfaces = if_addrs::get_if_addrs().map_err(|error| {
+    let own = addresses::own(bind).map_err(|error| {
         let message =
             format!("the addresses of this machine are unknown: {error}; say '--advertise'");
         Failure::new(Blame::Internal, message)
     })?;
-    let mut addrs: Vec<SocketAddr> = interfaces
-        .iter()
-        .filter(|interface| !BRIDGES.iter().any(|bridge| interface.name.starts_with(bridge)))
-        .map(if_addrs::Interface::ip)
-        .filter(|ip| !ip.is_loopback() && !is_link_local(*ip) && ip.is_ipv4() >= bind.is_ipv4())
-        .map(|ip| SocketAddr::new(ip, port))
-        .take(ADDRS_MAX)
-        .collect();
-    addrs.sort_by_key(|addr| !addr.is_ipv4());
-    if addrs.is_empty() {
-        let loopback = if bind.is_ipv4() {
-            IpAddr::V4(Ipv4Addr::LOCALHOST)
-        } else {
-            IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)
-        };
+    let addrs = addresses::advertised(&own, bind);
+    if own.iter().all(|own| own.left_out.is_some()) {
+        let loopback = addresses::loopback(bind);
         tracing::warn!("this machine has no address but {loopback}, so only nodes on it can join");
-        addrs.push(SocketAddr::new(loopback, port));
     }
     Ok(addrs)
-}
-
-fn is_link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    }
 }
 
 /// Says that the node is ready, and how another joins.

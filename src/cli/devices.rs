@@ -8,23 +8,27 @@ use super::report::SCHEMA;
 use crate::backend::{DeviceInfo, cpu};
 
 /// One device, what it can take, and whether it may be trusted.
-struct Row {
-    info: DeviceInfo,
+pub struct Row {
+    pub info: DeviceInfo,
     /// Names and values of the limits that matter.
-    limits: Vec<(&'static str, u64)>,
+    pub limits: Vec<(&'static str, u64)>,
     /// `passed`, `passed (cached)`, or what was wrong.
-    self_test: String,
-    usable: bool,
+    pub self_test: String,
+    pub usable: bool,
 }
+
+/// Tests an adapter, which takes a while.
+pub type Test = Box<dyn FnOnce() -> Row + Send>;
 
 /// Lists the devices of this machine and tests each adapter.
 pub fn run(args: &DevicesArgs) -> Result<(), Failure> {
     let mut rows = vec![cpu_row()];
-    rows.extend(adapter_rows());
+    rows.extend(adapters().into_iter().map(|(_, test)| test()));
     exit::answer(&if args.json { to_json(&rows).to_string() } else { to_table(&rows) })
 }
 
-fn cpu_row() -> Row {
+/// The cores, which need no test.
+pub fn cpu_row() -> Row {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     Row {
         info: cpu::device_info(),
@@ -35,35 +39,38 @@ fn cpu_row() -> Row {
     }
 }
 
+/// The adapters of this machine, each with its self-test.
 #[cfg(feature = "gpu")]
-fn adapter_rows() -> Vec<Row> {
-    use crate::gpu::{self, Cache, Options, SelfTest};
-    gpu::adapters()
-        .iter()
-        .map(|adapter| {
-            let limits = adapter.limits();
-            let tested = gpu::self_test(adapter, &Options::default(), &Cache::of_user());
-            Row {
-                info: adapter.info().clone(),
-                limits: vec![
-                    ("buffer_bytes_max", limits.buffer_bytes_max),
-                    ("binding_bytes_max", limits.binding_bytes_max),
-                    ("workgroup_bytes_max", u64::from(limits.workgroup_bytes_max)),
-                    ("workgroup_threads_max", u64::from(limits.workgroup_threads_max)),
-                ],
-                usable: tested.is_ok(),
-                self_test: match tested {
-                    Ok(SelfTest { cached: true }) => "passed (cached)".to_owned(),
-                    Ok(SelfTest { cached: false }) => "passed".to_owned(),
-                    Err(error) => error.to_string(),
-                },
-            }
-        })
-        .collect()
+pub fn adapters() -> Vec<(DeviceInfo, Test)> {
+    use crate::gpu::{self, Adapter, Cache, Options, SelfTest};
+    let row = |adapter: &Adapter| {
+        let limits = adapter.limits();
+        let tested = gpu::self_test(adapter, &Options::default(), &Cache::of_user());
+        Row {
+            info: adapter.info().clone(),
+            limits: vec![
+                ("buffer_bytes_max", limits.buffer_bytes_max),
+                ("binding_bytes_max", limits.binding_bytes_max),
+                ("workgroup_bytes_max", u64::from(limits.workgroup_bytes_max)),
+                ("workgroup_threads_max", u64::from(limits.workgroup_threads_max)),
+            ],
+            usable: tested.is_ok(),
+            self_test: match tested {
+                Ok(SelfTest { cached: true }) => "passed (cached)".to_owned(),
+                Ok(SelfTest { cached: false }) => "passed".to_owned(),
+                Err(error) => error.to_string(),
+            },
+        }
+    };
+    let test = |adapter: Adapter| -> (DeviceInfo, Test) {
+        (adapter.info().clone(), Box::new(move || row(&adapter)))
+    };
+    gpu::adapters().into_iter().map(test).collect()
 }
 
+/// Without the feature there are none.
 #[cfg(not(feature = "gpu"))]
-fn adapter_rows() -> Vec<Row> {
+pub fn adapters() -> Vec<(DeviceInfo, Test)> {
     Vec::new()
 }
 

@@ -5,7 +5,7 @@ use std::io::Stdin;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use super::args::{RunArgs, SourceArgs};
+use super::args::{MEMORY_BYTES, RunArgs, SourceArgs};
 use super::exit::{Blame, Failure};
 use super::talk::Talk;
 use crate::dtype::{ByteOrder, DType};
@@ -163,7 +163,7 @@ pub fn settings(run: &RunArgs, input_bytes: Option<u64>) -> Result<Settings, Fai
     Ok(Settings {
         devices: run.device.clone(),
         threads,
-        memory_bytes: run.memory,
+        memory_bytes: run.memory.unwrap_or(MEMORY_BYTES),
         tile_bytes: run.tile,
         map_files: !run.no_mmap,
         input_bytes,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::config;
 use super::exit::{self, Blame, Failure};
 use crate::os;
 use crate::transport::Secret;
@@ -38,12 +39,20 @@ pub fn read(given: Option<&Path>) -> Result<Secret, Failure> {
             ))
         })?,
     };
+    read_file(&path)
+}
+
+/// The secret in this file.
+pub fn read_file(path: &Path) -> Result<Secret, Failure> {
     let name = path.display();
     let unreadable = |error: std::io::Error| {
-        let advice = "make one with 'adsum token new > cluster.token'";
+        let advice = match error.kind() {
+            std::io::ErrorKind::NotFound => "make one with 'adsum token new > cluster.token'",
+            _ => "see that it is a file which this user may read",
+        };
         usage(format!("the token file '{name}' cannot be read: {error}; {advice}"))
     };
-    let file = File::open(&path).map_err(unreadable)?;
+    let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if metadata.is_file() && !os::is_private(&metadata) {
         return Err(usage(format!(
@@ -60,14 +69,6 @@ fn usage(message: String) -> Failure {
 }
 
 /// Where the user's own token is.
-fn of_user() -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    let configuration = if cfg!(windows) {
-        variable("APPDATA")
-    } else if cfg!(target_os = "macos") {
-        variable("HOME").map(|home| home.join("Library/Application Support"))
-    } else {
-        variable("XDG_CONFIG_HOME").or_else(|| variable("HOME").map(|home| home.join(".config")))
-    };
-    configuration.map(|directory| directory.join("adsum").join("token"))
+pub fn of_user() -> Option<PathBuf> {
+    config::directory().map(|directory| directory.join("token"))
 }

@@ -36,8 +36,16 @@ impl ViaArgs {
         }
         let secret = secret::read(self.token.as_deref())?;
         let mut addrs: Vec<SocketAddr> = Vec::new();
+        let mut unknown = Vec::new();
         for endpoint in &self.via {
-            addrs.extend(endpoint.addrs().map_err(|error| Failure::new(Blame::Cluster, error))?);
+            match endpoint.addrs() {
+                Ok(found) => addrs.extend(found),
+                Err(error) => unknown.push(error),
+            }
+        }
+        // One node is enough.
+        if addrs.is_empty() {
+            return Err(Failure::new(Blame::Cluster, unknown.join("; ")));
         }
         let client = Client::connect(&addrs, &secret)?;
         Ok(self.client.get_or_init(|| client))

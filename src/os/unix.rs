@@ -67,3 +67,21 @@ pub fn make_output_private() -> io::Result<()> {
     }
     Ok(())
 }
+
+/// The bytes that this user can still write where `path` is, if the system tells.
+#[cfg(feature = "net")]
+pub fn free_bytes(path: &Path) -> io::Result<Option<u64>> {
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
+    let mut status = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: the path ends in a zero, and `status` has room for the struct that the
+    // call writes.
+    let result = unsafe { libc::statvfs(path.as_ptr(), status.as_mut_ptr()) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded, so it has written the whole struct.
+    let status = unsafe { status.assume_init() };
+    #[allow(clippy::unnecessary_cast, reason = "the fields have 32 bits on macOS")]
+    let (blocks, block_bytes) = (status.f_bavail as u64, status.f_frsize as u64);
+    Ok(Some(blocks.saturating_mul(block_bytes)))
+}

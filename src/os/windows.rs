@@ -80,3 +80,9 @@ pub fn is_private(_: &Metadata) -> bool {
 pub fn make_output_private() -> io::Result<()> {
     Ok(())
 }
+
+/// The standard library does not tell here.
+#[cfg(feature = "net")]
+pub fn free_bytes(_: &Path) -> io::Result<Option<u64>> {
+    Ok(None)
+}

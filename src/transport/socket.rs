@@ -37,6 +37,15 @@ pub(super) fn bind(addr: SocketAddr, buffer_bytes: usize) -> io::Result<Bound> {
     Ok(Bound { socket: socket.into(), warnings })
 }
 
+/// Whether a socket on `addr` gets buffers of `buffer_bytes` each, without keeping
+/// one; empty if it does.
+///
+/// # Errors
+/// There is no such address here, or it is taken.
+pub fn probe(addr: SocketAddr, buffer_bytes: usize) -> io::Result<Vec<BufferClamped>> {
+    bind(addr, buffer_bytes).map(|bound| bound.warnings)
+}
+
 /// One of the two buffers of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Buffer {

@@ -26,7 +26,10 @@ pub fn command(arguments: &[&str]) -> Command {
         .stdin(Stdio::null())
         .env_remove("ADSUM_DEVICE")
         .env_remove("ADSUM_THREADS")
-        .env_remove("ADSUM_MEMORY");
+        .env_remove("ADSUM_MEMORY")
+        .env_remove("ADSUM_CONFIG")
+        .env_remove("ADSUM_TOKEN_FILE")
+        .env("XDG_CONFIG_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/no-configuration"));
     command
 }
 

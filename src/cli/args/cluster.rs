@@ -1,5 +1,6 @@
 //! The arguments of nodes, and of who asks them.
 
+use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -17,7 +18,8 @@ const DEFAULT_PORT: u16 = 0;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     host: String,
-    port: u16,
+    /// `None` where it was not said.
+    port: Option<u16>,
 }
 
 impl FromStr for Endpoint {
@@ -27,20 +29,20 @@ impl FromStr for Endpoint {
     fn from_str(text: &str) -> Result<Endpoint, String> {
         let advice = "use HOST or HOST:PORT, with an IPv6 address in brackets before a port";
         if let Ok(addr) = text.parse::<SocketAddr>() {
-            return Ok(Endpoint { host: addr.ip().to_string(), port: addr.port() });
+            return Ok(Endpoint { host: addr.ip().to_string(), port: Some(addr.port()) });
         }
         let bare = text.trim_start_matches('[').trim_end_matches(']');
         if bare.parse::<std::net::IpAddr>().is_ok() {
-            return Ok(Endpoint { host: bare.to_owned(), port: DEFAULT_PORT });
+            return Ok(Endpoint { host: bare.to_owned(), port: None });
         }
         let (host, port) = match text.split_once(':') {
-            None => (text, DEFAULT_PORT),
+            None => (text, None),
             Some((host, port)) => {
                 let port = port.parse().ok().filter(|&port| port != 0);
-                (
-                    host,
-                    port.ok_or_else(|| format!("'{text}' has no port from 1 to 65535; {advice}"))?,
-                )
+                if port.is_none() {
+                    return Err(format!("'{text}' has no port from 1 to 65535; {advice}"));
+                }
+                (host, port)
             }
         };
         let is_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
@@ -51,14 +53,29 @@ impl FromStr for Endpoint {
     }
 }
 
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            None => f.write_str(&self.host),
+            Some(port) if self.host.contains(':') => write!(f, "[{}]:{port}", self.host),
+            Some(port) => write!(f, "{}:{port}", self.host),
+        }
+    }
+}
+
 impl Endpoint {
+    /// What may also be the name of a cluster: a host without a port.
+    pub fn bare(&self) -> Option<&str> {
+        self.port.is_none().then_some(self.host.as_str())
+    }
+
     /// The addresses that it has.
     ///
     /// # Errors
     /// Its name is not known; the message says so.
     pub fn addrs(&self) -> Result<Vec<SocketAddr>, String> {
         let Endpoint { host, port } = self;
-        let found = (host.as_str(), *port)
+        let found = (host.as_str(), port.unwrap_or(DEFAULT_PORT))
             .to_socket_addrs()
             .map_err(|error| format!("the host '{host}' is not known: {error}"))?;
         Ok(found.collect())
@@ -69,8 +86,9 @@ impl Endpoint {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Cluster")]
 pub struct ViaArgs {
-    /// Ask the cluster of this node, HOST or HOST:PORT, where names are those of
-    /// its catalogue; repeatable, the first that answers is asked
+    /// Ask the cluster of this node, HOST or HOST:PORT, or the cluster of this name
+    /// in config.toml; file names are those of its catalogue; repeatable, the first
+    /// that answers is asked
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     pub via: Vec<Endpoint>,
 
@@ -108,7 +126,7 @@ pub struct DaemonArgs {
     pub token: Option<PathBuf>,
 
     /// The directory whose .npy files are offered, with all below it
-    #[arg(long, value_name = "DIR", required_unless_present = "supervised")]
+    #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 
     /// Where the node keeps what it remembers [default: .adsum in the data
@@ -150,12 +168,12 @@ pub struct DaemonArgs {
     )]
     pub threads: Option<u64>,
 
-    /// The most memory that the node takes
+    /// The most memory that the node takes [default: 512MiB]
     #[arg(
-        long, value_name = "SIZE", env = "ADSUM_MEMORY", default_value = "512MiB",
-        value_parser = parse_size, help_heading = "Running"
+        long, value_name = "SIZE", env = "ADSUM_MEMORY", value_parser = parse_size,
+        help_heading = "Running"
     )]
-    pub memory: u64,
+    pub memory: Option<u64>,
 
     /// Say more: what the node does, with -vv every detail
     #[arg(short, action = clap::ArgAction::Count, help_heading = "Output")]
@@ -211,6 +229,19 @@ pub struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 nothing failed, warnings there may be; else what the first of these is about that \
+failed: 10 the network, 7 another cluster secret, 8 devices, 1 anything else.")]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    pub via: ViaArgs,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct CancelArgs {
     /// The first digits of the job's id, as 'adsum status' prints it
     #[arg(value_name = "JOB")]
@@ -239,7 +270,7 @@ pub struct RmArgs {
 }
 
 /// `ADDR` or `ADDR:PORT`, or `:PORT` for all addresses.
-fn parse_bind(text: &str) -> Result<SocketAddr, String> {
+pub fn parse_bind(text: &str) -> Result<SocketAddr, String> {
     let advice = "use an address of this machine with an optional port, as 192.168.1.5:7386";
     if let Some(port) = text.strip_prefix(':') {
         return parse_bind(&format!("0.0.0.0:{port}"));
@@ -253,7 +284,7 @@ fn parse_bind(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// A name that fits a line of a table.
-fn parse_name(text: &str) -> Result<String, String> {
+pub fn parse_name(text: &str) -> Result<String, String> {
     let fits = !text.is_empty() && text.len() <= 64 && !text.contains(char::is_control);
     match fits {
         true => Ok(text.to_owned()),
@@ -265,19 +296,22 @@ fn parse_name(text: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    fn endpoint(host: &str, port: u16) -> Result<Endpoint, String> {
-        Ok(Endpoint { host: host.to_owned(), port })
+    fn endpoint(host: &str, port: impl Into<Option<u16>>) -> Result<Endpoint, String> {
+        Ok(Endpoint { host: host.to_owned(), port: port.into() })
     }
 
     #[test]
     fn endpoints_have_a_host_and_perhaps_a_port() {
-        assert_eq!("lab1".parse(), endpoint("lab1", DEFAULT_PORT));
+        assert_eq!("lab1".parse(), endpoint("lab1", None));
         assert_eq!("lab1.example:99".parse(), endpoint("lab1.example", 99));
-        assert_eq!("192.0.2.7".parse(), endpoint("192.0.2.7", DEFAULT_PORT));
+        assert_eq!("192.0.2.7".parse(), endpoint("192.0.2.7", None));
         assert_eq!("[::1]:99".parse(), endpoint("::1", 99));
-        assert_eq!("::1".parse(), endpoint("::1", DEFAULT_PORT));
+        assert_eq!("::1".parse(), endpoint("::1", None));
         for bad in ["", ":99", "lab1:", "lab1:0", "lab1:65536", "a b", "quic://lab1", "x:1:2"] {
             assert!(bad.parse::<Endpoint>().is_err(), "{bad}");
+        }
+        for text in ["lab1", "lab1:99", "[::1]:99", "::1", "192.0.2.7:1"] {
+            assert_eq!(text.parse().map(|found: Endpoint| found.to_string()), Ok(text.to_owned()));
         }
     }
 

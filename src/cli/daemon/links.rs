@@ -1,6 +1,6 @@
 //! What a node says of its connections, and which of them it cannot do without.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::mem::{Discriminant, discriminant};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::Sender;
@@ -19,27 +19,49 @@ pub enum End {
     Refused { addr: SocketAddr, error: LinkError },
 }
 
-/// Logs what happens to connections, and ends a node that those refuse that it was
-/// to join.
+/// Logs what happens to connections, with who asks in more detail than with nodes, and
+/// ends a node that those refuse that it was to join.
 pub fn observer(joined: Vec<SocketAddr>, ends: Sender<End>) -> Observer {
     let mut strangers = Strangers::default();
-    Box::new(move |event| {
-        if let Event::DialFailed {
+    let mut nodes = BTreeSet::new();
+    Box::new(move |event| match event {
+        Event::Connected { peer, addr, .. } if peer.addrs.is_empty() => {
+            tracing::debug!(%addr, "somebody asks");
+        }
+        Event::Connected { peer, addr, .. } => {
+            nodes.insert(peer.node);
+            tracing::info!(name = peer.name, node = %peer.node, %addr, "connected");
+        }
+        Event::Lost { peer, addr, reason } => match nodes.remove(peer) {
+            true => tracing::info!(node = %peer, %addr, %reason, "connection lost"),
+            false => tracing::debug!(%addr, %reason, "somebody asks no more"),
+        },
+        Event::DialFailed {
             addr,
             error: error @ (LinkError::Identity | LinkError::Version { .. }),
-        } = event
-            && joined.contains(addr)
-        {
-            // The receiver goes only when the process does.
-            let _ending = ends.send(End::Refused { addr: *addr, error: error.clone() });
+        } => {
+            tracing::error!(%addr, "{error}");
+            if joined.contains(addr) {
+                // The receiver goes only when the process does.
+                let _ending = ends.send(End::Refused { addr: *addr, error: error.clone() });
+            }
         }
-        match event {
-            Event::TurnedAway { addr, error } if strangers.is_new(addr.ip(), error) => {
+        Event::DialFailed { addr, error } => tracing::debug!(%addr, %error, "not reached"),
+        Event::TurnedAway { addr, error } => match is_usual(error) {
+            false if strangers.is_new(addr.ip(), error) => {
                 tracing::warn!(%addr, %error, "somebody was turned away");
             }
-            event => log_event(event),
-        }
+            _ => tracing::debug!(%addr, %error, "somebody was turned away"),
+        },
+        Event::Message { .. } => {}
     })
+}
+
+/// Whether nodes that know each other turn each other away for this: somebody tried
+/// several addresses of this node at once, or dialled when it was dialled, or this
+/// node itself is among those that it is to join.
+fn is_usual(error: &LinkError) -> bool {
+    matches!(error, LinkError::Duplicate { .. } | LinkError::SelfConnection | LinkError::Superseded)
 }
 
 /// Who was turned away already: each is logged once for each reason, however often it
@@ -55,28 +77,5 @@ impl Strangers {
             self.seen.clear();
         }
         self.seen.insert((ip, discriminant(error)))
-    }
-}
-
-fn log_event(event: &Event) {
-    match event {
-        Event::Connected { peer, addr, .. } if peer.addrs.is_empty() => {
-            tracing::debug!(%addr, "somebody asks");
-        }
-        Event::Connected { peer, addr, .. } => {
-            tracing::info!(name = peer.name, node = %peer.node, %addr, "connected");
-        }
-        Event::Lost { peer, addr, reason } => {
-            tracing::info!(node = %peer, %addr, %reason, "connection lost");
-        }
-        Event::DialFailed {
-            addr,
-            error: error @ (LinkError::Identity | LinkError::Version { .. }),
-        } => {
-            tracing::error!(%addr, "{error}");
-        }
-        Event::DialFailed { addr, error } => tracing::debug!(%addr, %error, "not reached"),
-        Event::TurnedAway { addr, error } => tracing::debug!(%addr, %error, "turned away again"),
-        Event::Message { .. } => {}
     }
 }

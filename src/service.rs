@@ -362,3 +362,6 @@ fn holder(hello: &Hello) -> Holder {
     let addr = hello.addrs.first().map(ToString::to_string).unwrap_or_default();
     Holder { name: hello.name.clone(), addr }
 }
+
+#[cfg(test)]
+mod tests;

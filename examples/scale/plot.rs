@@ -27,7 +27,7 @@ const NODES: Axis<'_> = Axis { name: "nodes", low: 1.0, high: 1e4 };
 /// Pixels of a panel, with what stands around its frame.
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 380.0;
-const LEFT: f64 = 76.0;
+const LEFT: f64 = 92.0;
 const RIGHT: f64 = 24.0;
 const TOP: f64 = 20.0;
 const BOTTOM: f64 = 56.0;
@@ -166,6 +166,7 @@ fn number(power: i32) -> String {
         ..=3 => 10_u64.pow(power.unsigned_abs()).to_string(),
         4 => "10\u{202f}000".to_owned(),
         5 => "100\u{202f}000".to_owned(),
-        _ => format!("10<tspan dy=\"-6\" font-size=\"10\">{power}</tspan>"),
+        6 => "1\u{202f}000\u{202f}000".to_owned(),
+        _ => panic!("a power of ten that no axis has"),
     }
 }

@@ -17,7 +17,7 @@ use crate::wire::{
 };
 
 /// The most questions of one peer that wait for an answer.
-const ASKS_MAX: usize = 64;
+pub(super) const ASKS_MAX: usize = 64;
 
 /// The most bytes that the result of a job may take, by the bound of them that is
 /// known before: the bound may be twice the bytes, which are checked in the end.
@@ -221,7 +221,7 @@ impl Service {
     }
 
     /// A text with the names of nodes beside their ids.
-    fn named(&self, text: &str) -> String {
+    pub(super) fn named(&self, text: &str) -> String {
         let own = std::iter::once((self.hello.node, &self.hello.name));
         let met = self.met.iter().map(|(&id, met)| (id, &met.hello.name));
         let names: BTreeMap<String, &String> =

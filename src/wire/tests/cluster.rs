@@ -321,3 +321,13 @@ fn more_addresses_than_a_node_has_are_left_out() {
     let told = decode(&encode(&Message::Hello(Hello { addrs: addrs(ADDRS_MAX + 1), ..hello(0) })));
     assert_eq!(told, Ok(Message::Hello(Hello { addrs: addrs(ADDRS_MAX), ..hello(0) })));
 }
+
+/// So many that the bytes of its partial are more than 64 bits count.
+#[test]
+fn an_entry_of_very_many_outputs_does_not_suit() {
+    let file = File { shape: vec![1, 1 << 62], ..imaginary_file("a", DType::U8, 1 << 62) };
+    let cut =
+        Cut::Axis { entry_bytes: u64::MAX, axis: 0, outputs: 0..u64::MAX, outputs_max: 1 << 62 };
+    let offer = decode(&offer_cut(&Spec::sum(DType::U8), &[file], &cut));
+    assert!(matches!(offer, Err(WireError::Spec { .. })), "{offer:?}");
+}

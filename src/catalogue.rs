@@ -61,6 +61,10 @@ impl Array {
     pub fn bytes(&self) -> Option<u64> {
         element_count(&self.shape)?.checked_mul(self.layout.dtype.size_bytes() as u64)
     }
+
+    fn encoded_bytes_max(&self) -> usize {
+        3 + 10 + 10 * self.shape.len()
+    }
 }
 
 /// A file as its node offers it to the cluster.
@@ -74,6 +78,14 @@ pub struct Held {
     pub digest: Option<Digest>,
     /// The state of the file at its node.
     pub identity: FileIdentity,
+}
+
+impl Held {
+    /// An upper bound of the bytes that it encodes to.
+    pub fn encoded_bytes_max(&self) -> usize {
+        // Numbers take ten bytes at most, times nineteen; a digest 32.
+        10 + self.name.len() + self.array.encoded_bytes_max() + 33 + 3 * 10 + 2 * 19
+    }
 }
 
 /// A node as people know it.

@@ -18,7 +18,7 @@ use crate::op::Spec;
 use crate::partial::{DecodeError, Partial};
 use crate::placement::NodeId;
 use crate::transport::{self, Event, LinkError, Secret, TransportError};
-use crate::wire::{Finished, MemberInfo, Question, Reply, Trouble};
+use crate::wire::{FRAME_BYTES_MAX, Finished, MemberInfo, Question, Reply, Trouble, TroubleKind};
 
 /// How long a node may take to be reached, and to answer what is answered at once.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -168,6 +168,13 @@ impl Client {
             cut: manifest.cut_by().clone(),
             deadline,
         };
+        let got = question.message_bytes();
+        if got > FRAME_BYTES_MAX {
+            let message = format!(
+                "the description of the data set takes {got} bytes, a message has at most {FRAME_BYTES_MAX}; reduce it in several runs"
+            );
+            return Err(Trouble::new(TroubleKind::Question, message).into());
+        }
         match self.ask_until(&question, None, on_progress)? {
             Reply::Finished(finished) => {
                 let total = self.check(manifest, spec, &finished)?;

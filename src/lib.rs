@@ -9,6 +9,7 @@
 
 // Core: no I/O, no clock, no features.
 pub mod backend;
+mod bounded;
 pub mod catalogue;
 pub mod dtype;
 pub mod engine;

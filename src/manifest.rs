@@ -420,6 +420,11 @@ impl Manifest {
             && encoded_bytes_max(spec, outputs) <= ENCODED_BYTES_MAX as u64
     }
 
+    /// An upper bound of the bytes that the partial of all entries encodes to.
+    pub fn total_bytes_max(&self, spec: &Spec) -> u64 {
+        encoded_bytes_max(spec, self.outputs())
+    }
+
     /// The identity of the job that reduces this manifest by `spec`.
     pub fn job_id(&self, spec: &Spec) -> JobId {
         let mut hasher = blake3::Hasher::new_derive_key("adsum 2026 job id");

@@ -226,6 +226,10 @@ pub const MULTISET_MAX: u32 = 1 << 16;
 /// The most states of one spec.
 pub const MONOIDS_MAX: usize = 4;
 
+/// The most that are read from outside: enough to say what is wrong with a spec
+/// of too many, and no more.
+const MONOIDS_READ_MAX: usize = 16;
+
 /// All that a node must know to make partials: the element type and the
 /// states. What is made of the states in the end (a mean, a norm, an output
 /// type) is for the asker alone, so different questions can share partials.
@@ -236,6 +240,7 @@ pub struct Spec {
     /// The type of the elements.
     pub dtype: DType,
     /// The states, 1 to [`MONOIDS_MAX`].
+    #[serde(deserialize_with = "crate::bounded::list::<_, _, MONOIDS_READ_MAX>")]
     pub monoids: Vec<Monoid>,
 }
 

@@ -194,7 +194,9 @@ pub fn encoded_bytes_max(spec: &Spec, outputs: u64) -> u64 {
         _ => 0,
     };
     let edges: u64 = spec.monoids.iter().map(bins).sum();
-    64 * MONOIDS_MAX as u64 + 10 * edges + outputs.saturating_mul(states / 8 * 10 + 16)
+    let fixed = 64 * MONOIDS_MAX as u64 + 10 * edges;
+    // Outputs may be as many as a peer says.
+    outputs.saturating_mul(states / 8 * 10 + 16).saturating_add(fixed)
 }
 
 /// Why bytes from outside are no partial.

@@ -24,7 +24,7 @@ use crate::catalogue::{Catalogue, CatalogueError, Held, Holder, Memory};
 use crate::engine::{Holders, JobRequest, Now, RequestId};
 use crate::membership::{self, Member, Membership};
 use crate::placement::NodeId;
-use crate::wire::{HELD_MAX, Hello, Message};
+use crate::wire::{DEVICES_MAX, FRAME_BYTES_MAX, HELD_MAX, Hello, Message};
 
 mod asks;
 mod requests;
@@ -33,6 +33,10 @@ use requests::Requests;
 
 /// The most peers, met and lost, whose names are remembered for reports.
 const MET_MAX: usize = 2048;
+
+/// The most bytes of one list of files or names, unless one alone has more. A
+/// list goes into as many messages as it needs, which leaves room for others.
+const LIST_BYTES_MAX: usize = FRAME_BYTES_MAX / 4;
 
 /// The most addresses of members lost that are dialled again and again, in case
 /// that they come back.
@@ -103,7 +107,14 @@ struct Met {
 impl Service {
     /// The service of the node that says `hello` and remembers `memory` from
     /// earlier runs. `seed` is random.
-    pub fn new(hello: Hello, config: membership::Config, memory: &Memory, seed: u64) -> Service {
+    pub fn new(
+        mut hello: Hello,
+        config: membership::Config,
+        memory: &Memory,
+        seed: u64,
+    ) -> Service {
+        // As a hello is sent.
+        hello.devices.truncate(DEVICES_MAX);
         let mut catalogue = Catalogue::new(hello.node);
         if let Err(error) = catalogue.merge(memory) {
             tracing::error!(%error, "what was remembered of the catalogue is not used");
@@ -164,7 +175,7 @@ impl Service {
         }
         self.membership.handle_connected(now, member(hello));
         self.send_held(id);
-        for part in self.catalogue.memory().parts(HELD_MAX) {
+        for part in self.catalogue.memory().parts(HELD_MAX, LIST_BYTES_MAX) {
             self.send(id, Message::Known(part));
         }
         self.settle();
@@ -313,12 +324,21 @@ impl Service {
     }
 
     fn send_held(&mut self, to: NodeId) {
-        let parts = self.held.chunks(HELD_MAX).count().max(1);
-        for part in 0..parts {
-            let files = self.held.iter().skip(part * HELD_MAX).take(HELD_MAX).cloned().collect();
-            let message = Message::Held { first: part == 0, last: part + 1 == parts, files };
-            self.send(to, message);
+        let mut rest = self.held.as_slice();
+        let mut messages = Vec::new();
+        while !rest.is_empty() || messages.is_empty() {
+            let mut bytes = 0;
+            let fits = |file: &&Held| {
+                bytes += file.encoded_bytes_max();
+                bytes <= LIST_BYTES_MAX
+            };
+            let count = rest.iter().take(HELD_MAX).take_while(fits).count().max(1);
+            let (part, others) = rest.split_at(count.min(rest.len()));
+            let (first, last) = (messages.is_empty(), others.is_empty());
+            messages.push(Message::Held { first, last, files: part.to_vec() });
+            rest = others;
         }
+        messages.into_iter().for_each(|message| self.send(to, message));
     }
 
     fn send(&mut self, to: NodeId, message: Message) {
@@ -342,3 +362,6 @@ fn holder(hello: &Hello) -> Holder {
     let addr = hello.addrs.first().map(ToString::to_string).unwrap_or_default();
     Holder { name: hello.name.clone(), addr }
 }
+
+#[cfg(test)]
+mod tests;

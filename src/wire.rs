@@ -65,10 +65,13 @@ pub const ADDRS_MAX: usize = 8;
 /// The most patterns of one question.
 pub const PATTERNS_MAX: usize = 4096;
 
+/// The most lines of one kind that an answer has for people.
+pub const LINES_MAX: usize = 4096;
+
 /// The most names of one answer.
 pub const NAMES_MAX: usize = 200_000;
 
-/// The most files of one [`Message::Held`].
+/// The most files of one [`Message::Held`], and names of one [`Message::Known`].
 pub const HELD_MAX: usize = 1 << 16;
 
 /// The most bytes of one [`Message::Gossip`].

@@ -25,8 +25,16 @@ mod check;
 mod data;
 #[path = "simulation/fault.rs"]
 mod fault;
+#[path = "simulation/formula.rs"]
+mod formula;
+#[path = "simulation/large.rs"]
+mod large;
+#[path = "simulation/scale.rs"]
+mod scale;
 #[path = "simulation/stats.rs"]
 mod stats;
+#[path = "simulation/traffic.rs"]
+mod traffic;
 #[path = "simulation/world.rs"]
 mod world;
 
@@ -109,7 +117,7 @@ fn scenario(seed: u64) -> World {
             repeated: chance.pick(&[0, 0, 20, 200]),
             ghosts: chance.pick(&[0, 0, 20, 200]),
             rogues: chance.per_mille(150),
-            bytes: true,
+            ..Weather::CALM
         };
     }
     for a in 0..nodes {

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 /// other, and nothing in the core sees an edge.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Core.
+    ("bounded", &[]),
     ("dtype", &[]),
     ("value", &["dtype"]),
-    ("op", &["dtype"]),
+    ("op", &["bounded", "dtype"]),
     ("reduction", &["dtype", "op", "value"]),
     ("rounds", &["dtype", "op", "reduction", "value"]),
     ("finish", &["dtype", "op", "reduction", "value"]),
@@ -22,9 +23,22 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("ledger", &["manifest", "op", "partial", "reduction"]),
     ("shard", &["dtype"]),
     ("placement", &["manifest"]),
-    ("catalogue", &["dtype", "manifest", "placement"]),
+    ("catalogue", &["bounded", "dtype", "manifest", "placement"]),
     ("backend", &["dtype", "op", "partial", "reduction", "site"]),
-    ("wire", &["backend", "catalogue", "dtype", "manifest", "op", "partial", "placement", "shard"]),
+    (
+        "wire",
+        &[
+            "backend",
+            "bounded",
+            "catalogue",
+            "dtype",
+            "manifest",
+            "op",
+            "partial",
+            "placement",
+            "shard",
+        ],
+    ),
     ("engine", &["dtype", "ledger", "manifest", "op", "partial", "placement", "shard", "wire"]),
     // Edges.
     ("os", &["manifest"]),

@@ -12,21 +12,26 @@ use super::live::Offered;
 use super::memory::Trace;
 use super::pattern::Pattern;
 use super::standing::{Lot, Standing, Verdict};
-use super::{Array, Catalogue, CatalogueError, Copies, Nodes, listed};
+use super::{Array, Catalogue, CatalogueError, Copies, NAMES_MAX, Nodes, listed};
 
 /// What patterns mean. Each name that counts is in one of `files`, `missing` and
 /// `conflicts`, so nothing gets lost on the way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expansion {
     /// What is there, in the order in which it counts.
+    #[serde(deserialize_with = "crate::bounded::list::<_, _, NAMES_MAX>")]
     pub files: Vec<Found>,
     /// What should be there.
+    #[serde(deserialize_with = "crate::bounded::list::<_, _, NAMES_MAX>")]
     pub missing: Vec<Missing>,
     /// What means different things.
+    #[serde(deserialize_with = "crate::bounded::list::<_, _, NAMES_MAX>")]
     pub conflicts: Vec<Conflict>,
     /// What was removed, does not count, and is there again: for a warning.
+    #[serde(deserialize_with = "crate::bounded::list::<_, _, NAMES_MAX>")]
     pub removed: Vec<Returned>,
     /// What people should know besides.
+    #[serde(deserialize_with = "crate::bounded::list::<_, _, NAMES_MAX>")]
     pub warnings: Vec<String>,
 }
 

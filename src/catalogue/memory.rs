@@ -58,6 +58,12 @@ impl Trace {
         self.added > self.removed
     }
 
+    fn encoded_bytes_max(&self) -> usize {
+        let holder = |holder: &Holder| 16 + 20 + holder.name.len() + holder.addr.len();
+        let last: usize = self.last.values().map(holder).sum();
+        self.array.encoded_bytes_max() + 2 * 5 + 10 + last
+    }
+
     /// Takes in what else is remembered of the same contents.
     fn join(&mut self, other: &Trace) -> bool {
         let before = (self.added, self.removed);
@@ -102,6 +108,15 @@ impl Remembered {
         match self {
             Remembered::Unhashed(_) => None,
             Remembered::Hashed(contents) => Some(contents),
+        }
+    }
+
+    fn encoded_bytes_max(&self) -> usize {
+        match self {
+            Remembered::Unhashed(trace) => 1 + trace.encoded_bytes_max(),
+            Remembered::Hashed(contents) => {
+                11 + contents.values().map(|trace| 32 + trace.encoded_bytes_max()).sum::<usize>()
+            }
         }
     }
 
@@ -181,15 +196,21 @@ impl Memory {
         Memory { names: of_name.map(|(k, v)| (k.clone(), v.clone())).into_iter().collect() }
     }
 
-    /// The same in parts of at most so many names, which may be joined in any order.
-    pub fn parts(mut self, names_max: usize) -> Vec<Memory> {
-        let mut parts = Vec::new();
-        while !self.names.is_empty() {
-            let rest = match self.names.keys().nth(names_max.max(1)).cloned() {
-                Some(name) => self.names.split_off(&name),
-                None => BTreeMap::new(),
-            };
-            parts.push(Memory { names: std::mem::replace(&mut self.names, rest) });
+    /// The same in parts, which may be joined in any order. Each has at most so many
+    /// names and, unless one name alone has more, so many encoded bytes.
+    pub fn parts(self, names_max: usize, bytes_max: usize) -> Vec<Memory> {
+        let mut parts: Vec<Memory> = Vec::new();
+        let (mut names, mut bytes) = (0, 0);
+        for (name, remembered) in self.names {
+            let more = 10 + name.len() + remembered.encoded_bytes_max();
+            if names == 0 || names >= names_max || bytes + more > bytes_max {
+                parts.push(Memory::default());
+                (names, bytes) = (0, 0);
+            }
+            (names, bytes) = (names + 1, bytes + more);
+            if let Some(part) = parts.last_mut() {
+                part.names.insert(name, remembered);
+            }
         }
         parts
     }

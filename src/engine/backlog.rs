@@ -9,14 +9,16 @@ use crate::placement::NodeId;
 /// prefers for it. A node takes from its own queue, and when that is empty
 /// from the longest one that has something for it.
 ///
-/// Taking costs the logarithm of the entries; stealing may look at every pair
-/// of home and group in vain, but then the node is left alone until the
-/// backlog grows.
+/// Taking costs the logarithm of the entries. Stealing looks at every pair of
+/// home and group of which the node holds the group, at most, and when that is
+/// in vain the node is left alone until the backlog grows by something for it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Backlog {
     queues: BTreeMap<NodeId, Queue>,
     /// The queues that are not empty, by length.
     by_length: BTreeSet<(usize, NodeId)>,
+    /// The homes that have entries of each group.
+    homes_of: BTreeMap<Group, BTreeSet<NodeId>>,
     homes: BTreeMap<u32, (NodeId, Group)>,
 }
 
@@ -38,6 +40,7 @@ impl Backlog {
         debug_assert!(previous.is_none(), "entry {position} is queued twice");
         let queue = self.queues.entry(home).or_default();
         queue.groups.entry(group).or_default().insert(position);
+        self.homes_of.entry(group).or_default().insert(home);
         self.resize(home, |length| length + 1);
     }
 
@@ -50,6 +53,12 @@ impl Backlog {
             positions.remove(&position);
             if positions.is_empty() {
                 queue.groups.remove(&group);
+                if let Some(homes) = self.homes_of.get_mut(&group) {
+                    homes.remove(&home);
+                    if homes.is_empty() {
+                        self.homes_of.remove(&group);
+                    }
+                }
             }
         }
         self.resize(home, |length| length - 1);
@@ -63,20 +72,39 @@ impl Backlog {
         Some(position)
     }
 
-    /// Takes the last entry of the longest queue that has one of a group that
-    /// `holds` and that is itself `fit`.
+    /// Takes the last entry of the longest queue that has one that is `fit` and
+    /// of a group that is `held`, which means all groups if it is `None`. The
+    /// groups are in order.
     pub(super) fn steal(
         &mut self,
-        holds: impl Fn(Group) -> bool,
+        held: Option<&[Group]>,
         fit: impl Fn(u32) -> bool,
     ) -> Option<u32> {
-        let longest_first = self.by_length.iter().rev().map(|(_, home)| &self.queues[home]);
-        let position = longest_first
-            .flat_map(|queue| queue.groups.iter().rev())
-            .filter(|(group, _)| holds(**group))
-            .find_map(|(_, positions)| positions.iter().rev().copied().find(|&p| fit(p)))?;
+        let position = match held {
+            // Of many queues only few can have something for this node.
+            Some(groups) if groups.len() < self.by_length.len() => {
+                let homes = groups.iter().filter_map(|group| self.homes_of.get(group)).flatten();
+                let queues: BTreeSet<(usize, NodeId)> =
+                    homes.map(|&home| (self.queues[&home].length, home)).collect();
+                self.last_of(queues.iter().rev(), held, fit)
+            }
+            _ => self.last_of(self.by_length.iter().rev(), held, fit),
+        }?;
         self.remove(position);
         Some(position)
+    }
+
+    /// The last entry of the first of these queues that has one.
+    fn last_of<'a>(
+        &self,
+        queues: impl Iterator<Item = &'a (usize, NodeId)>,
+        held: Option<&[Group]>,
+        fit: impl Fn(u32) -> bool,
+    ) -> Option<u32> {
+        queues
+            .flat_map(|(_, home)| self.queues[home].groups.iter().rev())
+            .filter(|(group, _)| held.is_none_or(|held| held.binary_search(group).is_ok()))
+            .find_map(|(_, positions)| positions.iter().rev().copied().find(|&p| fit(p)))
     }
 
     /// Takes all entries at home at `node`.

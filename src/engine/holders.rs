@@ -39,8 +39,8 @@ pub(super) struct Groups {
     holders: Holders,
     group_of_file: Vec<Group>,
     nodes_of_group: Vec<BTreeSet<NodeId>>,
-    /// All that have anything.
-    nodes: BTreeSet<NodeId>,
+    /// The groups of each node that has anything, in order.
+    groups_of_node: BTreeMap<NodeId, Vec<Group>>,
 }
 
 impl Groups {
@@ -50,14 +50,16 @@ impl Groups {
             holders,
             group_of_file: Vec::new(),
             nodes_of_group: Vec::new(),
-            nodes: BTreeSet::new(),
+            groups_of_node: BTreeMap::new(),
         };
         if let Holders::PerFile(files) = &groups.holders {
             for nodes in files {
                 let next = Group(numbers.len() as u32);
                 let group = *numbers.entry(nodes.clone()).or_insert_with(|| {
                     groups.nodes_of_group.push(nodes.clone());
-                    groups.nodes.extend(nodes);
+                    for &node in nodes {
+                        groups.groups_of_node.entry(node).or_default().push(next);
+                    }
                     next
                 });
                 groups.group_of_file.push(group);
@@ -83,7 +85,17 @@ impl Groups {
     pub(super) fn holds_any(&self, node: NodeId) -> bool {
         match self.holders {
             Holders::Everyone => true,
-            Holders::PerFile(_) => self.nodes.contains(&node),
+            Holders::PerFile(_) => self.groups_of_node.contains_key(&node),
+        }
+    }
+
+    /// The groups whose files `node` has, in order, or `None` if it has all.
+    pub(super) fn held_by(&self, node: NodeId) -> Option<&[Group]> {
+        match self.holders {
+            Holders::Everyone => None,
+            Holders::PerFile(_) => {
+                Some(self.groups_of_node.get(&node).map_or(&[], |groups| groups.as_slice()))
+            }
         }
     }
 

@@ -18,8 +18,8 @@
 //! A **member** is a connected node that was offered the job and has not
 //! refused it: a live holder of the entries whose files it has. It takes
 //! entries once it pulls. A member with room is **hungry** until it is served,
-//! and **idle** when there was nothing for it, until the backlog grows or an
-//! entry is late. So a node that can do nothing costs nothing.
+//! and **idle** when there was nothing for it, until the backlog grows by an entry
+//! that it has, or one is late. So a node that can do nothing costs nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ use super::holders::{Group, Groups, Holders};
 use super::member::{Member, Rate};
 use super::orphans::Orphans;
 use crate::manifest::Manifest;
-use crate::placement::{EntryKey, NodeId};
+use crate::placement::{EntryKey, NodeId, NodeKey};
 use crate::shard::ShardError;
 use crate::wire::POSITIONS_MAX;
 
@@ -46,6 +46,9 @@ pub(super) struct Schedule {
     keys: Vec<EntryKey>,
     groups: Groups,
     members: BTreeMap<NodeId, Member>,
+    /// The keys of all members side by side, in the order of their ids, since
+    /// every entry that all nodes have is compared with every one of them.
+    member_keys: Vec<(NodeKey, NodeId)>,
     backlog: Backlog,
     /// The nodes that reduce an entry: one, or two for an entry that was late.
     flights: BTreeMap<u32, Vec<NodeId>>,
@@ -92,8 +95,11 @@ impl Schedule {
         let groups = Groups::new(holders);
         // With nothing to do, nobody is needed.
         let nodes = nodes.filter(|&node| !keys.is_empty() && groups.holds_any(node));
+        let members: BTreeMap<NodeId, Member> =
+            nodes.map(|node| (node, Member::new(node))).collect();
         let mut schedule = Schedule {
-            members: nodes.map(|node| (node, Member::new(node))).collect(),
+            member_keys: members.iter().map(|(&node, member)| (member.key, node)).collect(),
+            members,
             groups,
             backlog: Backlog::default(),
             flights: BTreeMap::new(),
@@ -179,6 +185,8 @@ impl Schedule {
             })
             .map(|(position, _, group)| (position, group))
             .collect();
+        let place = self.member_keys.partition_point(|&(_, other)| other < node);
+        self.member_keys.insert(place, (member.key, node));
         self.members.insert(node, member);
         for (position, group) in won {
             self.backlog.remove(position);
@@ -192,6 +200,7 @@ impl Schedule {
     /// Returns how many it had been asked for that nobody else was.
     pub(super) fn remove_member(&mut self, now: Now, node: NodeId) -> Result<usize, Exhausted> {
         let Some(member) = self.members.remove(&node) else { return Ok(0) };
+        self.member_keys.retain(|&(_, other)| other != node);
         self.hungry.remove(&node);
         self.idle.remove(&node);
         let mut homeless: Vec<u32> =
@@ -320,33 +329,53 @@ impl Schedule {
     fn place(&mut self, since: Now, position: u32) -> Result<(), Exhausted> {
         let (key, group) = (self.key(position), self.group(position));
         let failed = self.failures.get(&position).map(|failures| &failures.nodes);
-        let mut live = false;
-        let mut home = None;
-        let mut consider = |node: NodeId, member: &Member| {
-            live = true;
-            if failed.is_none_or(|failed| !failed.contains(&node)) {
-                home = home.max(Some((member.key.weight(key), node)));
+        let fit = |node: NodeId| failed.is_none_or(|failed| !failed.contains(&node));
+        let home = match self.groups.nodes(group) {
+            // Pairs of entries and nodes are many, and failures few.
+            None if failed.is_none() => self.heaviest(key, |_| true),
+            None => self.heaviest(key, fit),
+            Some(nodes) => {
+                let live = nodes.iter().filter_map(|node| self.members.get_key_value(node));
+                let fit = live.filter(|&(&node, _)| fit(node));
+                fit.map(|(&node, member)| (member.key.weight(key), node)).max().map(|best| best.1)
             }
         };
-        match self.groups.nodes(group) {
-            None => self.members.iter().for_each(|(&node, member)| consider(node, member)),
-            Some(nodes) => nodes
-                .iter()
-                .filter_map(|node| self.members.get_key_value(node))
-                .for_each(|(&node, member)| consider(node, member)),
-        }
+        let live = |schedule: &Schedule| match schedule.groups.nodes(group) {
+            None => !schedule.members.is_empty(),
+            Some(nodes) => nodes.iter().any(|node| schedule.members.contains_key(node)),
+        };
         match home {
-            Some((_, home)) => {
+            Some(home) => {
                 self.backlog.insert(position, group, home);
-                self.hungry.append(&mut self.idle);
+                match self.groups.nodes(group) {
+                    None => self.hungry.append(&mut self.idle),
+                    Some(nodes) => {
+                        let woken = nodes.iter().filter(|node| self.idle.remove(node));
+                        self.hungry.extend(woken);
+                    }
+                }
                 Ok(())
             }
-            None if live => Err(Exhausted { position }),
+            None if live(self) => Err(Exhausted { position }),
             None => {
                 self.orphans.insert(position, since);
                 Ok(())
             }
         }
+    }
+
+    /// The member that an entry prefers of those that are fit; of equal ones the
+    /// last.
+    fn heaviest(&self, key: EntryKey, fit: impl Fn(NodeId) -> bool) -> Option<NodeId> {
+        let mut best = None;
+        let mut most = 0;
+        for &(member, node) in &self.member_keys {
+            let weight = member.weight(key);
+            if weight >= most && fit(node) {
+                (most, best) = (weight, Some(node));
+            }
+        }
+        best
     }
 
     /// Gives places to the orphans of those groups that have a live holder now.
@@ -366,11 +395,10 @@ impl Schedule {
     fn take(&mut self, node: NodeId) -> Option<u32> {
         let own = self.backlog.take_own(node);
         own.or_else(|| {
-            let (groups, failures) = (&self.groups, &self.failures);
-            self.backlog.steal(
-                |group| groups.holds(node, group),
-                |position| failures.get(&position).is_none_or(|f| !f.nodes.contains(&node)),
-            )
+            let failures = &self.failures;
+            self.backlog.steal(self.groups.held_by(node), |position| {
+                failures.get(&position).is_none_or(|f| !f.nodes.contains(&node))
+            })
         })
     }
 

@@ -1,6 +1,6 @@
 //! Questions, and what is answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +12,16 @@ use crate::manifest::{Cut, File, JobId, Manifest};
 use crate::op::Spec;
 use crate::placement::NodeId;
 use crate::wire::{
-    Contribution, Finished, JobStatus, MemberInfo, Message, NAMES_MAX, NodeStatus, PATTERNS_MAX,
-    Question, Reply, Trouble, TroubleKind, Usage,
+    Contribution, FRAME_BYTES_MAX, Finished, JobStatus, MemberInfo, Message, NAMES_MAX, NodeStatus,
+    PATTERNS_MAX, Question, Reply, Trouble, TroubleKind, Usage,
 };
 
 /// The most questions of one peer that wait for an answer.
-const ASKS_MAX: usize = 64;
+pub(super) const ASKS_MAX: usize = 64;
+
+/// The most bytes that the result of a job may take, by the bound of them that is
+/// known before: the bound may be twice the bytes, which are checked in the end.
+const RESULT_BYTES_MAX: u64 = 2 * FRAME_BYTES_MAX as u64;
 
 /// The most problems with files that a status names.
 const PROBLEMS_MAX: usize = 64;
@@ -123,11 +127,10 @@ impl Service {
             let message = format!("no job '{prefix}' runs here; see 'adsum status --via HOST'");
             return Err(Trouble::new(TroubleKind::Question, message));
         }
-        let mut jobs: Vec<JobId> = meant.values().copied().collect();
-        jobs.dedup();
+        let jobs: BTreeSet<JobId> = meant.values().copied().collect();
         // The engine tells that they ended, and the askers hear it by that.
         self.outputs.extend(meant.into_keys().map(Output::Cancel));
-        Ok(Reply::Cancelled(jobs))
+        Ok(Reply::Cancelled(jobs.into_iter().collect()))
     }
 
     fn submit(
@@ -151,6 +154,15 @@ impl Service {
         let manifest = Manifest::cut(files, cut).map_err(|error| question(error.to_string()))?;
         if !manifest.suits(&spec) {
             return Err(question(format!("{spec:?} cannot be carried out over this data")));
+        }
+        // The total is there from the start, and must fit into the answer.
+        let got = manifest.total_bytes_max(&spec);
+        if got > RESULT_BYTES_MAX {
+            let message = format!(
+                "{} results take up to {got} bytes, the most is {RESULT_BYTES_MAX}; ask for fewer at once",
+                manifest.outputs()
+            );
+            return Err(question(message));
         }
         let manifest = Arc::new(manifest);
         let holders = self.holders_of(manifest.files());
@@ -211,13 +223,29 @@ impl Service {
     }
 
     /// A text with the names of nodes beside their ids.
-    fn named(&self, text: &str) -> String {
+    pub(super) fn named(&self, text: &str) -> String {
         let own = std::iter::once((self.hello.node, &self.hello.name));
         let met = self.met.iter().map(|(&id, met)| (id, &met.hello.name));
-        own.chain(met).fold(text.to_owned(), |text, (id, name)| {
-            let id = id.to_string();
-            text.replace(&id, &format!("{name} ({id})"))
-        })
+        let names: BTreeMap<String, &String> =
+            own.chain(met).map(|(id, name)| (id.to_string(), name)).collect();
+        let digits = self.hello.node.to_string().len();
+        // Once from left to right: a name may look like an id itself.
+        let (mut named, mut rest) = (String::new(), text);
+        while let Some(next) = rest.chars().next() {
+            let word = rest.get(..digits).and_then(|word| Some((word, names.get(word)?)));
+            let step = match word {
+                Some((id, name)) => {
+                    named.push_str(&format!("{name} ({id})"));
+                    id.len()
+                }
+                None => {
+                    named.push(next);
+                    next.len_utf8()
+                }
+            };
+            rest = &rest[step..];
+        }
+        named
     }
 
     fn member_infos(&self) -> Vec<MemberInfo> {
@@ -265,6 +293,16 @@ impl Service {
     }
 
     fn reply(&mut self, to: NodeId, ask: u64, reply: Reply) {
+        let got = reply.message_bytes();
+        let reply = match got <= FRAME_BYTES_MAX {
+            true => reply,
+            false => {
+                let message = format!(
+                    "the answer takes {got} bytes, a message has at most {FRAME_BYTES_MAX}; ask for less at once"
+                );
+                Reply::Refused(Trouble::new(TroubleKind::Question, message))
+            }
+        };
         self.send(to, Message::Reply { ask, reply: Box::new(reply) });
     }
 }

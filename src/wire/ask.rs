@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Usage;
+use super::{DEVICES_MAX, FILES_MAX, LINES_MAX, NAMES_MAX, Usage};
 use crate::backend::DeviceInfo;
 use crate::catalogue::{Expansion, Listed};
 use crate::manifest::{Cut, Digest, File, JobId};
@@ -21,11 +21,12 @@ pub enum Question {
     /// What patterns stand for in the catalogue, at most
     /// [`PATTERNS_MAX`](super::PATTERNS_MAX).
     Expand {
-        /// Names and globs.
-        patterns: Vec<String>,
         /// Whether a name under which nodes have different contents means all of
         /// them.
         each_node: bool,
+        /// Names and globs.
+        #[serde(deserialize_with = "crate::bounded::list::<_, _, FILES_MAX>")]
+        patterns: Vec<String>,
     },
     /// Every name that the cluster knows.
     List,
@@ -40,7 +41,8 @@ pub enum Question {
     Submit {
         /// What to reduce to.
         spec: Spec,
-        /// Files by their names in the catalogue.
+        /// Files by their names in the catalogue, at most [`FILES_MAX`].
+        #[serde(deserialize_with = "crate::bounded::list::<_, _, FILES_MAX>")]
         files: Vec<File>,
         /// How they are cut into entries.
         cut: Cut,
@@ -62,8 +64,8 @@ pub enum Reply {
     Members(Vec<MemberInfo>),
     /// What the patterns stand for.
     Expanded(Expansion),
-    /// Every name.
-    Listed(Vec<Listed>),
+    /// Every name, at most [`NAMES_MAX`].
+    Listed(#[serde(deserialize_with = "crate::bounded::list::<_, _, NAMES_MAX>")] Vec<Listed>),
     /// The node itself.
     Status(Box<NodeStatus>),
     /// What was forgotten.
@@ -99,7 +101,8 @@ pub struct MemberInfo {
 pub struct NodeStatus {
     /// The node.
     pub node: MemberInfo,
-    /// What it computes with.
+    /// What it computes with, at most [`DEVICES_MAX`].
+    #[serde(deserialize_with = "crate::bounded::list::<_, _, DEVICES_MAX>")]
     pub devices: Vec<DeviceInfo>,
     /// How many entries it reduces at the same time.
     pub workers: u32,
@@ -109,7 +112,8 @@ pub struct NodeStatus {
     pub bytes: u64,
     /// How many of the files are not hashed yet.
     pub unhashed: u64,
-    /// Files that it cannot offer, the first of them, and why.
+    /// Files that it cannot offer, the first of them, and why; at most [`LINES_MAX`].
+    #[serde(deserialize_with = "crate::bounded::list::<_, _, LINES_MAX>")]
     pub problems: Vec<String>,
     /// Nodes that it is connected with.
     pub connected: Vec<NodeId>,
@@ -130,7 +134,8 @@ pub struct JobStatus {
     pub bytes_done: u64,
     /// Bytes of elements of the job.
     pub bytes: u64,
-    /// Who waits for it.
+    /// Who waits for it, at most [`LINES_MAX`].
+    #[serde(deserialize_with = "crate::bounded::list::<_, _, LINES_MAX>")]
     pub askers: Vec<String>,
 }
 
@@ -147,7 +152,8 @@ pub struct Finished {
     pub recalled: u64,
     /// How often an entry was asked of another node after the first.
     pub recomputed: u64,
-    /// What went wrong on the way.
+    /// What went wrong on the way, at most [`LINES_MAX`].
+    #[serde(deserialize_with = "crate::bounded::list::<_, _, LINES_MAX>")]
     pub warnings: Vec<String>,
 }
 
@@ -164,11 +170,13 @@ pub struct Contribution {
     pub entries: u64,
     /// Whether it was lost meanwhile.
     pub lost: bool,
-    /// What it computes with.
+    /// What it computes with, at most [`DEVICES_MAX`].
+    #[serde(deserialize_with = "crate::bounded::list::<_, _, DEVICES_MAX>")]
     pub devices: Vec<DeviceInfo>,
     /// How many entries it reduces at the same time.
     pub workers: u32,
-    /// What each of these did.
+    /// What each of these did, at most [`DEVICES_MAX`].
+    #[serde(deserialize_with = "crate::bounded::list::<_, _, DEVICES_MAX>")]
     pub usage: Vec<Usage>,
 }
 
@@ -197,6 +205,27 @@ pub struct Trouble {
     pub kind: TroubleKind,
     /// What was wrong, the value, and the way out, for a person.
     pub message: String,
+}
+
+impl Question {
+    /// Bytes of the message that carries it, or a few more.
+    pub fn message_bytes(&self) -> usize {
+        message_bytes(self)
+    }
+}
+
+impl Reply {
+    /// Bytes of the message that carries it, or a few more.
+    pub fn message_bytes(&self) -> usize {
+        message_bytes(self)
+    }
+}
+
+fn message_bytes(contents: &impl Serialize) -> usize {
+    // Tag and number.
+    const HEAD_BYTES: usize = 1 + 10;
+    let size = postcard::ser_flavors::Size::default();
+    HEAD_BYTES + postcard::serialize_with_flavor(contents, size).expect("counting cannot fail")
 }
 
 impl Trouble {

@@ -118,6 +118,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Checks the length of a list that is read as a value next.
+    pub(super) fn check_length(&self, what: &'static str, max: usize) -> Result<(), WireError> {
+        Reader { bytes: self.bytes }.length(what, max).map(|_| ())
+    }
+
     fn length(&mut self, what: &'static str, max: usize) -> Result<usize, WireError> {
         let got: u64 = self.value(what)?;
         if got > max as u64 {

@@ -104,7 +104,8 @@ pub enum Message {
         /// At most [`HELD_MAX`].
         files: Vec<Held>,
     },
-    /// Node to node: what I remember of the catalogue, or a part of it.
+    /// Node to node: what I remember of the catalogue, or a part of it: at most
+    /// [`HELD_MAX`] names.
     Known(Memory),
     /// Anybody to a node: a question.
     Ask {
@@ -353,7 +354,10 @@ fn read_message(from: &mut Reader) -> Result<Message, WireError> {
             let files = from.list("files", HELD_MAX, |from| from.value("file"))?;
             Message::Held { first, last, files }
         }
-        Tag::Known => Message::Known(from.value("memory of the catalogue")?),
+        Tag::Known => {
+            from.check_length("names", HELD_MAX)?;
+            Message::Known(from.value("memory of the catalogue")?)
+        }
         Tag::Ask => {
             let (ask, question) = from.value("question")?;
             Message::Ask { ask, question }

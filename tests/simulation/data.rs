@@ -84,6 +84,14 @@ impl Data {
         Data::new(DType::U8, &[Op::Sum], listed, Cut::Runs { entry_bytes: 1 }, files)
     }
 
+    /// As [`Data::counting`], but all bytes are 1, so that all partials are of
+    /// one length.
+    pub fn ones(files: usize, entries_per_file: usize) -> Data {
+        let files = vec![vec![1; entries_per_file]; files];
+        let listed = list(DType::U8, 0, &files, None);
+        Data::new(DType::U8, &[Op::Sum], listed, Cut::Runs { entry_bytes: 1 }, files)
+    }
+
     fn new(dtype: DType, ops: &[Op], listed: Vec<File>, cut: Cut, files: Vec<Vec<u8>>) -> Data {
         let mut monoids = Vec::new();
         for monoid in ops.iter().flat_map(|op| op.monoids(dtype)) {

@@ -22,6 +22,8 @@ pub enum Fault {
     Crash { place: Place, start_after: Option<Duration> },
     /// A node starts, and dials all others.
     Start { place: Place },
+    /// A node starts, and dials the first so many.
+    Return { place: Place, hubs: usize },
     /// A node becomes this many times slower than a healthy one.
     Slow { place: Place, slowness: u32 },
     /// Who asked has no more interest.
@@ -53,6 +55,11 @@ impl Fault {
                     world.start(place);
                     (0..world.nodes.len()).for_each(|peer| world.connect(place, peer));
                 }
+            }
+            Fault::Return { place, hubs } => {
+                world.nodes[place].doomed = false;
+                world.start(place);
+                (0..hubs).for_each(|hub| world.connect(place, hub));
             }
             Fault::Slow { place, slowness } => world.nodes[place].slowness = slowness,
             Fault::Cancel { ask } => world.cancel(ask),

@@ -25,8 +25,9 @@ use crate::check;
 use crate::data::{Data, Lie};
 use crate::fault::Fault;
 use crate::stats::Stats;
+use crate::traffic::Traffic;
 
-/// More events than any world has that gets on.
+/// More events than any world of a seed has that gets on.
 const EVENTS_MAX: u64 = 1_000_000;
 
 /// Number of a node in its world.
@@ -36,19 +37,31 @@ pub type Place = usize;
 #[derive(Clone, Copy, Debug)]
 pub struct Weather {
     pub delay_us: (u64, u64),
+    /// How long a healthy node takes for an entry.
+    pub work_us: (u64, u64),
+    /// What a node sends in a second, one message after the other; without it
+    /// messages of any length leave at once.
+    pub bytes_per_second: Option<u64>,
     /// Messages in a thousand that come a second time, later.
     pub repeated: u64,
     /// Messages in a thousand of a cut connection that come all the same, late.
     pub ghosts: u64,
     /// Whether nodes send what they should not. Their words are then no proof.
     pub rogues: bool,
-    /// Whether messages travel as bytes. Only the scale test does without.
+    /// Whether messages travel as bytes. Only the largest worlds do without.
     pub bytes: bool,
 }
 
 impl Weather {
-    pub const CALM: Weather =
-        Weather { delay_us: (100, 200), repeated: 0, ghosts: 0, rogues: false, bytes: true };
+    pub const CALM: Weather = Weather {
+        delay_us: (100, 200),
+        work_us: (200, 4000),
+        bytes_per_second: None,
+        repeated: 0,
+        ghosts: 0,
+        rogues: false,
+        bytes: true,
+    };
 }
 
 /// How a node treats an entry that it cannot reduce.
@@ -73,9 +86,15 @@ pub struct World {
     pub asks: Vec<Ask>,
     pub data: Vec<Arc<Data>>,
     pub stats: Stats,
+    /// What was sent, where somebody counts it.
+    pub traffic: Option<Traffic>,
+    /// More events are a world that does not get on.
+    pub events_max: u64,
     /// Whether to tell every event.
     pub loud: bool,
     connections: Vec<Connection>,
+    /// The connection of each place with each other that is not cut.
+    live: Vec<BTreeMap<Place, usize>>,
     jobs: BTreeMap<JobId, usize>,
     events: BTreeMap<(Duration, u64), Event>,
     events_made: u64,
@@ -93,6 +112,10 @@ pub struct Node {
     /// Whether it never starts again.
     pub doomed: bool,
     pub process: Option<Process>,
+    /// Entries that it reduced, over all jobs.
+    pub computed: Vec<u32>,
+    /// When its last message will have left.
+    sending_until: Duration,
     /// Number of the process: how many there were before.
     incarnation: u32,
 }
@@ -125,6 +148,8 @@ pub struct Ask {
     pub id: RequestId,
     pub cancelled: bool,
     pub result: Option<Result<Outcome, JobError>>,
+    /// When that came.
+    pub ended: Duration,
     /// Whether its node knows of it.
     running: bool,
     progress: usize,
@@ -136,7 +161,17 @@ pub enum Event {
     Connected { place: Place, peer: Place, connection: usize },
     Lost { place: Place, peer: Place, connection: usize },
     Deliver { place: Place, from: Place, connection: usize, ghost: bool, letter: Letter },
-    Computed { place: Place, incarnation: u32, job: JobId, run: u64, position: u32 },
+    Computed(Computation),
+}
+
+/// An entry that a worker is done with.
+#[derive(Clone, Copy, Debug)]
+pub struct Computation {
+    place: Place,
+    incarnation: u32,
+    job: JobId,
+    run: u64,
+    position: u32,
 }
 
 /// A message under way.
@@ -159,8 +194,11 @@ impl World {
             asks: Vec::new(),
             data: Vec::new(),
             stats: Stats::default(),
+            traffic: None,
+            events_max: EVENTS_MAX,
             loud: false,
             connections: Vec::new(),
+            live: vec![BTreeMap::new(); workers.len()],
             jobs: BTreeMap::new(),
             events: BTreeMap::new(),
             events_made: 0,
@@ -177,6 +215,8 @@ impl World {
                 flaws: BTreeMap::new(),
                 doomed: false,
                 process: None,
+                computed: Vec::new(),
+                sending_until: Duration::ZERO,
                 incarnation: 0,
             });
             world.start(place);
@@ -208,6 +248,7 @@ impl World {
             id,
             cancelled: false,
             result: None,
+            ended: Duration::ZERO,
             running: false,
             progress: 0,
         });
@@ -233,10 +274,13 @@ impl World {
             }
             self.now = self.now.max(next);
             self.stats.events += 1;
-            assert!(self.stats.events < EVENTS_MAX, "events without end");
+            assert!(self.stats.events < self.events_max, "events without end");
             if event == Some(next) {
                 let (_, event) = self.events.pop_first().expect("it is there");
-                self.happen(event);
+                match event {
+                    Event::Computed(first) => self.computed(next, first),
+                    other => self.happen(other),
+                }
             } else {
                 let (_, place) = self.timers.first().copied().expect("it is there");
                 self.with_engine(place, |engine, now| engine.handle_timeout(now));
@@ -277,7 +321,7 @@ impl World {
         if let Some(when) = process.timer {
             self.timers.remove(&(when, place));
         }
-        for peer in 0..self.nodes.len() {
+        for peer in self.live[place].keys().copied().collect::<Vec<_>>() {
             self.cut(place, peer);
         }
         for ask in 0..self.asks.len() {
@@ -309,6 +353,8 @@ impl World {
             self.schedule(last[end], Event::Connected { place, peer, connection });
         }
         self.connections.push(Connection { ends: [a, b], cut: false, last });
+        self.live[a].insert(b, connection);
+        self.live[b].insert(a, connection);
     }
 
     /// Whether both ends have the same live connection, as far as they know.
@@ -324,15 +370,12 @@ impl World {
 
     /// Cuts what connects the two; each end notices within a second.
     pub fn cut(&mut self, a: Place, b: Place) {
-        for index in 0..self.connections.len() {
-            let connection = &mut self.connections[index];
-            let between = connection.ends == [a, b] || connection.ends == [b, a];
-            if between && !std::mem::replace(&mut connection.cut, true) {
-                for (place, peer) in [(a, b), (b, a)] {
-                    let notice = self.now + self.chance.millis(1..=1000);
-                    self.schedule(notice, Event::Lost { place, peer, connection: index });
-                }
-            }
+        let Some(connection) = self.live[a].remove(&b) else { return };
+        self.live[b].remove(&a);
+        self.connections[connection].cut = true;
+        for (place, peer) in [(a, b), (b, a)] {
+            let notice = self.now + self.chance.millis(1..=1000);
+            self.schedule(notice, Event::Lost { place, peer, connection });
         }
     }
 
@@ -341,13 +384,15 @@ impl World {
         let Some(process) = &self.nodes[place].process else { return };
         let Some(&connection) = process.connections.get(&peer) else { return };
         self.stats.messages += 1;
+        let length = self.traffic.as_mut().map_or(0, |traffic| traffic.count(&message));
         let letter = match self.weather.bytes {
             true => Letter::Bytes(wire::encode(&message)),
             false => Letter::Message(Box::new(message)),
         };
         let cut = self.connections[connection].cut;
         let ghost = self.chance.per_mille(self.weather.ghosts);
-        let arrival = self.now + self.delay();
+        let sent = self.leave(place, length);
+        let arrival = sent + self.delay();
         let deliver =
             |ghost, letter| Event::Deliver { place: peer, from: place, connection, ghost, letter };
         if self.chance.per_mille(self.weather.repeated) {
@@ -367,6 +412,15 @@ impl World {
             let in_order = last[end];
             self.schedule(in_order, deliver(false, letter));
         }
+    }
+
+    /// When a message of so many bytes has left its node.
+    fn leave(&mut self, place: Place, bytes: u64) -> Duration {
+        let Some(speed) = self.weather.bytes_per_second else { return self.now };
+        let node = &mut self.nodes[place];
+        let takes = Duration::from_nanos(bytes * 1_000_000_000 / speed);
+        node.sending_until = node.sending_until.max(self.now) + takes;
+        node.sending_until
     }
 
     fn delay(&mut self) -> Duration {
@@ -421,17 +475,36 @@ impl World {
                 let from = self.nodes[from].id;
                 self.with_engine(place, |engine, now| engine.handle_message(now, from, message));
             }
-            Event::Computed { place, incarnation, job, run, position } => {
-                let node = &self.nodes[place];
-                let Some(process) = &node.process else { return };
-                if node.incarnation == incarnation && process.jobs.get(&job) == Some(&run) {
-                    let outcome = self.compute(place, job, position);
-                    self.with_engine(place, |engine, now| {
-                        engine.handle_computed(now, job, position, outcome);
-                    });
-                }
-            }
+            Event::Computed(one) => self.computed(self.now, one),
         }
+    }
+
+    /// An entry is done, and others of the same node at the same time with it:
+    /// a driver takes in what has happened before it asks what to do.
+    fn computed(&mut self, when: Duration, first: Computation) {
+        let mut done = vec![first];
+        while let Some(next) = self.events.first_entry()
+            && next.key().0 == when
+            && let Event::Computed(one) = *next.get()
+            && one.place == first.place
+        {
+            next.remove();
+            done.push(one);
+        }
+        let place = first.place;
+        let Some(process) = &self.nodes[place].process else { return };
+        let incarnation = self.nodes[place].incarnation;
+        done.retain(|one| {
+            one.incarnation == incarnation && process.jobs.get(&one.job) == Some(&one.run)
+        });
+        let outcomes: Vec<_> =
+            done.iter().map(|one| self.compute(place, one.job, one.position)).collect();
+        self.nodes[place].computed.extend(done.iter().map(|one| one.position));
+        self.with_engine(place, |engine, now| {
+            for (one, outcome) in done.iter().zip(outcomes) {
+                engine.handle_computed(now, one.job, one.position, outcome);
+            }
+        });
     }
 
     /// Asks a node, a living one if there is any.
@@ -524,7 +597,8 @@ impl World {
             Output::Compute { job, manifest, position, .. } => {
                 assert!(position < manifest.entries().len() as u32);
                 let number = self.events_made;
-                let work = Duration::from_micros(self.chance.number(200..=4000));
+                let (least, most) = self.weather.work_us;
+                let work = Duration::from_micros(self.chance.number(least..=most));
                 let work = (work * self.nodes[place].slowness).min(Duration::from_secs(2));
                 let incarnation = self.nodes[place].incarnation;
                 let Some(process) = &mut self.nodes[place].process else { return };
@@ -532,7 +606,8 @@ impl World {
                 let worker = process.workers.iter_mut().min().expect("it has workers");
                 *worker = (*worker).max(self.now) + work;
                 let done = *worker;
-                self.schedule(done, Event::Computed { place, incarnation, job, run, position });
+                let one = Computation { place, incarnation, job, run, position };
+                self.schedule(done, Event::Computed(one));
             }
             Output::Abandon { job } => {
                 if let Some(process) = &mut self.nodes[place].process {
@@ -560,6 +635,7 @@ impl World {
             Err(error) => check::error(self, index, error),
         }
         self.asks[index].result = Some(result);
+        self.asks[index].ended = self.now;
     }
 
     fn tell(&self, what: impl FnOnce() -> String) {

@@ -1,0 +1,115 @@
+//! Clusters of 3 to 10,000 nodes: what a job costs without faults, and that it
+//! ends right with many.
+
+use std::time::Duration;
+
+use crate::formula::Job;
+use crate::scale::{START, calm, rough};
+
+fn job(nodes: u64) -> Job {
+    Job {
+        nodes,
+        entries: 16 * nodes,
+        files: nodes,
+        workers: 4,
+        collector_reduces: false,
+        outstanding: 2,
+        results_per_message: 3,
+        delay: Duration::from_micros(100),
+        work: Duration::from_millis(10),
+    }
+}
+
+/// Runs a job and compares what was sent with the formula.
+#[track_caller]
+fn assert_costs(job: Job) {
+    let mut world = calm(&job, None);
+    world.run_until(START + Duration::from_secs(60));
+    let Some(Ok(outcome)) = &world.asks[0].result else { panic!("no result of {job:?}") };
+    assert_eq!((outcome.recomputed, outcome.duplicates), (0, 0));
+    assert!(world.is_quiet(), "a node works for nobody");
+    let traffic = world.traffic.as_ref().expect("it was counted");
+    assert_eq!(traffic.counts, job.counts(&world.nodes[0].computed), "{job:?}");
+    if !job.collector_reduces {
+        assert_eq!(world.asks[0].ended - START, job.time(), "{job:?}");
+    }
+}
+
+#[test]
+fn a_job_costs_what_the_formula_says() {
+    for nodes in [3, 10, 100, 1000] {
+        assert_costs(job(nodes));
+    }
+    // All that the formula speaks of, in small.
+    for nodes in [2, 3, 7] {
+        for workers in 1..=5 {
+            for results_per_message in [1, 2, 3, 64] {
+                for entries in [1, 2, 9, 40, 41, 42, 43, 140, 211] {
+                    for collector_reduces in [false, true] {
+                        assert_costs(Job {
+                            entries,
+                            files: 1,
+                            workers,
+                            results_per_message,
+                            collector_reduces,
+                            outstanding: 2 + entries % 2,
+                            ..job(nodes)
+                        });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One entry more or less, or another limit, and the formula says something
+/// else: it is no bound but the number.
+#[test]
+fn the_formula_is_no_bound() {
+    let all = |job: Job| job.counts(&[]);
+    let ten = job(10);
+    assert_ne!(all(ten), all(Job { entries: 170, ..ten }));
+    assert_ne!(all(ten), all(Job { workers: 5, ..ten }));
+    assert_ne!(all(ten), all(Job { results_per_message: 4, ..ten }));
+}
+
+fn assert_survives(seed: u64, nodes: usize) {
+    let mut world = rough(seed, nodes, 8);
+    world.run_until(START + Duration::from_secs(120));
+    for (index, ask) in world.asks.iter().enumerate() {
+        match &ask.result {
+            // That it is the oracle's was checked when it came.
+            Some(Ok(outcome)) => assert_eq!(outcome.coverage.entries(), 8 * nodes),
+            other => panic!("request {index} among {nodes} nodes: {other:?}"),
+        }
+    }
+    assert!(world.is_quiet(), "a node works for nobody");
+    let stats = world.stats;
+    if nodes >= 100 {
+        assert_eq!(stats.results_after_a_loss, 2, "{stats:#?}");
+        assert!(stats.entries_twice > 0 && stats.entries_recomputed > 0, "{stats:#?}");
+        assert!(stats.messages_from_old_connections > 0, "{stats:#?}");
+    }
+}
+
+#[test]
+fn a_tenth_of_the_nodes_dies_and_two_collect() {
+    for seed in 0..50 {
+        assert_survives(seed, 3);
+        assert_survives(seed, 10);
+    }
+    for seed in 0..5 {
+        assert_survives(seed, 100);
+    }
+    assert_survives(0, 1000);
+}
+
+#[test]
+fn ten_thousand_nodes() {
+    assert_costs(job(10_000));
+}
+
+#[test]
+fn ten_thousand_nodes_of_which_a_tenth_dies() {
+    assert_survives(0, 10_000);
+}

@@ -28,7 +28,7 @@ pub mod raw;
 pub mod stream;
 pub mod strided;
 
-pub use dataset::open;
+pub use dataset::{list, open};
 pub use error::SourceError;
 pub use local::{Access, LocalFiles, Resolve};
 pub use raw::RawFormat;

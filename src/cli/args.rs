@@ -18,7 +18,7 @@ mod cluster;
 
 pub use bench::{BenchCommand, BenchCpuArgs, BenchFilesArgs, BenchGpuArgs, BenchOutputArgs};
 pub use cluster::{
-    CancelArgs, DaemonArgs, LogFormat, LsArgs, RmArgs, StatusArgs, TokenCommand, ViaArgs,
+    CancelArgs, DaemonArgs, LogFormat, LsArgs, PutArgs, RmArgs, StatusArgs, TokenCommand, ViaArgs,
 };
 
 /// The most nodes that one machine is asked to start.
@@ -72,6 +72,8 @@ pub enum Command {
     },
     /// Be a node of a cluster, until Ctrl-C or SIGTERM
     Node(Box<DaemonArgs>),
+    /// Copy .npy files onto nodes of a cluster, checked and whole
+    Put(Box<PutArgs>),
     /// The names that a cluster knows, and who holds them
     Ls(Box<LsArgs>),
     /// The nodes of a cluster, what they have and what they do
@@ -92,6 +94,7 @@ impl Command {
             Command::Quantile(args) => args.reduce.output.json,
             Command::Bench { what } => what.output().json,
             Command::Devices(args) => args.json,
+            Command::Put(args) => args.json,
             Command::Ls(args) => args.json,
             Command::Status(args) => args.json,
             Command::Cancel(args) => args.json,

@@ -32,8 +32,7 @@ mod places;
 mod requests;
 
 pub use places::{
-    PLACES_MAX, PLACES_PER_PEER_MAX, QUEUED_BYTES_MAX, QUEUED_BYTES_PER_PEER_MAX, StoreWork,
-    Stored,
+    PLACES_MAX, PLACES_PER_PEER_MAX, QUEUED_BYTES_MAX, QUEUED_BYTES_PER_PEER_MAX, StoreWork, Stored,
 };
 
 use places::Places;

@@ -149,8 +149,7 @@ impl Store {
 
     /// Where the file of this name lies, if an inventory finds it there.
     fn path(&self, name: &str) -> Result<PathBuf, StoreError> {
-        let wrong =
-            |problem: String| StoreError::Name { name: name.to_owned(), problem };
+        let wrong = |problem: String| StoreError::Name { name: name.to_owned(), problem };
         let mut path = self.inventory.data().to_owned();
         for part in name.split('/') {
             // On some systems more than '/' divides a path.
@@ -189,7 +188,11 @@ impl Store {
 /// Why a file did not take its name.
 enum Unfinished {
     /// A file of that name came meanwhile.
-    There { path: PathBuf, identity: FileIdentity, digest: Digest },
+    There {
+        path: PathBuf,
+        identity: FileIdentity,
+        digest: Digest,
+    },
     Failed(StoreError),
 }
 

@@ -110,9 +110,7 @@ impl Hashing {
 
     fn finish(&mut self) -> Step {
         match self.is_unchanged() {
-            Ok(true) => {
-                Step::Done(Found::of(self.file.clone(), self.runs.finish()))
-            }
+            Ok(true) => Step::Done(Found::of(self.file.clone(), self.runs.finish())),
             Ok(false) => Step::Missed(Miss::Changed),
             Err(error) => Step::Missed(failed(&self.path, error)),
         }

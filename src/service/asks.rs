@@ -12,8 +12,8 @@ use crate::manifest::{Cut, File, JobId, Manifest};
 use crate::op::Spec;
 use crate::placement::NodeId;
 use crate::wire::{
-    Bytes, Contribution, Finished, JobStatus, MemberInfo, Message, NAMES_MAX, NodeStatus, PATTERNS_MAX,
-    Question, Reply, Trouble, TroubleKind, Usage,
+    Bytes, Contribution, Finished, JobStatus, MemberInfo, Message, NAMES_MAX, NodeStatus,
+    PATTERNS_MAX, Question, Reply, Trouble, TroubleKind, Usage,
 };
 
 /// The most questions of one peer that wait for an answer.

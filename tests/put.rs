@@ -254,7 +254,8 @@ fn files_are_held_by_as_many_nodes_as_asked_for() {
         again["files"].as_array().unwrap().iter().zip(put["files"].as_array().unwrap())
     {
         let (mut now, mut then) = (names(&file["already"]), names(&before["nodes"]));
-        (now.sort_unstable(), then.sort_unstable());
+        now.sort_unstable();
+        then.sort_unstable();
         assert_eq!(now, then);
         assert_eq!(file["digest"], before["digest"]);
     }

@@ -214,7 +214,8 @@ fn pieces_that_do_not_fit_end_the_place() {
     let place = world.open(2, "a", 5);
     world.piece(2, place, 0, 2);
     world.stored(place, Ok(Stored::Written));
-    (world.works(), world.replies) = (Vec::new(), Vec::new());
+    world.works();
+    world.replies.clear();
     let again = world.piece(2, place, 0, 2);
     world.refused(again, TroubleKind::Question, "the next is byte 2");
 }
@@ -363,7 +364,7 @@ fn a_name_that_was_removed_counts_again() {
     world.service.set_held(Vec::new(), Vec::new()).unwrap();
     world.ask(2, Question::Remove { name: "a".to_owned() });
     world.replies.clear();
-    let names = |world: &mut World| {
+    let names = |world: &mut World| -> Vec<State> {
         let ask = world.ask(2, Question::Names { names: vec!["a".to_owned()] });
         match world.reply(ask) {
             Reply::Listed(listed) => listed.into_iter().map(|listed| listed.state).collect(),

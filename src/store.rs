@@ -172,6 +172,12 @@ impl Store {
     /// Finds out whether a file can appear at `path`, and leaves no trace.
     fn probe(&self, name: &str, path: &Path) -> Result<(), StoreError> {
         let (directory, next) = existing(name, path, self.inventory.data())?;
+        // Where case does not tell names apart, an inventory calls it otherwise.
+        let real = fs::canonicalize(&directory).map_err(|e| StoreError::io(&directory, e))?;
+        if real != directory {
+            let problem = format!("there is '{}' already", real.display());
+            return Err(StoreError::Name { name: name.to_owned(), problem });
+        }
         let device = |path: &Path| {
             let metadata = fs::symlink_metadata(path);
             metadata.map(|found| os::identity(&found).device).map_err(|e| StoreError::io(path, e))

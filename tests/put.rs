@@ -407,6 +407,22 @@ fn a_name_that_was_removed_counts_again_when_it_is_put() {
     }
 }
 
+#[test]
+fn a_copy_that_is_still_to_be_hashed_is_waited_for() {
+    let cluster = Cluster::new(2);
+    cluster.write("a.npy", 1000, 1);
+    fs::copy(cluster.path("a.npy"), cluster.nodes[1].data.join("a.npy")).unwrap();
+    eventually("it is seen", || cluster.standing(0, "a.npy").is_some());
+    let put = cluster.run(0, &["put", "--json", "a.npy"]).json();
+    assert_eq!(names(&put["files"][0]["already"]), ["node-1"]);
+    // Another array is refused at once.
+    cluster.write("b.npy", 999, 1);
+    fs::copy(cluster.path("b.npy"), cluster.nodes[1].data.join("b.npy")).unwrap();
+    eventually("it is seen", || cluster.standing(0, "b.npy").is_some());
+    cluster.write("b.npy", 998, 1);
+    cluster.run(0, &["put", "b.npy"]).refused(3, &["'b.npy'", "float64 [999]", "'node-1'"]);
+}
+
 /// A file system of 4 MB for the data of the only node, where this user may make one.
 struct Mount(PathBuf);
 

@@ -454,6 +454,11 @@ fn a_disk_that_cannot_take_a_file_is_told_with_its_node() {
     cluster.run(0, &["put", "a.npy"]).refused(1, &["'node-0'", "data-0/a.npy", "make room"]);
     cluster.holds_only(&[]);
     assert_eq!(cluster.run(0, &["put", "b.npy"]).code, Some(0));
+    let below = Mount::new(cluster.path("data-0/sub"), "size=1m").expect("as before");
+    cluster
+        .run(0, &["put", "b.npy", "--as", "sub/deep"])
+        .refused(1, &["'node-0'", "data-0/sub'", "another file system"]);
+    drop(below);
     let mut remount = Command::new("mount");
     remount.args(["-o", "remount,ro"]).arg(&mount.0);
     assert!(remount.status().unwrap().success());

@@ -69,6 +69,7 @@ impl Watcher {
                 self.shared.stop.wait(self.idle());
             }
         }
+        self.adopt();
         if self.is_stale {
             self.write();
         }

@@ -1,5 +1,3 @@
-#[cfg(target_os = "linux")]
-use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -21,22 +19,18 @@ impl Place {
 
     /// With a data directory that something is done to before.
     fn prepared(prepare: impl FnOnce(&Path)) -> Place {
-        Place::with_state("data/state", prepare)
-    }
-
-    fn with_state(state: &str, prepare: impl FnOnce(&Path)) -> Place {
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path().join("data");
         fs::create_dir(&data).unwrap();
         prepare(&data);
-        let store = Store::open(Place::inventory(directory.path(), state));
+        let store = Store::open(Place::inventory(directory.path()));
         Place { directory, store }
     }
 
-    fn inventory(directory: &Path, state: &str) -> Arc<Inventory> {
+    fn inventory(directory: &Path) -> Arc<Inventory> {
         let options = inventory::Options {
             data: directory.join("data"),
-            state: directory.join(state),
+            state: directory.join("data/state"),
             interval: Duration::from_secs(3600),
             hash: true,
         };
@@ -241,78 +235,6 @@ fn what_was_placed_is_still_known_after_a_start() {
     let digest = described(&[1, 2]).1;
     let Place { directory, store } = place;
     drop(store);
-    let inventory = Place::inventory(directory.path(), "data/state");
+    let inventory = Place::inventory(directory.path());
     assert_eq!(inventory.find("a").unwrap().file.digest, Some(digest));
-}
-
-/// A file system of its own of this many KiB, where this user may make one.
-#[cfg(target_os = "linux")]
-struct Mount(PathBuf);
-
-#[cfg(target_os = "linux")]
-impl Mount {
-    fn new(path: &Path, kib: u64) -> Option<Mount> {
-        fs::create_dir_all(path).unwrap();
-        let size = format!("size={kib}k");
-        let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", &size, "none"]).arg(path);
-        let mounted = command.output().is_ok_and(|output| output.status.success());
-        mounted.then(|| Mount(path.to_owned()))
-    }
-
-    fn make_read_only(&self) {
-        let mut command = Command::new("mount");
-        command.args(["-o", "remount,ro"]).arg(&self.0);
-        assert!(command.status().unwrap().success());
-    }
-}
-
-#[cfg(target_os = "linux")]
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _stays = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_full_disk_is_an_error_that_leaves_nothing() {
-    let mut mount = None;
-    let place = Place::prepared(|data| mount = Mount::new(data, 1024));
-    if mount.is_none() {
-        return;
-    }
-    let elements = vec![7; 4 << 20];
-    let mut growing = place.begin("b/a.npy", &elements).unwrap();
-    let error = elements.chunks(1 << 18).try_for_each(|bytes| growing.write(bytes)).unwrap_err();
-    let words = error.to_string();
-    assert!(words.contains("data/b/a.npy") && words.contains("make room"), "{words}");
-    drop(growing);
-    assert_eq!(place.names(), [""; 0]);
-    place.put("a", &[1, 2]).unwrap();
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_directory_that_cannot_be_written_is_an_error_before_anything_is_sent() {
-    let mut mount = None;
-    let place = Place::with_state("state", |data| mount = Mount::new(data, 1024));
-    let Some(mount) = mount else { return };
-    // As root, only a file system refuses.
-    mount.make_read_only();
-    let error = place.begin("a", &[1, 2]).unwrap_err();
-    assert!(error.to_string().contains("let the user that runs this node write"), "{error}");
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_directory_on_another_file_system_is_refused() {
-    let mut mount = None;
-    let place = Place::prepared(|data| mount = Mount::new(&data.join("sub"), 1024));
-    if mount.is_none() {
-        return;
-    }
-    let error = place.begin("sub/deep/a", &[1, 2]).unwrap_err();
-    assert!(matches!(error, StoreError::FileSystem { .. }), "{error}");
-    assert_eq!(place.names(), ["sub"]);
 }

@@ -244,13 +244,13 @@ fn another_version_is_named_with_ours_whatever_follows() {
     assert_eq!(decode(&bytes[..10]), Err(error.clone()));
     bytes[5] = 200;
     assert_eq!(decode(&bytes), Err(error.clone()));
-    assert!(error.to_string().contains("version 77") && error.to_string().contains("speaks 2"));
+    assert!(error.to_string().contains("version 77") && error.to_string().contains("speaks 3"));
 }
 
 #[test]
 fn the_first_bytes_of_a_handshake_never_change() {
     let bytes = encode(&Message::Welcome(hello(0)));
-    assert_eq!(bytes[..10], [b'a', b'd', b's', b'u', b'm', 1, 2, 0, 0, 0]);
+    assert_eq!(bytes[..10], [b'a', b'd', b's', b'u', b'm', 1, 3, 0, 0, 0]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::source::dataset::describe_npy;
 
 /// What is at a path, said to have these contents.
 fn found(place: &Place, name: &str, data: &[u8]) -> Found {
-    let file = describe_npy(&place.at(name)).unwrap();
+    let file = describe_npy(&place.at(name)).expect("it is there");
     Found::of(file, data.chunks(RUN).map(|run| *blake3::hash(run).as_bytes()).collect())
 }
 
@@ -15,7 +15,8 @@ fn they_are_known_at_once_and_told_without_a_walk() {
     let place = Place::new();
     place.write_huge("huge.npy");
     let hours = Duration::from_secs(36_000);
-    let watched = place.start_with(Options { interval: hours, ..place.options() }).unwrap();
+    let watched =
+        place.start_with(Options { interval: hours, ..place.options() }).expect("it starts");
     let data = [7; 200];
     place.write("a/b.npy", &bytes_npy(&data));
     assert_eq!(watched.inventory.find("a/b.npy"), None);
@@ -60,7 +61,7 @@ fn one_file_can_be_hashed_by_itself() {
     let place = Place::new();
     let data: Vec<u8> = (0..=255).cycle().take(3 << 20).collect();
     place.write("a.npy", &bytes_npy(&data));
-    let file = describe_npy(&place.at("a.npy")).unwrap();
+    let file = describe_npy(&place.at("a.npy")).expect("it is there");
     let mut told = Vec::new();
     let expected = digest(
         (DType::U8, ByteOrder::NATIVE, MemoryOrder::C),
@@ -71,6 +72,6 @@ fn one_file_can_be_hashed_by_itself() {
     assert_eq!(crate::inventory::digest(&file, |done| told.push(done)), Ok(expected));
     assert_eq!(told.last(), Some(&(data.len() as u64)));
     place.write("a.npy", &bytes_npy(&data));
-    let error = crate::inventory::digest(&file, |_| {}).unwrap_err();
+    let error = crate::inventory::digest(&file, |_| {}).expect_err("it changed");
     assert!(matches!(error, DigestError::Changed { .. }), "{error}");
 }

@@ -35,13 +35,12 @@ pub use error::CatalogueError;
 pub use expand::{Conflict, Expansion, Found, Missing, Returned};
 pub use limits::{
     CHANGES_MAX, CONTENTS_MAX, FILES_MAX, HOLDERS_MAX, NAME_BYTES_MAX, NAMES_MAX,
-    PATTERN_BYTES_MAX, TEXT_BYTES_MAX,
+    PATTERN_BYTES_MAX, TEXT_BYTES_MAX, check_name,
 };
 pub use listing::{Listed, State};
 pub use memory::Memory;
 pub use standing::Copies;
 
-use limits::check_name;
 use live::Live;
 use standing::Standing;
 
@@ -210,6 +209,12 @@ impl Catalogue {
         let restored = self.memory.restored(name, array, digest)?;
         self.memory.check_room(&restored, NAMES_MAX)?;
         Ok(self.memory.join(&restored))
+    }
+
+    /// Whether these contents count under `name`, or would if they were seen: nobody
+    /// removed them.
+    pub fn counts(&self, name: &str, digest: Digest) -> bool {
+        self.memory.counts(name, digest)
     }
 
     /// The connected nodes that hold the contents of a file of an [`Expansion`]: those

@@ -33,6 +33,8 @@ mod names;
 mod node;
 mod plot;
 mod progress;
+#[cfg(feature = "net")]
+mod put;
 mod quantile;
 mod reduce;
 mod remarks;
@@ -108,6 +110,11 @@ fn run(command: Command) -> Result<(), Failure> {
         #[cfg(feature = "net")]
         Command::Node(args) => daemon::run(&args),
         #[cfg(feature = "net")]
+        Command::Put(args) => {
+            end_on_ctrl_c(args.json)?;
+            put::run(&args)
+        }
+        #[cfg(feature = "net")]
         Command::Ls(args) => names::list(&args),
         #[cfg(feature = "net")]
         Command::Rm(args) => names::remove(&args),
@@ -121,6 +128,7 @@ fn run(command: Command) -> Result<(), Failure> {
         #[cfg(not(feature = "net"))]
         Command::Token { .. }
         | Command::Node(_)
+        | Command::Put(_)
         | Command::Ls(_)
         | Command::Rm(_)
         | Command::Status(_)

@@ -10,7 +10,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::driver::{NoExecutor, Unanswered};
+use crate::catalogue::Listed;
+use crate::driver::{Answers, NoExecutor, PeerInfo, Unanswered};
 use crate::engine;
 use crate::manifest::Manifest;
 use crate::node::{Equipment, Node, NodeConfig, random_node_id};
@@ -18,7 +19,13 @@ use crate::op::Spec;
 use crate::partial::{DecodeError, Partial};
 use crate::placement::NodeId;
 use crate::transport::{self, Event, LinkError, Secret, TransportError};
-use crate::wire::{FRAME_BYTES_MAX, Finished, MemberInfo, Question, Reply, Trouble, TroubleKind};
+use crate::wire::{
+    FRAME_BYTES_MAX, Finished, MemberInfo, PATTERNS_MAX, Question, Reply, Trouble, TroubleKind,
+};
+
+mod place;
+
+pub use place::{Elements, PlaceError, Placed};
 
 /// How long a node may take to be reached, and to answer what is answered at once.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -148,6 +155,50 @@ impl Client {
             Reply::Members(members) => Ok(members),
             other => Err(self.wrong(&other)),
         }
+    }
+
+    /// How these names stand, those of them that are known.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub fn names(&self, names: &[String]) -> Result<Vec<Listed>, ClientError> {
+        let mut all = Vec::new();
+        for part in names.chunks(PATTERNS_MAX) {
+            match self.ask(&Question::Names { names: part.to_vec() })? {
+                Reply::Listed(listed) => all.extend(listed),
+                other => return Err(self.wrong(&other)),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Connects with this very node, too.
+    ///
+    /// # Errors
+    /// It cannot be reached, or another node is there.
+    pub fn reach(&self, member: &MemberInfo) -> Result<(), ClientError> {
+        // Whoever holds the state dials alone.
+        let state = self.state();
+        let is_reached = |peer: &PeerInfo| peer.connected && peer.id == member.id;
+        if self.node.peers().iter().any(is_reached) {
+            return Ok(());
+        }
+        let same_kind = |addr: &&SocketAddr| addr.is_ipv4() == state.addr.is_ipv4();
+        let addrs: Vec<SocketAddr> = member.addrs.iter().filter(same_kind).copied().collect();
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let (peer, addr) = dial(&self.node, &events, &addrs, PATIENCE)?;
+        match peer == member.id {
+            true => Ok(()),
+            false => Err(ClientError::Wrong {
+                addr,
+                message: format!("it is node {peer} where {} was told to be", member.id),
+            }),
+        }
+    }
+
+    /// Asks a node that was reached, and no other.
+    fn ask_of(&self, to: NodeId, question: Question) -> Answers {
+        self.node.ask(to, question)
     }
 
     /// Asks for the result of a job. `on_progress` is told how many entries and

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! A member of a cluster has a [`Service`] beside the engine, which gets what the
-//! engine does not know: membership, catalogue, questions.
+//! engine does not know: membership, catalogue, questions. It may have a [`Store`],
+//! which writes the files that askers send.
 //!
 //! Nothing that it calls waits: sending queues, computing is started, tickets
 //! hold the latest news only. So a slow peer, processor or asker never holds
@@ -31,9 +32,10 @@ use crate::manifest::{JobId, Manifest};
 use crate::op::Spec;
 use crate::placement::NodeId;
 use crate::service::{self, Service};
+pub use crate::service::{StoreWork, Stored};
 use crate::shard::ShardError;
 use crate::transport::{Event, Transport};
-use crate::wire::{Message, Question};
+use crate::wire::{Message, PlaceId, Question, Trouble};
 
 mod answers;
 mod dials;
@@ -116,6 +118,51 @@ pub(crate) fn completions() -> (Completions, CompletionReceiver) {
     (Completions { sender }, CompletionReceiver { receiver })
 }
 
+/// What a driver needs of the disk that takes the files of askers.
+///
+/// Results come back by the [`Reports`] that the store was made with. No call may
+/// wait for the disk.
+pub trait Store: Send {
+    /// Queues this. What has to be reported of it says [`StoreWork`].
+    fn take(&mut self, work: StoreWork);
+}
+
+/// Makes a store that reports there.
+pub type MakeStore = Box<dyn FnOnce(Reports) -> Box<dyn Store> + Send>;
+
+/// Where a store reports what it has done, from any thread.
+#[derive(Clone, Debug)]
+pub struct Reports {
+    sender: mpsc::UnboundedSender<Report>,
+}
+
+#[derive(Debug)]
+struct Report {
+    place: PlaceId,
+    result: Result<Stored, Trouble>,
+}
+
+impl Reports {
+    /// Reports the end of some work. Never waits; there are never more reports than
+    /// works.
+    pub fn report(&self, place: PlaceId, result: Result<Stored, Trouble>) {
+        // Nobody listens any more when the node is being dropped.
+        let _unheard = self.sender.send(Report { place, result });
+    }
+}
+
+/// The other end of a store's [`Reports`].
+#[derive(Debug)]
+pub(crate) struct ReportReceiver {
+    receiver: mpsc::UnboundedReceiver<Report>,
+}
+
+/// Both ends of the channel that reports take.
+pub(crate) fn reports() -> (Reports, ReportReceiver) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    (Reports { sender }, ReportReceiver { receiver })
+}
+
 /// What the owner of a node asks of its driver.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -147,6 +194,8 @@ pub(crate) struct Membership {
     /// Keeps what is to be remembered. Called on the driver's thread, so it must
     /// not wait.
     pub remember: Box<dyn FnMut(Memory) + Send>,
+    /// What takes the files of askers.
+    pub store: Box<dyn Store>,
 }
 
 /// All that one node runs on.
@@ -156,6 +205,7 @@ pub(crate) struct Driver<E> {
     pub transport: Transport,
     pub events: mpsc::Receiver<Event>,
     pub completions: CompletionReceiver,
+    pub reports: ReportReceiver,
     pub commands: mpsc::UnboundedReceiver<Command>,
     pub observer: Observer,
     pub roster: SharedRoster,
@@ -166,8 +216,9 @@ impl<E: Executor> Driver<E> {
     /// Runs until the owner of the commands is gone, or the network thread.
     /// Requests that are not finished then end with [`RequestError::Stopped`].
     pub(crate) async fn run(self) {
-        let Driver { events, completions, commands, .. } = self;
-        let mut inputs = Inputs { events, completions: completions.receiver, commands };
+        let Driver { events, completions, reports, commands, .. } = self;
+        let (completions, reports) = (completions.receiver, reports.receiver);
+        let mut inputs = Inputs { events, completions, reports, commands };
         let mut task = Task {
             engine: self.engine,
             executor: self.executor,
@@ -196,6 +247,7 @@ impl<E: Executor> Driver<E> {
 enum Input {
     Event(Event),
     Completion(Completion),
+    Report(Report),
     Command(Command),
     Timeout,
 }
@@ -203,6 +255,7 @@ enum Input {
 struct Inputs {
     events: mpsc::Receiver<Event>,
     completions: mpsc::UnboundedReceiver<Completion>,
+    reports: mpsc::UnboundedReceiver<Report>,
     commands: mpsc::UnboundedReceiver<Command>,
 }
 
@@ -220,6 +273,7 @@ impl Inputs {
             // Without a network thread, which ends only by a panic, there is no node.
             event = self.events.recv() => event.map(Input::Event),
             Some(completion) = self.completions.recv() => Some(Input::Completion(completion)),
+            Some(report) = self.reports.recv() => Some(Input::Report(report)),
             () = sleep => Some(Input::Timeout),
         }
     }
@@ -227,6 +281,7 @@ impl Inputs {
     /// What has happened already.
     fn try_next(&mut self) -> Option<Input> {
         None.or_else(|| self.completions.try_recv().ok().map(Input::Completion))
+            .or_else(|| self.reports.try_recv().ok().map(Input::Report))
             .or_else(|| self.events.try_recv().ok().map(Input::Event))
             .or_else(|| self.commands.try_recv().ok().map(Input::Command))
     }
@@ -264,6 +319,11 @@ impl<E: Executor> Task<E> {
             Input::Event(event) => self.handle_event(now, event),
             Input::Completion(Completion { job, position, outcome }) => {
                 self.engine.handle_computed(now, job, position, outcome);
+            }
+            Input::Report(Report { place, result }) => {
+                if let Some(member) = &mut self.membership {
+                    member.service.handle_stored(place, result);
+                }
             }
             Input::Command(command) => self.handle_command(now, command),
             Input::Timeout => {}
@@ -383,7 +443,9 @@ impl<E: Executor> Task<E> {
 
     /// Does what the service wants done; says whether that was anything.
     fn carry_out_service(&mut self, now: Duration) -> bool {
-        let Some(Membership { service, remember }) = &mut self.membership else { return false };
+        let Some(Membership { service, remember, store }) = &mut self.membership else {
+            return false;
+        };
         let mut any = false;
         while let Some(output) = service.poll_output() {
             any = true;
@@ -393,6 +455,7 @@ impl<E: Executor> Task<E> {
                 service::Output::Forget(addr) => self.dials.remove(addr),
                 service::Output::Cancel(request) => self.engine.cancel(now, request),
                 service::Output::Remember(memory) => remember(memory),
+                service::Output::Store(work) => store.take(work),
                 service::Output::Holders { request, holders } => {
                     self.engine.add_holders(now, request, holders);
                 }

@@ -13,9 +13,12 @@
 //! start does not hash it again. Only one inventory at a time has a state
 //! directory.
 //!
+//! Who puts a file there and knows its contents can say so ([`Inventory::adopt`]).
+//!
 //! Two writes within one step of the file system's clock look like one, here as
 //! for every reader of files; see [`source::identity`](crate::source::identity).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,11 +26,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::manifest::ENTRY_BYTES;
+use crate::manifest::{Digest, ENTRY_BYTES, File};
+use crate::os;
 use crate::sink::{NewFile, SinkError};
 
 use cache::Cache;
 use clock::Pace;
+use hash::{Hashing, Miss, Step};
 use shelf::Shelf;
 use stop::Stop;
 use watcher::Watcher;
@@ -38,6 +43,7 @@ mod error;
 mod hash;
 mod look;
 mod queue;
+mod runs;
 mod shelf;
 mod snapshot;
 mod stop;
@@ -45,6 +51,7 @@ mod walk;
 mod watcher;
 
 pub use error::InventoryError;
+pub use runs::Runs;
 pub use snapshot::{Found, PROBLEMS_MAX, Problem, Snapshot};
 pub use walk::NAME_BYTES_MAX;
 
@@ -93,6 +100,8 @@ impl Default for Limits {
 /// A data directory that is watched as long as this lives.
 #[derive(Debug)]
 pub struct Inventory {
+    data: PathBuf,
+    state: PathBuf,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -101,6 +110,9 @@ pub struct Inventory {
 #[derive(Debug)]
 struct Shared {
     snapshot: Mutex<Arc<Snapshot>>,
+    /// Files by their names whose contents somebody knows and that are not in the
+    /// snapshot yet.
+    adopted: Mutex<BTreeMap<String, Found>>,
     stop: Stop,
     /// Locked until both have let go of it.
     _lock: fs::File,
@@ -111,8 +123,24 @@ impl Shared {
         *self.lock() = snapshot;
     }
 
+    /// What is to be taken in.
+    fn adopted(&self) -> BTreeMap<String, Found> {
+        self.lock_adopted().clone()
+    }
+
+    /// These are in the snapshot by now.
+    fn settle(&self, adopted: &BTreeMap<String, Found>) {
+        if !adopted.is_empty() {
+            self.lock_adopted().retain(|name, found| adopted.get(name) != Some(found));
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Arc<Snapshot>> {
         self.snapshot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_adopted(&self) -> MutexGuard<'_, BTreeMap<String, Found>> {
+        self.adopted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -150,11 +178,15 @@ impl Inventory {
             Ok(remembered) => (remembered, None),
             Err(remark) => (Default::default(), Some(remark)),
         };
-        let shared =
-            Arc::new(Shared { snapshot: Mutex::default(), stop: Stop::default(), _lock: lock });
+        let shared = Arc::new(Shared {
+            snapshot: Mutex::default(),
+            adopted: Mutex::default(),
+            stop: Stop::default(),
+            _lock: lock,
+        });
         let mut watcher = Watcher {
-            data,
-            state,
+            data: data.clone(),
+            state: state.clone(),
             interval: options.interval,
             limits,
             shared: Arc::clone(&shared),
@@ -178,7 +210,7 @@ impl Inventory {
             .name("adsum-inventory".to_owned())
             .spawn(move || watcher.run())
             .map_err(|source| InventoryError::Thread { name: shown(&options.data), source })?;
-        Ok(Inventory { shared, thread: Some(thread) })
+        Ok(Inventory { data, state, shared, thread: Some(thread) })
     }
 
     /// What there is by now. Cheap: nothing is copied.
@@ -188,7 +220,26 @@ impl Inventory {
 
     /// The array of this name, if there is one by now.
     pub fn find(&self, name: &str) -> Option<Found> {
-        self.snapshot().files.get(name).cloned()
+        let adopted = self.shared.lock_adopted().get(name).cloned();
+        adopted.or_else(|| self.snapshot().files.get(name).cloned())
+    }
+
+    /// Takes in a file that somebody has put into the data directory and whose contents
+    /// are known: as `found` describes it, in the state that its path is in now. It is
+    /// found from now on, and in the snapshot soon.
+    pub fn adopt(&self, name: String, found: Found) {
+        self.shared.lock_adopted().insert(name, found);
+        self.shared.stop.wake();
+    }
+
+    /// The data directory, absolute and free of links.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// The state directory, absolute and free of links.
+    pub fn state(&self) -> &Path {
+        &self.state
     }
 }
 
@@ -202,6 +253,50 @@ impl Drop for Inventory {
         {
             // A panic has been told when it happened.
             let _ = thread.join();
+        }
+    }
+}
+
+/// Why the contents of a file could not be hashed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DigestError {
+    /// It is not in the state that was described.
+    #[error("'{name}' changed while it was in use; run again when nothing changes it")]
+    Changed {
+        /// The file.
+        name: String,
+    },
+    /// It could not be read.
+    #[error("{message}")]
+    Failed {
+        /// A whole sentence that names the file.
+        message: String,
+    },
+}
+
+/// The digest of the array in a file of this machine. `on_progress` is told how many
+/// bytes have been hashed.
+///
+/// # Errors
+/// The file is not as it is described, or cannot be read. Its path must not be a link.
+pub fn digest(file: &File, mut on_progress: impl FnMut(u64)) -> Result<Digest, DigestError> {
+    let name = file.name();
+    let error = |miss| match miss {
+        Miss::Changed => DigestError::Changed { name: name.clone() },
+        Miss::Failed(message) => DigestError::Failed { message },
+    };
+    let path = os::path_from_bytes(&file.path).ok_or_else(|| DigestError::Failed {
+        message: format!("'{name}' could not be hashed: its path is not valid here"),
+    })?;
+    let hashing = Hashing::of(name.clone(), path, file.clone(), ENTRY_BYTES);
+    let (mut hashing, mut block) = (hashing.map_err(error)?, Vec::new());
+    loop {
+        match hashing.step(&mut block) {
+            Step::More => on_progress(hashing.done()),
+            Step::Done(found) => {
+                return Ok(found.file.digest.expect("what is hashed has a digest"));
+            }
+            Step::Missed(miss) => return Err(error(miss)),
         }
     }
 }

@@ -47,6 +47,8 @@ pub mod service;
 pub mod sink;
 #[cfg(feature = "files")]
 pub mod source;
+#[cfg(feature = "files")]
+pub mod store;
 #[cfg(feature = "net")]
 pub mod transport;
 

@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 use crate::backend::DeviceInfo;
 use crate::catalogue::{Held, Memory};
 use crate::driver::{
-    self, Answers, Command, Completions, Driver, Executor, Observer, PeerInfo, SharedRoster,
-    Ticket, answers, completions, ticket,
+    self, Answers, Command, Completions, Driver, Executor, MakeStore, Observer, PeerInfo,
+    SharedRoster, Ticket, answers, completions, reports, ticket,
 };
 use crate::engine::{self, Engine, JobRequest, RequestId};
 use crate::membership;
@@ -58,6 +58,8 @@ pub struct Membership {
     /// Keeps what is to be remembered. Called on the driver's thread, so it must not
     /// wait.
     pub remember: Box<dyn FnMut(Memory) + Send>,
+    /// Makes what takes the files of askers.
+    pub store: MakeStore,
 }
 
 /// The processors of a node.
@@ -134,9 +136,11 @@ impl Node {
         let advertised = transport.hello().addrs.clone();
         let (commands, command_receiver) = mpsc::unbounded_channel();
         let roster = SharedRoster::default();
+        let (reports, report_receiver) = reports();
         let membership = membership.map(|member| driver::Membership {
             service: Service::new(transport.hello().clone(), member.config, &member.memory, seed()),
             remember: member.remember,
+            store: (member.store)(reports),
         });
         let driver = Driver {
             engine: Engine::new(config.id, config.engine, equipment.workers),
@@ -144,6 +148,7 @@ impl Node {
             transport,
             events,
             completions: completion_receiver,
+            reports: report_receiver,
             commands: command_receiver,
             observer,
             roster: roster.clone(),

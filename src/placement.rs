@@ -46,9 +46,18 @@ pub struct EntryKey(u64);
 impl EntryKey {
     /// The key of `entry`, which lies in `file`.
     pub fn new(file: &File, entry: &Entry) -> EntryKey {
+        EntryKey::at(&file.path, entry.elements.start)
+    }
+
+    /// The key of the first entry of the file with this name.
+    pub fn of_name(name: &str) -> EntryKey {
+        EntryKey::at(name.as_bytes(), 0)
+    }
+
+    fn at(path: &[u8], start: u64) -> EntryKey {
         let mut hasher = blake3::Hasher::new_derive_key("adsum 2026 placement entry");
-        hasher.update(&entry.elements.start.to_le_bytes());
-        hasher.update(&file.path);
+        hasher.update(&start.to_le_bytes());
+        hasher.update(path);
         EntryKey(first_word(&hasher))
     }
 }
@@ -116,6 +125,7 @@ mod tests {
     #[test]
     fn the_order_is_the_same_on_every_machine() {
         assert_eq!(EntryKey::new(&imaginary_file("a", DType::U8, 1), &one()).0, ENTRY_A);
+        assert_eq!(EntryKey::of_name("a").0, ENTRY_A);
         assert_eq!(NodeKey::new(NodeId([7; 16])).0, NODE_7);
     }
 

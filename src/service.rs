@@ -9,6 +9,7 @@
 //!   members --- Gossip, Held, Known -> | membership | ---> Gossip, Held, Known
 //!   askers ---- Ask, Withdraw -------> | catalogue  | ---> Reply
 //!   inventory - set_held ------------> | requests   | ---> Remember
+//!   disk ------ stored --------------> | places     | ---> Store
 //!   engine ---- progress, end -------> +------------+ ---> Submit, Holders, Cancel
 //! ```
 //!
@@ -27,8 +28,14 @@ use crate::placement::NodeId;
 use crate::wire::{DEVICES_MAX, FRAME_BYTES_MAX, HELD_MAX, Hello, Message};
 
 mod asks;
+mod places;
 mod requests;
 
+pub use places::{
+    PLACES_MAX, PLACES_PER_PEER_MAX, QUEUED_BYTES_MAX, QUEUED_BYTES_PER_PEER_MAX, StoreWork, Stored,
+};
+
+use places::Places;
 use requests::Requests;
 
 /// The most peers, met and lost, whose names are remembered for reports.
@@ -69,6 +76,8 @@ pub enum Output {
     Cancel(RequestId),
     /// Keep this for the next start: what is remembered of the catalogue.
     Remember(Memory),
+    /// Do this on the disk.
+    Store(StoreWork),
 }
 
 /// The service of one node.
@@ -87,6 +96,7 @@ pub struct Service {
     /// Addresses of members that were lost, the longest lost first.
     lost_addrs: VecDeque<SocketAddr>,
     requests: Requests,
+    places: Places,
     outputs: VecDeque<Output>,
 }
 
@@ -129,6 +139,7 @@ impl Service {
             problems: Vec::new(),
             lost_addrs: VecDeque::new(),
             requests: Requests::default(),
+            places: Places::default(),
             outputs: VecDeque::new(),
         }
     }
@@ -188,6 +199,7 @@ impl Service {
             self.requests.remove(request);
             self.outputs.push_back(Output::Cancel(request));
         }
+        self.end_places(peer);
         if lost.is_member {
             self.catalogue.lost(peer);
             self.membership.handle_lost(now, peer);
@@ -339,6 +351,15 @@ impl Service {
             rest = others;
         }
         messages.into_iter().for_each(|message| self.send(to, message));
+    }
+
+    /// What is remembered of a name changed by hand: it is stored, and told to all.
+    fn tell_known(&mut self, name: &str) {
+        let memory = self.catalogue.memory();
+        for peer in self.members() {
+            self.send(peer, Message::Known(memory.only(name)));
+        }
+        self.outputs.push_back(Output::Remember(memory));
     }
 
     fn send(&mut self, to: NodeId, message: Message) {

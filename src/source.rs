@@ -29,7 +29,7 @@ pub mod stream;
 pub mod strided;
 mod verified;
 
-pub use dataset::open;
+pub use dataset::{list, open};
 pub use error::SourceError;
 pub use local::{Access, LocalFiles, Resolve, Resolved};
 pub use raw::RawFormat;

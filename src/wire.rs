@@ -30,8 +30,8 @@ pub mod frame;
 mod message;
 
 pub use ask::{
-    Contribution, Finished, JobStatus, MemberInfo, NodeStatus, Question, Reply, Trouble,
-    TroubleKind,
+    Bytes, Contribution, Finished, JobStatus, MemberInfo, NodeStatus, PlaceId, Question, Reply,
+    Trouble, TroubleKind,
 };
 pub use message::{EntryResult, Hello, Message, Refusal, Usage};
 
@@ -67,6 +67,8 @@ pub const PATTERNS_MAX: usize = 4096;
 
 /// The most lines of one kind that an answer has for people.
 pub const LINES_MAX: usize = 4096;
+/// The most bytes of one [`Question::Piece`].
+pub const PIECE_BYTES_MAX: usize = 1 << 20;
 
 /// The most names of one answer.
 pub const NAMES_MAX: usize = 200_000;

@@ -45,6 +45,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("source", &["dtype", "manifest", "os", "shard"]),
     ("sink", &["dtype", "manifest", "os", "source"]),
     ("inventory", &["catalogue", "manifest", "os", "sink", "source"]),
+    ("store", &["catalogue", "inventory", "manifest", "os", "sink", "source"]),
     ("gpu", &["backend", "dtype", "op", "partial", "reduction", "site"]),
     ("compute", &["backend", "manifest", "op", "partial", "reduction", "shard", "site", "wire"]),
     ("device", &["backend", "gpu"]),
@@ -83,6 +84,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "client",
         &[
+            "catalogue",
             "driver",
             "engine",
             "manifest",
@@ -151,6 +153,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "sink",
             "site",
             "source",
+            "store",
             "transport",
             "value",
             "wire",

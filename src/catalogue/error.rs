@@ -25,6 +25,18 @@ pub enum CatalogueError {
         /// The way out.
         advice: &'static str,
     },
+    /// A name that stands for other contents.
+    #[error(
+        "'{name}' stands for other contents already: {known}, not {offered}; choose another name, or delete its files and forget it with 'adsum rm'"
+    )]
+    Taken {
+        /// The name.
+        name: String,
+        /// What is known under it, and where.
+        known: String,
+        /// What it was to stand for as well.
+        offered: String,
+    },
     /// One node has two files of one name.
     #[error("'{name}' is offered twice by one node; offer each name once")]
     Twice {

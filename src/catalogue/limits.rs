@@ -46,7 +46,10 @@ pub(super) fn check_count(
 
 /// Checks that a file can have this name in a cluster: on every system it is a path
 /// below a directory, and only one path leads to a file.
-pub(super) fn check_name(name: &str) -> Result<(), CatalogueError> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_name(name: &str) -> Result<(), CatalogueError> {
     check_count(
         || format!("bytes of the name '{}'", clip(name)),
         name.len(),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::standing::{Standing, Verdict};
-use super::{Catalogue, Copies};
+use super::{Array, Catalogue, CatalogueError, Copies, Digest, listed};
 
 /// A name, and how it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,10 +31,54 @@ pub enum State {
     Returned,
 }
 
+impl Listed {
+    /// Checks that the name may stand for these contents: it never stands for two.
+    ///
+    /// # Errors
+    /// Others count under it; who holds what.
+    pub fn check_same(&self, array: &Array, digest: Digest) -> Result<(), CatalogueError> {
+        let is_other = |copies: &&Copies| match copies.digest {
+            Some(other) => other != digest,
+            // These may be the same, unless they are another array.
+            None => copies.array != *array,
+        };
+        let others: Vec<&Copies> =
+            self.contents.iter().filter(|copies| !copies.removed).filter(is_other).collect();
+        if others.is_empty() {
+            return Ok(());
+        }
+        let known = others.iter().map(|copies| {
+            let dtype = copies.array.layout.dtype;
+            let shape = &copies.array.shape;
+            let digest = copies.digest.map_or("not hashed yet".to_owned(), |digest| short(&digest));
+            let at = match copies.live.is_empty() {
+                true => format!("last at {}", listed(&copies.last)),
+                false => format!("at {}", listed(&copies.live)),
+            };
+            format!("{dtype} {shape:?} ({digest}) {at}")
+        });
+        Err(CatalogueError::Taken {
+            name: self.name.clone(),
+            known: known.collect::<Vec<_>>().join(" and "),
+            offered: format!("{} {:?} ({})", array.layout.dtype, array.shape, short(&digest)),
+        })
+    }
+}
+
+/// Enough of a digest to tell a few apart.
+fn short(digest: &Digest) -> String {
+    format!("{digest:?}")
+}
+
 impl Catalogue {
     /// Every name that counts or is there, in the order of their bytes.
     pub fn list(&self) -> Vec<Listed> {
         self.standings().filter_map(|standing| self.listed(&standing)).collect()
+    }
+
+    /// Those of these names that count or are there.
+    pub fn list_of(&self, names: &[String]) -> Vec<Listed> {
+        names.iter().filter_map(|name| self.listed(&self.standing(name)?)).collect()
     }
 
     fn listed(&self, standing: &Standing<'_>) -> Option<Listed> {

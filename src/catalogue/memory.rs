@@ -266,6 +266,12 @@ impl Memory {
         }
     }
 
+    /// Whether these contents have not been removed.
+    pub(super) fn counts(&self, name: &str, digest: Digest) -> bool {
+        let known = self.names.get(name).and_then(Remembered::hashed);
+        known.and_then(|contents| contents.get(&digest)).is_none_or(Trace::is_known)
+    }
+
     /// What is to be joined so that these contents count, whatever happened to them.
     ///
     /// # Errors

@@ -393,3 +393,33 @@ fn with_each_a_name_means_all_of_its_contents() {
     assert_eq!(expansion.missing, [missing("a", &[5], &[])]);
     assert_eq!(expansion.conflicts, []);
 }
+
+#[test]
+fn a_name_is_for_one_array() {
+    let names: Vec<String> = ["a", "b", "none"].map(str::to_owned).to_vec();
+    let mut catalogue = catalogue(&[(2, &[("a", 7), ("b", 0)]), (3, &[("a", 7)])]);
+    let listed = catalogue.list_of(&names);
+    assert_eq!(listed, catalogue.list());
+    let check =
+        |listed: &Listed, array: &Array, contents| listed.check_same(array, digest(contents));
+    assert_eq!(check(&listed[0], &array(10), 7), Ok(()));
+    let error = check(&listed[0], &array(10), 8).expect_err("other contents").to_string();
+    for words in ["'a'", "uint8 [10] (0707070707070707)", "(0808080808080808)", "node2", "node3"] {
+        assert!(error.contains(words), "'{words}' is not in '{error}'");
+    }
+    // What is not hashed may be the same, unless it is another array.
+    assert_eq!(check(&listed[1], &array(10), 8), Ok(()));
+    let error = check(&listed[1], &array(11), 8).expect_err("another array").to_string();
+    assert!(error.contains("not hashed yet"), "{error}");
+
+    // Contents that are missing count, and those that were removed do not.
+    catalogue.lost(id(2));
+    catalogue.lost(id(3));
+    let error = check(&catalogue.list_of(&names)[0], &array(10), 8).expect_err("missing");
+    assert!(error.to_string().contains("last at node2"), "{error}");
+    assert!(catalogue.counts("a", digest(7)) && catalogue.counts("a", digest(8)));
+    catalogue.remove("a").expect("nobody has it");
+    assert!(!catalogue.counts("a", digest(7)) && catalogue.counts("none", digest(7)));
+    offer(&mut catalogue, 2, &[("a", 7)]);
+    assert_eq!(check(&catalogue.list_of(&names)[0], &array(10), 8), Ok(()));
+}

@@ -3,26 +3,26 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::device::DeviceChoice;
 use crate::dtype::{ByteOrder, DType};
 use crate::op::{BINS_MAX, Op};
 use crate::rounds::Method;
 
 mod bench;
 mod cluster;
+mod run;
 
 #[cfg(feature = "gpu")]
 pub use bench::BenchGpuArgs;
 pub use bench::{BenchCommand, BenchCpuArgs, BenchFilesArgs, BenchOutputArgs};
 pub use cluster::{
-    CancelArgs, DaemonArgs, DoctorArgs, Endpoint, LogFormat, LsArgs, RmArgs, StatusArgs,
+    CancelArgs, DaemonArgs, DoctorArgs, Endpoint, LogFormat, LsArgs, PutArgs, RmArgs, StatusArgs,
     TokenCommand, ViaArgs, parse_bind, parse_name,
 };
+pub use run::RunArgs;
 
 /// The most nodes that one machine is asked to start.
 pub const NODES_MAX: u64 = 256;
@@ -77,6 +77,8 @@ pub enum Command {
     },
     /// Be a node of a cluster, until Ctrl-C or SIGTERM
     Node(Box<DaemonArgs>),
+    /// Copy .npy files onto nodes of a cluster, checked and whole
+    Put(Box<PutArgs>),
     /// The names that a cluster knows, and who holds them
     Ls(Box<LsArgs>),
     /// The nodes of a cluster, what they have and what they do
@@ -101,6 +103,7 @@ impl Command {
             Command::Quantile(args) => args.reduce.output.json,
             Command::Bench { what } => what.output().json,
             Command::Devices(args) => args.json,
+            Command::Put(args) => args.json,
             Command::Ls(args) => args.json,
             Command::Status(args) => args.json,
             Command::Cancel(args) => args.json,
@@ -131,6 +134,7 @@ impl Command {
             Command::Cancel(args) => Some(&mut args.via),
             Command::Rm(args) => Some(&mut args.via),
             Command::Doctor(args) => Some(&mut args.via),
+            Command::Put(args) => Some(&mut args.via),
             other => other.run_mut().map(|run| &mut run.via),
         }
     }
@@ -439,67 +443,6 @@ impl From<Endian> for ByteOrder {
             Endian::Big => ByteOrder::Big,
             Endian::Native => ByteOrder::NATIVE,
         }
-    }
-}
-
-/// With what it is reduced.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Running")]
-pub struct RunArgs {
-    #[command(flatten)]
-    pub via: ViaArgs,
-
-    /// Reduce what is there if some of it is missing: the answer is marked, the exit
-    /// code is 9
-    #[arg(long, requires = "via", help_heading = "Cluster")]
-    pub allow_partial: bool,
-
-    /// Where nodes have different files of one name, take each of them
-    #[arg(long, requires = "via", help_heading = "Cluster")]
-    pub each_node: bool,
-
-    /// Hash what is read and compare it with what was hashed before, which finds
-    /// bits that flipped on a disk
-    #[arg(long, requires = "via", help_heading = "Cluster")]
-    pub verify: bool,
-
-    /// Start N nodes on this machine that reduce over QUIC; without it this
-    /// process reduces alone
-    #[arg(long, value_name = "N", value_parser = count(NODES_MAX), conflicts_with = "via")]
-    pub nodes: Option<u64>,
-
-    /// auto, cpu, gpu, gpu:0 or a part of a device's name; repeatable
-    #[arg(long, value_name = "DEVICE", env = "ADSUM_DEVICE", value_delimiter = ',')]
-    pub device: Vec<DeviceChoice>,
-
-    /// CPU threads of this machine, divided among its nodes, at least one each
-    /// [default: all cores]
-    #[arg(long, value_name = "N", env = "ADSUM_THREADS", value_parser = count(THREADS_MAX))]
-    pub threads: Option<u64>,
-
-    /// The most memory one node takes [default: 512MiB]
-    #[arg(long, value_name = "SIZE", env = "ADSUM_MEMORY", value_parser = parse_size)]
-    pub memory: Option<u64>,
-
-    /// Bytes a processor takes from the queue at a time [default: 1MiB per CPU
-    /// thread, a staging buffer per GPU]
-    #[arg(long, value_name = "SIZE", value_parser = parse_tile)]
-    pub tile: Option<u64>,
-
-    /// Read files in blocks instead of mapping them
-    #[arg(long)]
-    pub no_mmap: bool,
-
-    /// Give up with exit code 6 after this time, as 500ms, 30s, 2m
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    pub deadline: Option<Duration>,
-}
-
-impl RunArgs {
-    /// What is left of the deadline of a run that began at `start`, if it has
-    /// one.
-    pub fn time_left(&self, start: Instant) -> Option<Duration> {
-        self.deadline.map(|deadline| deadline.saturating_sub(start.elapsed()))
     }
 }
 

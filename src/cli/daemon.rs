@@ -18,16 +18,19 @@ use crate::executor::Settings;
 use crate::inventory::{self, Inventory};
 use crate::membership;
 use crate::node::{Membership, Node, NodeConfig};
+use crate::store::Store;
 use crate::transport::{self, DEFAULT_PORT, LinkError};
 use crate::wire::ADDRS_MAX;
 
 mod links;
 mod named;
 mod remembered;
+mod storing;
 
 use links::{End, observer};
 use named::Named;
 use remembered::Remembered;
+use storing::storing;
 
 /// How often the data directory is looked through.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -78,6 +81,7 @@ pub fn run(args: &DaemonArgs) -> Result<(), Failure> {
         config: membership::Config::default(),
         memory: remembered.memory.clone(),
         remember: remembered.keep(),
+        store: storing(Store::open(Arc::clone(&inventory)))?,
     };
     let settings = settings(args)?;
     let equip = |completions: Completions| {

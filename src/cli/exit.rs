@@ -10,7 +10,8 @@ use serde_json::json;
 #[repr(u8)]
 #[cfg_attr(not(feature = "net"), expect(dead_code, reason = "the network has blame of its own"))]
 pub enum Blame {
-    /// A defect of this program, or its output cannot be written.
+    /// A defect of this program, or its output cannot be written: here, or by a node
+    /// that is to hold a file.
     Internal = 1,
     /// The command line asks for what makes no sense.
     Usage = 2,

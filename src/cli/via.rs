@@ -189,17 +189,22 @@ impl From<ClientError> for Failure {
             | ClientError::Lost { .. }
             | ClientError::Wrong { .. } => Blame::Cluster,
             ClientError::Transport(_) => Blame::Internal,
-            ClientError::Refused(trouble) => match trouble.kind {
-                TroubleKind::Incomplete => Blame::Incomplete,
-                TroubleKind::Deadline => Blame::Deadline,
-                TroubleKind::Cancelled => Blame::Interrupted,
-                TroubleKind::Question => Blame::Input,
-                TroubleKind::Busy => Blame::Cluster,
-                TroubleKind::Shard(ShardErrorKind::NoBackend) => Blame::Device,
-                TroubleKind::Shard(ShardErrorKind::Internal) => Blame::Internal,
-                TroubleKind::Shard(_) => Blame::Input,
-            },
+            ClientError::Refused(trouble) => blame_of(trouble.kind),
         };
         Failure::new(blame, error)
+    }
+}
+
+/// Whose fault it is that a node has no answer.
+pub fn blame_of(kind: TroubleKind) -> Blame {
+    match kind {
+        TroubleKind::Incomplete => Blame::Incomplete,
+        TroubleKind::Deadline => Blame::Deadline,
+        TroubleKind::Cancelled => Blame::Interrupted,
+        TroubleKind::Question => Blame::Input,
+        TroubleKind::Busy => Blame::Cluster,
+        TroubleKind::Storage | TroubleKind::Shard(ShardErrorKind::Internal) => Blame::Internal,
+        TroubleKind::Shard(ShardErrorKind::NoBackend) => Blame::Device,
+        TroubleKind::Shard(_) => Blame::Input,
     }
 }

@@ -3,12 +3,12 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::manifest::{Digest, File, FileIdentity};
 use crate::os;
 
 use super::look::Look;
+use super::runs::Runs;
 use super::snapshot::Found;
 
 /// Bytes that are read at a time.
@@ -21,13 +21,9 @@ pub struct Hashing {
     path: PathBuf,
     open: fs::File,
     file: File,
-    run_bytes: u64,
-    /// Bytes of the elements, and how many of them have been hashed.
+    /// Bytes of the elements.
     bytes: u64,
-    done: u64,
-    /// The run that has begun.
-    run: blake3::Hasher,
-    runs: Vec<[u8; 32]>,
+    runs: Runs,
 }
 
 /// What came of a step.
@@ -71,10 +67,14 @@ impl Hashing {
         Hashing::of(name, path, file, run_bytes)
     }
 
-    fn of(name: String, path: PathBuf, file: File, run_bytes: u64) -> Result<Hashing, Miss> {
+    /// Begins to hash the file at `path`, which `file` describes.
+    ///
+    /// # Errors
+    /// Why it cannot begin.
+    pub fn of(name: String, path: PathBuf, file: File, run_bytes: u64) -> Result<Hashing, Miss> {
         let open = os::open_regular(&path).map_err(|error| failed(&path, error))?;
-        let (bytes, run, runs) = (element_bytes(&file), blake3::Hasher::new(), Vec::new());
-        let hashing = Hashing { name, path, open, file, run_bytes, bytes, done: 0, run, runs };
+        let (bytes, runs) = (element_bytes(&file), Runs::new(run_bytes));
+        let hashing = Hashing { name, path, open, file, bytes, runs };
         match hashing.is_unchanged() {
             Ok(true) => Ok(hashing),
             Ok(false) => Err(Miss::Changed),
@@ -90,22 +90,17 @@ impl Hashing {
     /// Reads and hashes one block at most. Nothing more may be asked of it after
     /// anything but [`Step::More`].
     pub fn step(&mut self, block: &mut Vec<u8>) -> Step {
-        if self.done == self.bytes {
+        let done = self.runs.done();
+        if done == self.bytes {
             return self.finish();
         }
-        let in_run = self.run_bytes - self.done % self.run_bytes;
-        let want = BLOCK_BYTES.min(in_run).min(self.bytes - self.done);
+        let want = BLOCK_BYTES.min(self.bytes - done);
         block.resize(BLOCK_BYTES as usize, 0);
-        let offset = self.file.data_offset_bytes + self.done;
+        let offset = self.file.data_offset_bytes + done;
         match os::read_at(&self.open, &mut block[..want as usize], offset) {
             Ok(0) => self.blame(|| io::Error::other(format!("it ends at byte {offset}"))),
             Ok(got) => {
-                self.run.update(&block[..got]);
-                self.done += got as u64;
-                if self.done.is_multiple_of(self.run_bytes) || self.done == self.bytes {
-                    self.runs.push(*self.run.finalize().as_bytes());
-                    self.run.reset();
-                }
+                self.runs.update(&block[..got]);
                 Step::More
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Step::More,
@@ -115,11 +110,7 @@ impl Hashing {
 
     fn finish(&mut self) -> Step {
         match self.is_unchanged() {
-            Ok(true) => {
-                let mut file = self.file.clone();
-                file.digest = Some(digest_of(&file, &self.runs));
-                Step::Done(Found { file, runs: Arc::from(self.runs.as_slice()) })
-            }
+            Ok(true) => Step::Done(Found::of(self.file.clone(), self.runs.finish())),
             Ok(false) => Step::Missed(Miss::Changed),
             Err(error) => Step::Missed(failed(&self.path, error)),
         }
@@ -131,6 +122,11 @@ impl Hashing {
             Ok(false) => Step::Missed(Miss::Changed),
             _ => Step::Missed(failed(&self.path, reason())),
         }
+    }
+
+    /// Bytes of elements that were hashed.
+    pub fn done(&self) -> u64 {
+        self.runs.done()
     }
 
     /// Whether the open file, and the one at its path, are in the state that is

@@ -29,7 +29,8 @@ pub struct Shelf {
     hashed: u64,
     /// Whether something differs from the last snapshot.
     pub is_changed: bool,
-    hash: bool,
+    /// Whether to hash what is not remembered.
+    pub hash: bool,
     run_bytes: u64,
     settle: Duration,
 }
@@ -145,6 +146,19 @@ impl Shelf {
         Box::new(Array { found, settles, failure: None })
     }
 
+    /// A file came whose contents are known, `found`. What it says is believed for the
+    /// state in which it is described: the next walk sees whether it is in that.
+    pub fn adopt(&mut self, name: &str, found: Found) {
+        self.remove(name);
+        let identity = found.file.identity;
+        let settles = clock::settles(0, self.settle);
+        let array = Array { found, settles, failure: None };
+        let content = Content::Array(Box::new(array));
+        self.items.insert(name.to_owned(), Item { identity, walk: self.walk, content });
+        self.hashed += 1;
+        self.is_changed = true;
+    }
+
     /// A walk has ended, and this is what it met besides files. What it did not
     /// see is gone.
     pub fn end_walk(&mut self, met: Met) {
@@ -186,6 +200,12 @@ impl Shelf {
     /// Whether the file is there in this state, as far as the last walk knows.
     pub fn has(&self, name: &str, identity: &FileIdentity) -> bool {
         self.items.get(name).is_some_and(|item| item.identity == *identity)
+    }
+
+    /// Whether the contents of the file are known.
+    pub fn is_hashed(&self, name: &str) -> bool {
+        let array = self.items.get(name).and_then(Item::array);
+        array.is_some_and(|array| array.found.file.digest.is_some())
     }
 
     /// The file was hashed in the state that `found` describes.

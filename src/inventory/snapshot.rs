@@ -58,6 +58,14 @@ pub struct Found {
     pub runs: Arc<[[u8; 32]]>,
 }
 
+impl Found {
+    /// An array whose runs of elements have these hashes.
+    pub fn of(file: File, runs: Vec<[u8; 32]>) -> Found {
+        let digest = super::hash::digest_of(&file, &runs);
+        Found { file: File { digest: Some(digest), ..file }, runs: Arc::from(runs) }
+    }
+}
+
 /// Something that is not as it should be, and the way out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {

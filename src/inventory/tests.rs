@@ -8,6 +8,7 @@ use super::*;
 use crate::dtype::{ByteOrder, DType, Layout, MemoryOrder};
 use crate::manifest::{Digest, FileIdentity};
 
+mod adopted;
 mod change;
 mod contents;
 mod remembered;

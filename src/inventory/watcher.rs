@@ -1,5 +1,6 @@
 //! The thread that walks and hashes.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use super::clock::{self, Pace};
 use super::hash::{Hashing, Miss, Step};
 use super::look::Look;
 use super::shelf::Shelf;
-use super::snapshot::{Problems, Snapshot};
+use super::snapshot::{Found, Problems, Snapshot};
 use super::walk::Walk;
 use super::{Limits, Shared};
 
@@ -54,8 +55,11 @@ impl Watcher {
                 self.walk();
             }
             let is_busy = self.hash_block();
-            if self.shelf.is_changed && self.publications.is_due(self.publish_every(is_busy)) {
+            let adopted = self.adopt();
+            let publish_every = self.publish_every(is_busy && adopted.is_empty());
+            if self.shelf.is_changed && self.publications.is_due(publish_every) {
                 self.publish();
+                self.shared.settle(&adopted);
                 (self.changed)();
             }
             if self.is_stale && self.writes.is_due(self.write_every(is_busy)) {
@@ -65,6 +69,7 @@ impl Watcher {
                 self.shared.stop.wait(self.idle());
             }
         }
+        self.adopt();
         if self.is_stale {
             self.write();
         }
@@ -112,6 +117,18 @@ impl Watcher {
         let shelf = &self.shelf;
         self.hashing.take_if(|hashing| !shelf.has(&hashing.name, &hashing.identity()));
         self.walks.end();
+    }
+
+    /// Takes in the files that were adopted since the last snapshot.
+    fn adopt(&mut self) -> BTreeMap<String, Found> {
+        let adopted = self.shared.adopted();
+        for (name, found) in &adopted {
+            if !self.shelf.has(name, &found.file.identity) || !self.shelf.is_hashed(name) {
+                self.shelf.adopt(name, found.clone());
+                self.is_stale |= self.shelf.hash;
+            }
+        }
+        adopted
     }
 
     /// Hashes one block, if there is one to hash.

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::requests::Request;
-use super::{Output, Service};
+use super::{Met, Output, Service};
 use crate::catalogue::CatalogueError;
 use crate::engine::{JobError, JobRequest, Outcome, RequestId, SubmitError};
 use crate::manifest::{Cut, File, JobId, Manifest};
 use crate::op::Spec;
 use crate::placement::NodeId;
 use crate::wire::{
-    Contribution, FRAME_BYTES_MAX, Finished, JobStatus, MemberInfo, Message, NAMES_MAX, NodeStatus,
-    PATTERNS_MAX, Question, Reply, Trouble, TroubleKind, Usage,
+    Bytes, Contribution, FRAME_BYTES_MAX, Finished, JobStatus, MemberInfo, Message, NAMES_MAX,
+    NodeStatus, PATTERNS_MAX, Question, Reply, Trouble, TroubleKind, Usage,
 };
 
 /// The most questions of one peer that wait for an answer.
@@ -32,15 +32,33 @@ impl Service {
             Question::Members => Ok(Reply::Members(self.member_infos())),
             Question::Expand { patterns, each_node } => self.expand(&patterns, each_node),
             Question::List => self.list(),
+            Question::Names { names } => self.names(&names),
             Question::Status => Ok(Reply::Status(Box::new(self.status()))),
             Question::Remove { name } => self.remove(&name),
             Question::Cancel { job } => self.cancel_jobs(&job),
+            // These are answered when it is done.
             Question::Submit { spec, files, cut, deadline } => {
                 match self.submit(from, ask, spec, files, cut, deadline) {
                     Ok(()) => return,
                     Err(trouble) => Err(trouble),
                 }
             }
+            Question::Place { name, array, digest } => {
+                match self.place(from, ask, name, array, digest) {
+                    Ok(()) => return,
+                    Err(trouble) => Err(trouble),
+                }
+            }
+            Question::Piece { place, offset, bytes: Bytes(bytes) } => {
+                match self.piece(from, ask, place, offset, bytes) {
+                    Ok(()) => return,
+                    Err(trouble) => Err(trouble),
+                }
+            }
+            Question::Seal { place } => match self.seal(from, ask, place) {
+                Ok(()) => return,
+                Err(trouble) => Err(trouble),
+            },
         };
         self.reply(from, ask, reply.unwrap_or_else(Reply::Refused));
     }
@@ -51,6 +69,7 @@ impl Service {
             self.requests.remove(request);
             self.outputs.push_back(Output::Cancel(request));
         }
+        self.withdraw_place(from, ask);
     }
 
     /// How far a request is.
@@ -106,13 +125,17 @@ impl Service {
         Ok(Reply::Listed(names))
     }
 
+    fn names(&self, names: &[String]) -> Result<Reply, Trouble> {
+        if names.len() > PATTERNS_MAX {
+            let message = format!("{} names, the most is {PATTERNS_MAX}", names.len());
+            return Err(Trouble::new(TroubleKind::Question, message));
+        }
+        Ok(Reply::Listed(self.catalogue.list_of(names)))
+    }
+
     fn remove(&mut self, name: &str) -> Result<Reply, Trouble> {
         let removed = self.catalogue.remove(name)?;
-        let memory = self.catalogue.memory();
-        for peer in self.members() {
-            self.send(peer, Message::Known(memory.only(name)));
-        }
-        self.outputs.push_back(Output::Remember(memory));
+        self.tell_known(name);
         Ok(Reply::Removed(removed))
     }
 
@@ -250,17 +273,24 @@ impl Service {
 
     fn member_infos(&self) -> Vec<MemberInfo> {
         let others = self.membership.members().into_iter();
+        let workers = |node: NodeId| self.met.get(&node).map_or(0, |met: &Met| met.hello.workers);
         let others = others.map(|member| MemberInfo {
             id: member.node,
             name: member.name.clone(),
             addrs: member.addrs.clone(),
+            workers: workers(member.node),
         });
         std::iter::once(self.own_info()).chain(others).collect()
     }
 
     fn own_info(&self) -> MemberInfo {
         let hello = &self.hello;
-        MemberInfo { id: hello.node, name: hello.name.clone(), addrs: hello.addrs.clone() }
+        MemberInfo {
+            id: hello.node,
+            name: hello.name.clone(),
+            addrs: hello.addrs.clone(),
+            workers: hello.workers,
+        }
     }
 
     fn status(&self) -> NodeStatus {

@@ -53,6 +53,27 @@ impl NewFile {
         }
     }
 
+    /// As [`NewFile::create`] for a file that replaces nothing, whose bytes go to a
+    /// temporary file in `directory`, on the same file system, until it is finished.
+    ///
+    /// # Errors
+    /// As [`NewFile::create`]; the message is about `path`.
+    pub fn create_in(directory: &Path, path: &Path) -> Result<NewFile, SinkError> {
+        let name = path.display().to_string();
+        let target = target(path, &name, false)?;
+        match UNFINISHED.create(directory) {
+            Ok((temporary, file)) => {
+                Ok(NewFile { file, temporary, target, name, overwrite: false })
+            }
+            Err(source) => Err(SinkError::Io { name, source }),
+        }
+    }
+
+    /// The file, as it is open.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Writes `bytes` from byte `offset` on. Bytes that are never written, but
     /// lie before some that are, become zeros.
     ///

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::error::SinkError;
 use super::new_file::NewFile;
-use crate::dtype::DType;
+use crate::dtype::{ByteOrder, DType, Layout, MemoryOrder};
 use crate::manifest::AXES_MAX;
 
 /// An array in C order that is written piece by piece, in any order of pieces.
@@ -94,6 +94,30 @@ fn elements(dtype: DType, shape: &[u64], data_offset_bytes: u64) -> Option<u64> 
     i64::try_from(bytes).is_ok().then_some(elements)
 }
 
+/// All bytes before the first element of the array in a `.npy` file: as `numpy.save`
+/// writes them, but for bfloat16, which [`source`](crate::source) reads by its name.
+/// `None` if no file can hold it.
+pub fn header_of(layout: Layout, memory_order: MemoryOrder, shape: &[u64]) -> Option<Vec<u8>> {
+    let plain = &descr(layout.dtype)[1..];
+    let (plain, is_native) = match layout.dtype {
+        DType::BF16 => ("bfloat16", true),
+        dtype => (plain, dtype.size_bytes() == 1),
+    };
+    let order = match layout.byte_order {
+        order if is_native && order == ByteOrder::NATIVE => match layout.dtype {
+            DType::BF16 => "",
+            _ => "|",
+        },
+        ByteOrder::Little => "<",
+        ByteOrder::Big => ">",
+    };
+    elements(layout.dtype, shape, HEADER_BYTES_MAX)?;
+    Some(text_header(&format!("{order}{plain}"), memory_order, shape))
+}
+
+/// More than any header has.
+const HEADER_BYTES_MAX: u64 = 1 << 16;
+
 /// NumPy's name for little-endian elements of a type.
 fn descr(dtype: DType) -> &'static str {
     match dtype {
@@ -117,8 +141,12 @@ fn descr(dtype: DType) -> &'static str {
 /// All bytes before the first element: a multiple of 64, for readers that map
 /// the file. Version 1.0 has room for the axes that arrays have.
 fn header(dtype: DType, shape: &[u64]) -> Vec<u8> {
+    text_header(descr(dtype), MemoryOrder::C, shape)
+}
+
+fn text_header(descr: &str, memory_order: MemoryOrder, shape: &[u64]) -> Vec<u8> {
     const ALIGNMENT: usize = 64;
-    /// Digits that the length of the first axis may grow to in its place.
+    /// Digits that the length of the slowest axis may grow to in its place.
     const GROWTH_DIGITS: usize = 21;
 
     let axes: Vec<String> = shape.iter().map(u64::to_string).collect();
@@ -126,10 +154,15 @@ fn header(dtype: DType, shape: &[u64]) -> Vec<u8> {
         [length] => format!("({length},)"),
         axes => format!("({})", axes.join(", ")),
     };
-    let growth = axes.first().map_or(0, |length| GROWTH_DIGITS - length.len());
-    let descr = descr(dtype);
-    let text =
-        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {tuple}, }}{:growth$}", "");
+    let (slowest, fortran) = match memory_order {
+        MemoryOrder::C => (axes.first(), "False"),
+        MemoryOrder::Fortran => (axes.last(), "True"),
+    };
+    let growth = slowest.map_or(0, |length| GROWTH_DIGITS - length.len());
+    let text = format!(
+        "{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {tuple}, }}{:growth$}",
+        ""
+    );
 
     let start = crate::source::npy::MAGIC.len() + 4;
     // NumPy pads a header that is aligned already by another 64 bytes.
@@ -180,6 +213,30 @@ mod tests {
             let header = header(dtype, shape);
             assert_eq!(header.escape_ascii().to_string(), expected.escape_ascii().to_string());
         }
+    }
+
+    #[test]
+    fn headers_of_any_array_are_read_as_that_array() {
+        use crate::source::npy::Header;
+        for dtype in DType::ALL {
+            for byte_order in [ByteOrder::Little, ByteOrder::Big] {
+                for memory_order in [MemoryOrder::C, MemoryOrder::Fortran] {
+                    for shape in [vec![], vec![0], vec![3], vec![2, 30], vec![1; AXES_MAX]] {
+                        let layout = Layout { dtype, byte_order };
+                        let bytes = header_of(layout, memory_order, &shape).expect("it is small");
+                        assert_eq!(bytes.len() % 64, 0);
+                        let header = Header::read(&mut &*bytes).expect("it is valid");
+                        let data_offset_bytes = bytes.len() as u64;
+                        let same = Header { layout, memory_order, shape, data_offset_bytes };
+                        assert_eq!(header, same);
+                    }
+                }
+            }
+        }
+        let little = Layout { dtype: DType::F64, byte_order: ByteOrder::Little };
+        assert_eq!(header_of(little, MemoryOrder::C, &[7]), Some(header(DType::F64, &[7])));
+        assert_eq!(header_of(little, MemoryOrder::C, &[1 << 61]), None);
+        assert_eq!(header_of(little, MemoryOrder::C, &[1; AXES_MAX + 1]), None);
     }
 
     #[test]

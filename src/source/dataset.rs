@@ -26,6 +26,19 @@ use super::{DataSet, Options, read_full};
 /// # Errors
 /// The first input that cannot be used.
 pub fn open(patterns: &[OsString], options: &Options) -> Result<DataSet, SourceError> {
+    let (files, warnings) = list(patterns, options)?;
+    let manifest = Manifest::with_entry_bytes(files, options.entry_bytes.unwrap_or(ENTRY_BYTES))?;
+    Ok(DataSet { manifest, warnings })
+}
+
+/// The files of [`open`], also of different types and shapes, and its warnings.
+///
+/// # Errors
+/// The first input that cannot be used.
+pub fn list(
+    patterns: &[OsString],
+    options: &Options,
+) -> Result<(Vec<File>, Vec<String>), SourceError> {
     let mut warnings = Vec::new();
     let mut files = Vec::new();
     let mut seen = HashSet::new();
@@ -40,8 +53,7 @@ pub fn open(patterns: &[OsString], options: &Options) -> Result<DataSet, SourceE
             }
         }
     }
-    let manifest = Manifest::with_entry_bytes(files, options.entry_bytes.unwrap_or(ENTRY_BYTES))?;
-    Ok(DataSet { manifest, warnings })
+    Ok((files, warnings))
 }
 
 /// The paths that a pattern stands for. A file of that very name wins over what

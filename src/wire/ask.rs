@@ -1,13 +1,15 @@
 //! What is asked of a node beside partials, and what it answers.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::{DEVICES_MAX, FILES_MAX, LINES_MAX, NAMES_MAX, Usage};
+use super::{DEVICES_MAX, FILES_MAX, LINES_MAX, NAMES_MAX, PATTERNS_MAX, PIECE_BYTES_MAX, Usage};
 use crate::backend::DeviceInfo;
-use crate::catalogue::{Expansion, Listed};
+use crate::catalogue::{Array, Expansion, Listed};
 use crate::manifest::{Cut, Digest, File, JobId};
 use crate::op::Spec;
 use crate::placement::NodeId;
@@ -19,7 +21,7 @@ pub enum Question {
     /// Where the nodes of the cluster are.
     Members,
     /// What patterns stand for in the catalogue, at most
-    /// [`PATTERNS_MAX`](super::PATTERNS_MAX).
+    /// [`PATTERNS_MAX`].
     Expand {
         /// Whether a name under which nodes have different contents means all of
         /// them.
@@ -30,6 +32,37 @@ pub enum Question {
     },
     /// Every name that the cluster knows.
     List,
+    /// These names, as far as the cluster knows them, at most
+    /// [`PATTERNS_MAX`].
+    Names {
+        /// The names; none is a glob.
+        #[serde(deserialize_with = "crate::bounded::list::<_, _, PATTERNS_MAX>")]
+        names: Vec<String>,
+    },
+    /// Begin a file that this node is to hold. The place ends with the connection,
+    /// and when one of its questions is withdrawn or refused.
+    Place {
+        /// Its name in the catalogue.
+        name: String,
+        /// What it holds.
+        array: Array,
+        /// What its contents will turn out to be.
+        digest: Digest,
+    },
+    /// The next bytes of the elements of a file that was begun.
+    Piece {
+        /// The place that a [`Reply::Placing`] named.
+        place: PlaceId,
+        /// Where they lie, in bytes from the first element: after the piece before.
+        offset: u64,
+        /// At least one of them, at most [`PIECE_BYTES_MAX`](super::PIECE_BYTES_MAX).
+        bytes: Bytes,
+    },
+    /// All pieces were sent: check the contents and give the file its name.
+    Seal {
+        /// The place.
+        place: PlaceId,
+    },
     /// What this node has and does.
     Status,
     /// Forget the contents of a name that nobody holds any more.
@@ -56,6 +89,47 @@ pub enum Question {
     },
 }
 
+/// A file that is being placed, as the node that takes it numbers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PlaceId(pub u64);
+
+/// Bytes that travel as such, not one by one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Bytes(pub Vec<u8>);
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+        struct Borrowed;
+        impl Visitor<'_> for Borrowed {
+            type Value = Bytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "at most {PIECE_BYTES_MAX} bytes")
+            }
+
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
+                match bytes.len() <= PIECE_BYTES_MAX {
+                    true => Ok(Bytes(bytes.to_vec())),
+                    false => Err(E::invalid_length(bytes.len(), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_bytes(Borrowed)
+    }
+}
+
 /// An answer to a [`Question`]. [`Reply::Progress`] may come several times, all
 /// others are the last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,8 +138,14 @@ pub enum Reply {
     Members(Vec<MemberInfo>),
     /// What the patterns stand for.
     Expanded(Expansion),
-    /// Every name, at most [`NAMES_MAX`].
+    /// Every name, or those that were asked for, at most [`NAMES_MAX`].
     Listed(#[serde(deserialize_with = "crate::bounded::list::<_, _, NAMES_MAX>")] Vec<Listed>),
+    /// The file was begun; pieces may come.
+    Placing(PlaceId),
+    /// The piece is written.
+    Taken,
+    /// The file is there under its name, now or since before.
+    Placed,
     /// The node itself.
     Status(Box<NodeStatus>),
     /// What was forgotten.
@@ -94,6 +174,9 @@ pub struct MemberInfo {
     pub name: String,
     /// The addresses that it advertises, the best first.
     pub addrs: Vec<SocketAddr>,
+    /// How many entries it reduces at the same time, as far as the node that was asked
+    /// knows.
+    pub workers: u32,
 }
 
 /// What a node has and does.
@@ -193,6 +276,8 @@ pub enum TroubleKind {
     Question,
     /// The node has as much to do as it takes.
     Busy,
+    /// The node cannot write what it is sent.
+    Storage,
     /// An entry could not be reduced.
     Shard(ShardErrorKind),
 }

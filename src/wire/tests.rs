@@ -482,3 +482,26 @@ fn an_offer_has_as_many_entries_as_a_job() {
         Err(WireError::Manifest(ManifestError::Entries { max: ENTRIES_MAX }))
     );
 }
+
+#[test]
+fn pieces_travel_up_to_their_limit() {
+    let piece = |bytes: usize| {
+        let bytes = Bytes((0..bytes).map(|at| at as u8).collect());
+        let question = Question::Piece { place: PlaceId(7), offset: u64::MAX, bytes };
+        Message::Ask { ask: 300, question: Box::new(question) }
+    };
+    for bytes in [0, 1, 127, 128, PIECE_BYTES_MAX] {
+        assert_returns(piece(bytes));
+    }
+    let error = decode(&encode(&piece(PIECE_BYTES_MAX + 1)));
+    assert!(matches!(error, Err(WireError::Malformed { what: "question", .. })), "{error:?}");
+    let mut cut_off = encode(&piece(100));
+    cut_off.pop();
+    assert!(matches!(decode(&cut_off), Err(WireError::Malformed { .. })));
+    // The bytes lie in the message as they are.
+    let length = encode(&piece(PIECE_BYTES_MAX)).len();
+    assert!(length < PIECE_BYTES_MAX + 32, "{length} bytes");
+    for reply in [Reply::Placing(PlaceId(u64::MAX)), Reply::Taken, Reply::Placed] {
+        assert_returns(Message::Reply { ask: 0, reply: Box::new(reply) });
+    }
+}

@@ -1,5 +1,6 @@
 //! The arguments of nodes, and of who asks them.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -202,6 +203,36 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line
     Json,
+}
+
+#[derive(Debug, Args)]
+pub struct PutArgs {
+    /// .npy files or quoted globs; a file is called as it is given here if that is
+    /// relative and has no '..', else by the last part of its path
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<OsString>,
+
+    /// On how many nodes each file is to be, those that have it already included
+    #[arg(
+        long, value_name = "R", default_value_t = 1,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    pub replicas: u64,
+
+    /// Put this before each name, as a directory
+    #[arg(long = "as", value_name = "PREFIX/")]
+    pub prefix: Option<String>,
+
+    #[command(flatten)]
+    pub via: ViaArgs,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+
+    /// Print nothing but errors
+    #[arg(long, short)]
+    pub quiet: bool,
 }
 
 #[derive(Debug, Args)]

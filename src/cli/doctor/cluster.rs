@@ -294,6 +294,7 @@ mod tests {
             id: NodeId([number; 16]),
             name: format!("n{number}"),
             addrs: vec![([127, 0, 0, number], 9).into()],
+            workers: 1,
         }
     }
 

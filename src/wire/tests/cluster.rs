@@ -59,7 +59,7 @@ fn any_addr() -> impl Strategy<Value = SocketAddr> {
 
 fn any_member() -> impl Strategy<Value = MemberInfo> {
     (any_node(), ".{0,9}", prop::collection::vec(any_addr(), 0..3))
-        .prop_map(|(id, name, addrs)| MemberInfo { id, name, addrs })
+        .prop_map(|(id, name, addrs)| MemberInfo { id, name, addrs, workers: 3 })
 }
 
 fn any_question() -> impl Strategy<Value = Question> {

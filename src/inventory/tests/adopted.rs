@@ -1,0 +1,77 @@
+//! Files whose contents somebody knows who put them there.
+
+use super::*;
+use crate::source::dataset::describe_npy;
+
+/// What is at a path, said to have these contents.
+fn found(place: &Place, name: &str, data: &[u8]) -> Found {
+    let file = describe_npy(&place.at(name)).expect("it is there");
+    Found::of(file, data.chunks(RUN).map(|run| *blake3::hash(run).as_bytes()).collect())
+}
+
+#[cfg(unix)]
+#[test]
+fn they_are_known_at_once_and_told_without_a_walk() {
+    let place = Place::new();
+    place.write_huge("huge.npy");
+    let hours = Duration::from_secs(36_000);
+    let watched =
+        place.start_with(Options { interval: hours, ..place.options() }).expect("it starts");
+    let data = [7; 200];
+    place.write("a/b.npy", &bytes_npy(&data));
+    assert_eq!(watched.inventory.find("a/b.npy"), None);
+    let adopted = found(&place, "a/b.npy", &data);
+    watched.inventory.adopt("a/b.npy".to_owned(), adopted.clone());
+    assert_eq!(watched.inventory.find("a/b.npy"), Some(adopted.clone()));
+    let snapshot = watched.until("told", |snapshot| snapshot.files.contains_key("a/b.npy"));
+    assert_eq!(snapshot.files["a/b.npy"], adopted);
+    assert_eq!(adopted.file.digest, Some(bytes_digest(&data)));
+    // They stay known when they are no longer kept aside.
+    assert_eq!(watched.inventory.find("a/b.npy"), Some(adopted));
+}
+
+#[test]
+fn walks_see_what_became_of_them() {
+    let place = Place::new();
+    let watched = place.start();
+    place.write("a.npy", &bytes_npy(&[1; 100]));
+    // What is said is believed, and not hashed again.
+    let adopted = found(&place, "a.npy", &[2; 100]);
+    watched.inventory.adopt("a.npy".to_owned(), adopted.clone());
+    let is_told = |snapshot: &Snapshot| snapshot.files.get("a.npy") == Some(&adopted);
+    watched.until("believed", is_told);
+    place.write("b.npy", &bytes_npy(&[3; 100]));
+    let snapshot = watched.until("seen", |snapshot| snapshot.files.contains_key("b.npy"));
+    assert!(is_told(&snapshot));
+    // Of another state of the file nothing was said.
+    place.write("a.npy", &bytes_npy(&[4; 100]));
+    let hashed = Some(bytes_digest(&[4; 100]));
+    watched.until("hashed", |snapshot| snapshot.files["a.npy"].file.digest == hashed);
+    place.write("a.npy", &bytes_npy(&[5; 100]));
+    watched.inventory.adopt("a.npy".to_owned(), adopted);
+    let hashed = Some(bytes_digest(&[5; 100]));
+    watched.until("hashed", |snapshot| snapshot.files["a.npy"].file.digest == hashed);
+    place.remove("a.npy");
+    watched.until("gone", |snapshot| !snapshot.files.contains_key("a.npy"));
+    assert_eq!(watched.inventory.find("a.npy"), None);
+}
+
+#[test]
+fn one_file_can_be_hashed_by_itself() {
+    let place = Place::new();
+    let data: Vec<u8> = (0..=255).cycle().take(3 << 20).collect();
+    place.write("a.npy", &bytes_npy(&data));
+    let file = describe_npy(&place.at("a.npy")).expect("it is there");
+    let mut told = Vec::new();
+    let expected = digest(
+        (DType::U8, ByteOrder::NATIVE, MemoryOrder::C),
+        &[data.len() as u64],
+        &data,
+        ENTRY_BYTES as usize,
+    );
+    assert_eq!(crate::inventory::digest(&file, |done| told.push(done)), Ok(expected));
+    assert_eq!(told.last(), Some(&(data.len() as u64)));
+    place.write("a.npy", &bytes_npy(&data));
+    let error = crate::inventory::digest(&file, |_| {}).expect_err("it changed");
+    assert!(matches!(error, DigestError::Changed { .. }), "{error}");
+}

@@ -9,7 +9,7 @@ use super::exit::{Blame, Failure};
 use super::report::{self, DeviceReport, NodeReport};
 use super::secret;
 use super::talk::Talk;
-use crate::catalogue::{Expansion, Missing};
+use crate::catalogue::{Expansion, Missing, Returned};
 use crate::client::{Client, ClientError};
 use crate::local::Observer;
 use crate::manifest::{File, Manifest};
@@ -55,6 +55,7 @@ pub fn files(
         other => return Err(client.wrong(&other).into()),
     };
     expansion.warnings.iter().for_each(|warning| talk.warning(warning));
+    warn_returned(&expansion.removed, talk);
     refuse_unclear(&expansion)?;
     refuse_missing(&expansion.missing)?;
     Ok(expansion.files.into_iter().map(|found| found.file).collect())
@@ -70,6 +71,16 @@ fn refuse_unclear(expansion: &Expansion) -> Result<(), Failure> {
             let more = more(conflicts.len());
             Err(Failure::new(Blame::Input, format!("{named}{more}")))
         }
+    }
+}
+
+/// Copies that came back after their names were forgotten do not count, which nobody
+/// should learn from the number.
+fn warn_returned(returned: &[Returned], talk: &mut Talk) {
+    returned.iter().take(NAMED_MAX).for_each(|one| talk.warning(&one.to_string()));
+    let more = more(returned.len());
+    if !more.is_empty() {
+        talk.warning(&format!("of names that were removed there are copies again{more}"));
     }
 }
 

@@ -16,7 +16,9 @@ use crate::rounds::Method;
 mod bench;
 mod cluster;
 
-pub use bench::{BenchCommand, BenchCpuArgs, BenchFilesArgs, BenchGpuArgs, BenchOutputArgs};
+#[cfg(feature = "gpu")]
+pub use bench::BenchGpuArgs;
+pub use bench::{BenchCommand, BenchCpuArgs, BenchFilesArgs, BenchOutputArgs};
 pub use cluster::{
     CancelArgs, DaemonArgs, LogFormat, LsArgs, RmArgs, StatusArgs, TokenCommand, ViaArgs,
 };

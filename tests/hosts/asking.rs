@@ -82,7 +82,7 @@ fn who_gives_up_leaves_no_job_behind() {
     let mut late =
         cluster.asker(&["sumsq", "--axis", "0", "--deadline", "300ms", "obs/*.npy"], &[0]);
     let (run, _) = Process::start_piped(&mut late).end(PATIENCE);
-    run.refused(6, &["300ms"]);
+    run.refused(6, &["deadline"]);
 
     // And if the node that collects it hangs and nobody else is there: in time, and
     // with the names.

@@ -1,10 +1,12 @@
 //! Processes that do not outlive their test.
 
 use std::fs;
+use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::program::{Run, to_run};
+use crate::program::Run;
 
 /// How often is looked whether something has happened.
 pub const POLL: Duration = Duration::from_millis(20);
@@ -14,12 +16,15 @@ pub struct Process {
     /// `None` once it was reaped.
     child: Option<Child>,
     pub started: Instant,
+    /// What it says on standard output and standard error, read as it comes.
+    said: [Option<JoinHandle<String>>; 2],
 }
 
 impl Process {
     pub fn start(command: &mut Command) -> Process {
-        let child = command.stdin(Stdio::null()).spawn().unwrap();
-        Process { child: Some(child), started: Instant::now() }
+        let mut child = command.stdin(Stdio::null()).spawn().unwrap();
+        let said = [child.stdout.take().map(read), child.stderr.take().map(read)];
+        Process { child: Some(child), started: Instant::now(), said }
     }
 
     /// With its output to be read when it has ended.
@@ -70,9 +75,25 @@ impl Process {
         if !ended {
             child.kill().unwrap();
         }
-        let run = to_run(&child.wait_with_output().unwrap());
+        let code = child.wait().unwrap().code();
+        let [stdout, stderr] =
+            self.said.each_mut().map(|said| said.take().map_or(String::new(), join));
+        let run = Run { code, stdout, stderr };
         if ended { Ok((run, took)) } else { Err(run) }
     }
+}
+
+/// Reads all, so that the writer never waits.
+fn read(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        pipe.read_to_string(&mut text).unwrap();
+        text
+    })
+}
+
+fn join(thread: JoinHandle<String>) -> String {
+    thread.join().unwrap()
 }
 
 impl Drop for Process {
@@ -97,7 +118,13 @@ pub fn resident_bytes(process: u32) -> u64 {
     line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() << 10
 }
 
-/// Open file handles of a process.
-pub fn handles(process: u32) -> usize {
-    fs::read_dir(format!("/proc/{process}/fd")).unwrap().count()
+/// What file handles a process has open, besides the few arrays that it keeps.
+pub fn handles(process: u32) -> Vec<String> {
+    let open = fs::read_dir(format!("/proc/{process}/fd")).unwrap().flatten();
+    // One may be closed meanwhile.
+    let targets = open.filter_map(|handle| fs::read_link(handle.path()).ok());
+    let names = targets.map(|target| target.to_string_lossy().into_owned());
+    let (arrays, others): (Vec<_>, Vec<_>) = names.partition(|name| name.contains(".npy"));
+    assert!(arrays.len() <= 32, "{arrays:?}");
+    others
 }

@@ -128,8 +128,9 @@ fn faults_by_chance() {
     println!("after it, all see each other after {:?}", cluster.settle());
     (0..5).for_each(|via| drop(cluster.check(Op::Sum, via)));
     let (open_now, resident_now) = (handles(spared), resident_bytes(spared));
-    println!("handles {open} then {open_now}, memory {resident} then {resident_now}");
-    assert!(open_now < open + 8, "{open_now} handles, before {open}");
+    let (before, now) = (open.len(), open_now.len());
+    println!("handles {before} then {now}, memory {resident} then {resident_now}");
+    assert!(now < before + 8, "{open_now:?}, before {open:?}");
     assert!(resident_now < resident + (96 << 20), "{resident_now} bytes, before {resident}");
 
     (0..5).for_each(|host| cluster.stop(host));

@@ -5,8 +5,11 @@ use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
 use crate::cluster::{Cluster, PATIENCE, Shape, bits, file, name};
 use crate::numbers::{Op, age};
+use crate::process::Process;
 use crate::program::Run;
 
 const SUM: [&str; 3] = ["sum", "--json", "obs/*.npy"];
@@ -58,7 +61,7 @@ fn a_name_whose_files_are_gone_is_missed_until_it_is_removed() {
     // Who comes back with it is told, and so is who asks.
     cluster.launch(2);
     cluster.wait("the copy that came back is seen", |cluster| {
-        let of_name = |listed: &serde_json::Value| listed["name"] == words[0];
+        let of_name = |listed: &Json| listed["name"] == words[0];
         (0..3).all(|via| {
             cluster.list(via).iter().any(|listed| of_name(listed) && listed["state"] == "returned")
         })
@@ -85,7 +88,7 @@ enum Spoil {
 impl Spoil {
     const ALL: [Spoil; 4] = [Spoil::Delete, Spoil::Truncate, Spoil::Overwrite, Spoil::Replace];
 
-    fn carry_out(self, cluster: &Cluster, path: &Path) {
+    fn carry_out(self, path: &Path) {
         match self {
             Spoil::Delete => fs::remove_file(path).unwrap(),
             Spoil::Truncate => open(path).set_len(5 << 20).unwrap(),
@@ -97,7 +100,7 @@ impl Spoil {
             Spoil::Replace => {
                 let fresh = path.with_extension("part");
                 fs::copy(path, &fresh).unwrap();
-                Spoil::Overwrite.carry_out(cluster, &fresh);
+                Spoil::Overwrite.carry_out(&fresh);
                 fs::rename(&fresh, path).unwrap();
             }
         }
@@ -110,9 +113,9 @@ fn open(path: &Path) -> fs::File {
 
 /// The right answer, or an error that names the file.
 #[track_caller]
-fn right_or_refused(cluster: &Cluster, op: Op, run: &Run, words: &[&str], what: &str) {
+fn right_or_refused(right: &Json, run: &Run, words: &[&str], what: &str) {
     match run.code {
-        Some(0) => assert_eq!(bits(&run), cluster.right(op), "{what}: {run:?}"),
+        Some(0) => assert_eq!(bits(run), *right, "{what}: {run:?}"),
         Some(3 | 5) => run.refused(run.code.unwrap(), words),
         _ => panic!("{what}: {run:?}"),
     }
@@ -137,13 +140,13 @@ fn files_that_change_never_make_another_number() {
         let path = cluster.path(0, number);
         let asked = cluster.begin(Op::Columns, 1);
         cluster.wait_until_at_work(1);
-        spoil.carry_out(&cluster, &path);
+        spoil.carry_out(&path);
         let (run, _) = asked.end(PATIENCE);
         let what = format!("during a job: {spoil:?}");
-        right_or_refused(&cluster, Op::Columns, &run, &[&file(number)], &what);
+        right_or_refused(&cluster.right(Op::Columns), &run, &[&file(number)], &what);
         // What is not hashed yet is no reason to answer otherwise.
         let run = cluster.ask(&SUM, 1);
-        right_or_refused(&cluster, Op::Sum, &run, &[&file(number)], "just after it");
+        right_or_refused(&cluster.right(Op::Sum), &run, &[&file(number)], "just after it");
         let _ = fs::remove_file(&path);
         cluster.numbers.copy(number, &path);
     }
@@ -151,9 +154,9 @@ fn files_that_change_never_make_another_number() {
 
     for (&number, spoil) in in_peace.iter().zip(Spoil::ALL) {
         let path = cluster.path(0, number);
-        spoil.carry_out(&cluster, &path);
+        spoil.carry_out(&path);
         let run = cluster.ask(&SUM, 0);
-        right_or_refused(&cluster, Op::Sum, &run, &[&file(number)], &format!("{spoil:?}"));
+        right_or_refused(&cluster.right(Op::Sum), &run, &[&file(number)], &format!("{spoil:?}"));
         match spoil {
             // The other copy is as good.
             Spoil::Delete | Spoil::Truncate => {
@@ -210,7 +213,7 @@ fn what_differs_between_two_starts_is_found() {
     // One that has become another meanwhile.
     cluster.stop(0);
     let path = cluster.path(0, 6);
-    Spoil::Overwrite.carry_out(&cluster, &path);
+    Spoil::Overwrite.carry_out(&path);
     age(&path);
     cluster.launch(0);
     cluster.wait("the conflict is seen", |cluster| {
@@ -219,5 +222,40 @@ fn what_differs_between_two_starts_is_found() {
     for via in 0..3 {
         cluster.wait("all see it", |cluster| cluster.ask(&SUM, via).code == Some(3));
         cluster.ask(&SUM, via).refused(3, &[&file(6), &name(0), &name(1)]);
+    }
+}
+
+#[test]
+fn the_only_copy_that_changes_is_named() {
+    let Some(mut cluster) = Cluster::new(Shape { hosts: 2, copies: 1, files: 96 }) else { return };
+    // Of each quarter of the files one is spoilt during a job and one before it.
+    let quarters: Vec<Vec<usize>> = (0..4).map(|way| (24 * way..24 * way + 24).collect()).collect();
+    for files in &quarters {
+        cluster.unshare(1, files[1]);
+        cluster.unshare(1, files[23]);
+    }
+    (0..2).for_each(|host| cluster.launch(host));
+    cluster.settle();
+    for (files, spoil) in quarters.iter().zip(Spoil::ALL) {
+        let (early, late) = (files[1], files[23]);
+        let names: Vec<String> = files.iter().map(|&number| file(number)).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let job = [Op::Columns.arguments(), &names].concat();
+        let asked = Process::start_piped(&mut cluster.asker(&job, &[0]));
+        std::thread::sleep(Duration::from_millis(200));
+        spoil.carry_out(&cluster.path(1, late));
+        let (run, _) = asked.end(PATIENCE);
+        // That it came too late is no error.
+        let right = cluster.numbers.bits(Op::Columns, files.iter().copied());
+        let what = format!("the only copy, during a job: {spoil:?}");
+        right_or_refused(&right, &run, &[&file(late)], &what);
+        // Before one, it always is one.
+        spoil.carry_out(&cluster.path(1, early));
+        for number in [early, late] {
+            let run = cluster.ask(&["sum", "--json", &file(number)], 0);
+            assert!(matches!(run.code, Some(3 | 5)), "{spoil:?}: {run:?}");
+            run.refused(run.code.unwrap(), &[&file(number)]);
+            println!("the only copy, before a job: {spoil:?}: exit {:?}", run.code);
+        }
     }
 }

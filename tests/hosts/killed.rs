@@ -11,7 +11,7 @@ const TAKEOVER_MAX: Duration = Duration::from_secs(15);
 
 #[test]
 fn killed_nodes_change_nothing() {
-    let Some(mut cluster) = Cluster::start(Shape { hosts: 5, copies: 3, files: 120 }) else {
+    let Some(mut cluster) = Cluster::start(Shape { hosts: 5, copies: 3, files: 96 }) else {
         return;
     };
     let undisturbed = Instant::now();

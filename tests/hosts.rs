@@ -9,6 +9,7 @@
 //! `ADSUM_SOAK_SECONDS` sets for how long faults come by chance.
 
 #![cfg(all(feature = "cli", feature = "net", target_os = "linux"))]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what was measured, for people")]
 
 mod program;
 

@@ -130,10 +130,13 @@ impl Remote {
         manifest: &Manifest,
         spec: &Spec,
         left: Option<Duration>,
+        deadline: Option<Duration>,
         talk: &mut Talk,
     ) -> Result<Answered, Failure> {
         let progress = |_, bytes_done| talk.progress(bytes_done);
-        let (total, finished) = client.reduce(manifest, spec, left, progress)?;
+        let (total, finished) = client
+            .reduce(manifest, spec, left, progress)
+            .map_err(|error| with_whole_deadline(error.into(), left, deadline))?;
         finished.warnings.iter().for_each(|warning| talk.warning(warning));
         for node in finished.nodes {
             for usage in &node.usage {
@@ -168,6 +171,20 @@ impl Remote {
         });
         (devices.collect(), nodes.collect())
     }
+}
+
+/// A node knows what was left of the deadline when it was asked. The user gave the
+/// whole of it.
+fn with_whole_deadline(
+    mut failure: Failure,
+    left: Option<Duration>,
+    deadline: Option<Duration>,
+) -> Failure {
+    if let (Blame::Deadline, Some(left), Some(whole)) = (failure.blame, left, deadline) {
+        failure.message =
+            failure.message.replacen(&format!("{left:?}"), &format!("{whole:?}"), 1);
+    }
+    failure
 }
 
 impl From<ClientError> for Failure {

@@ -65,6 +65,16 @@ fn who_gives_up_leaves_no_job_behind() {
         gone(&cluster, signal, start);
     }
 
+    // Who asks for the same is not disturbed.
+    let [first, second] = [1, 1].map(|via| cluster.begin(Op::Columns, via));
+    cluster.wait("both have asked", |cluster| {
+        cluster.jobs(1).iter().any(|job| job["askers"].as_array().unwrap().len() == 2)
+    });
+    first.signal("-INT");
+    assert_eq!(first.end(PATIENCE).0.code, Some(130));
+    let (run, _) = second.end(PATIENCE);
+    assert_eq!(bits(&run), cluster.right(Op::Columns), "{run:?}");
+
     // By another node than the one that collects it, and a part of its name.
     let asked = cluster.begin(Op::Columns, 1);
     cluster.wait_until_at_work(1);
@@ -82,7 +92,7 @@ fn who_gives_up_leaves_no_job_behind() {
     let mut late =
         cluster.asker(&["sumsq", "--axis", "0", "--deadline", "300ms", "obs/*.npy"], &[0]);
     let (run, _) = Process::start_piped(&mut late).end(PATIENCE);
-    run.refused(6, &["deadline"]);
+    run.refused(6, &["the deadline of 300ms passed"]);
 }
 
 fn gone(cluster: &Cluster, why: &str, since: Instant) {

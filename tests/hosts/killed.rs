@@ -41,3 +41,20 @@ fn killed_nodes_change_nothing() {
         cluster.settle();
     }
 }
+
+#[test]
+fn the_only_holder_is_waited_for() {
+    let Some(mut cluster) = Cluster::start(Shape { hosts: 2, copies: 1, files: 96 }) else {
+        return;
+    };
+    let asked = cluster.begin(Op::Columns, 0);
+    cluster.wait_until_at_work(0);
+    cluster.kill(1);
+    let killed = Instant::now();
+    cluster.launch(1);
+    let (run, took) = asked.end(TAKEOVER_MAX);
+    assert_eq!(bits(&run), cluster.right(Op::Columns), "{run:?}");
+    println!("the only holder was restarted: {took:?} in all, {:?} after it", killed.elapsed());
+    let lost = run.json()["nodes"].to_string().matches("\"lost\":true").count();
+    assert_eq!(lost, 1, "{run:?}");
+}

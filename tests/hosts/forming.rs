@@ -46,4 +46,7 @@ fn nodes_find_each_other_by_any_of_them() {
         cluster.check(Op::Sum, via);
     }
     assert_eq!(cluster.status(1).len(), 4);
+    // It did not take the process before it for another node.
+    let log = cluster.nodes[0].log();
+    assert!(!log.contains("leads back to this node"), "{log}");
 }

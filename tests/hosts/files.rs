@@ -147,8 +147,7 @@ fn files_that_change_never_make_another_number() {
         // What is not hashed yet is no reason to answer otherwise.
         let run = cluster.ask(&SUM, 1);
         right_or_refused(&cluster.right(Op::Sum), &run, &[&file(number)], "just after it");
-        let _ = fs::remove_file(&path);
-        cluster.numbers.copy(number, &path);
+        restore(&cluster, number);
     }
     cluster.settle();
 
@@ -162,9 +161,7 @@ fn files_that_change_never_make_another_number() {
             Spoil::Delete | Spoil::Truncate => {
                 cluster.wait("one copy is left", |cluster| holders(cluster, number) == 1);
                 cluster.check(Op::Sum, 0);
-                let _ = fs::remove_file(&path);
-                cluster.numbers.copy(number, &path);
-                cluster.settle();
+                restore(&cluster, number);
             }
             Spoil::Overwrite | Spoil::Replace => {
                 age(&path);
@@ -185,6 +182,26 @@ fn files_that_change_never_make_another_number() {
             }
         }
     }
+}
+
+/// Puts the right file back, and removes what was seen of a wrong one.
+fn restore(cluster: &Cluster, number: usize) {
+    let path = cluster.path(0, number);
+    let _ = fs::remove_file(&path);
+    cluster.numbers.copy(number, &path);
+    cluster.wait("the right file counts again", |cluster| {
+        if holders(cluster, number) < 2 {
+            return false;
+        }
+        let listed = cluster.list(0);
+        let conflict =
+            |one: &Json| one["name"] == file(number).as_str() && one["state"] == "conflict";
+        let is_clear = !listed.iter().any(conflict);
+        if !is_clear {
+            cluster.ask(&["rm", &file(number)], 0);
+        }
+        is_clear
+    });
 }
 
 /// Connected nodes that hold the right contents of a file.

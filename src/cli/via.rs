@@ -181,8 +181,7 @@ fn with_whole_deadline(
     deadline: Option<Duration>,
 ) -> Failure {
     if let (Blame::Deadline, Some(left), Some(whole)) = (failure.blame, left, deadline) {
-        failure.message =
-            failure.message.replacen(&format!("{left:?}"), &format!("{whole:?}"), 1);
+        failure.message = failure.message.replacen(&format!("{left:?}"), &format!("{whole:?}"), 1);
     }
     failure
 }

@@ -56,8 +56,8 @@ fn who_gives_up_leaves_no_job_behind() {
         return;
     };
     for (signal, code) in [("-INT", Some(130)), ("-KILL", None)] {
-        let asked = cluster.begin(Op::Columns, 1);
-        cluster.wait_until_at_work(1);
+        let mut asked = cluster.begin(Op::Columns, 1);
+        cluster.wait_until_at_work(&mut asked, 1);
         asked.signal(signal);
         let start = Instant::now();
         let (run, _) = asked.end(PATIENCE);
@@ -76,8 +76,8 @@ fn who_gives_up_leaves_no_job_behind() {
     assert_eq!(bits(&run), cluster.right(Op::Columns), "{run:?}");
 
     // By another node than the one that collects it, and a part of its name.
-    let asked = cluster.begin(Op::Columns, 1);
-    cluster.wait_until_at_work(1);
+    let mut asked = cluster.begin(Op::Columns, 1);
+    cluster.wait_until_at_work(&mut asked, 1);
     let job = cluster.jobs(1)[0]["id"].as_str().unwrap()[..12].to_owned();
     let start = Instant::now();
     let run = cluster.ask(&["cancel", &job], 2);

@@ -303,11 +303,13 @@ impl Cluster {
         own.and_then(|node| node["jobs"].as_array().cloned()).unwrap_or_default()
     }
 
-    /// Waits until a job is under way at the node that was asked.
+    /// Waits until a job is under way at the node that was asked, or has ended where
+    /// machines are that fast.
     #[track_caller]
-    pub fn wait_until_at_work(&self, via: usize) {
+    pub fn wait_until_at_work(&self, asked: &mut Process, via: usize) {
         self.wait("the job is under way", |cluster| {
-            cluster.jobs(via).iter().any(|job| job["bytes_done"].as_u64() > Some(0))
+            asked.has_ended()
+                || cluster.jobs(via).iter().any(|job| job["bytes_done"].as_u64() > Some(0))
         });
     }
 }

@@ -138,8 +138,8 @@ fn files_that_change_never_make_another_number() {
 
     for (&number, spoil) in during.iter().zip(Spoil::ALL) {
         let path = cluster.path(0, number);
-        let asked = cluster.begin(Op::Columns, 1);
-        cluster.wait_until_at_work(1);
+        let mut asked = cluster.begin(Op::Columns, 1);
+        cluster.wait_until_at_work(&mut asked, 1);
         spoil.carry_out(&path);
         let (run, _) = asked.end(PATIENCE);
         let what = format!("during a job: {spoil:?}");

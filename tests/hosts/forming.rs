@@ -29,8 +29,8 @@ fn nodes_find_each_other_by_any_of_them() {
     assert!(left.elapsed() < Duration::from_secs(2));
 
     // Who comes while a job runs takes part.
-    let asked = cluster.begin(Op::Columns, 1);
-    cluster.wait_until_at_work(1);
+    let mut asked = cluster.begin(Op::Columns, 1);
+    cluster.wait_until_at_work(&mut asked, 1);
     cluster.launch(3);
     let (run, took) = asked.end(Duration::from_secs(30));
     assert_eq!(bits(&run), cluster.right(Op::Columns), "{run:?}");

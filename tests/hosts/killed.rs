@@ -21,8 +21,8 @@ fn killed_nodes_change_nothing() {
     let mut chance = Chance(29);
     // The asker asks the first; each round kills these.
     for victims in [&[1][..], &[0], &[2, 4], &[0, 3], &[0, 1], &[3]] {
-        let asked = cluster.begin(Op::Columns, 0);
-        cluster.wait_until_at_work(0);
+        let mut asked = cluster.begin(Op::Columns, 0);
+        cluster.wait_until_at_work(&mut asked, 0);
         let mut killed = Instant::now();
         for &victim in victims {
             let wait = chance.below(undisturbed.as_millis() as usize / 4);
@@ -47,8 +47,8 @@ fn the_only_holder_is_waited_for() {
     let Some(mut cluster) = Cluster::start(Shape { hosts: 2, copies: 1, files: 96 }) else {
         return;
     };
-    let asked = cluster.begin(Op::Columns, 0);
-    cluster.wait_until_at_work(0);
+    let mut asked = cluster.begin(Op::Columns, 0);
+    cluster.wait_until_at_work(&mut asked, 0);
     cluster.kill(1);
     let killed = Instant::now();
     cluster.launch(1);

@@ -14,8 +14,8 @@ const LONG: Duration = Duration::from_secs(25);
 /// Asks by the first node and lets something happen when the work has begun.
 #[track_caller]
 fn meanwhile(cluster: &mut Cluster, what: &str, fault: impl FnOnce(&mut Cluster)) {
-    let asked = cluster.begin(Op::Columns, 0);
-    cluster.wait_until_at_work(0);
+    let mut asked = cluster.begin(Op::Columns, 0);
+    cluster.wait_until_at_work(&mut asked, 0);
     let start = Instant::now();
     fault(cluster);
     let (run, took) = asked.end(LONG);

@@ -304,7 +304,7 @@ impl Service {
                     tracing::warn!(node = %member.node, name = member.name, "a node is down");
                     // It, or another at the same place, may come back: the side that
                     // lost the other must not be the only one that waits.
-                    for addr in member.addrs {
+                    for addr in self.of_others(&member.addrs) {
                         self.lost_addrs.retain(|lost| *lost != addr);
                         self.lost_addrs.push_back(addr);
                         self.outputs.push_back(Output::Dial(addr));
@@ -319,7 +319,14 @@ impl Service {
     }
 
     fn dial_all(&mut self, addrs: &[SocketAddr]) {
-        self.outputs.extend(addrs.iter().copied().map(Output::Dial));
+        let addrs = self.of_others(addrs);
+        self.outputs.extend(addrs.into_iter().map(Output::Dial));
+    }
+
+    /// Those of these addresses that do not lead to this node itself, as those of the
+    /// process before it do when it was restarted.
+    fn of_others(&self, addrs: &[SocketAddr]) -> Vec<SocketAddr> {
+        addrs.iter().copied().filter(|addr| !self.hello.addrs.contains(addr)).collect()
     }
 
     /// Tells the engine who has the files of the requests under way by now.

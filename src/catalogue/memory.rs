@@ -42,8 +42,9 @@ pub(super) struct Trace {
     pub(super) added: u32,
     /// How many of these placements have been removed.
     pub(super) removed: u32,
-    /// Nodes that held them: the first [`HOLDERS_MAX`] in the order of their ids,
-    /// which is a bound that merging keeps.
+    /// Nodes that held them: of those that people call the same the first one, and
+    /// of these the first [`HOLDERS_MAX`] in the order of their ids, which is a bound
+    /// that merging keeps.
     pub(super) last: Nodes,
 }
 
@@ -89,6 +90,12 @@ fn remember(last: &mut Nodes, node: NodeId, holder: &Holder) -> bool {
     if last.get(&node).is_some_and(|known| known >= holder) {
         return false;
     }
+    // A node that was started again has another id. If each start counted, a few of
+    // one node would push all others out.
+    if last.range(..node).any(|(_, known)| known == holder) {
+        return last.remove(&node).is_some();
+    }
+    last.retain(|_, known| known != holder);
     last.insert(node, holder.clone());
     // The one that is too many may be the new one, which changes nothing then.
     let dropped = if last.len() > HOLDERS_MAX { last.pop_last() } else { None };

@@ -106,6 +106,19 @@ fn what_is_found_makes_a_manifest() {
 }
 
 #[test]
+fn a_node_that_was_started_often_does_not_push_others_out() {
+    let mut catalogue = catalogue(&[(100, &[("a", 7)])]);
+    for start in (2..40).chain(200..240) {
+        let files = vec![held("a", 7)];
+        catalogue.set_held(id(start), holder(1), files).expect("well formed files");
+        catalogue.lost(id(start));
+    }
+    catalogue.lost(id(100));
+    let last = expand(&catalogue, &["a"]).missing.remove(0).last;
+    assert_eq!(last, Nodes::from([(id(2), holder(1)), (id(100), holder(100))]));
+}
+
+#[test]
 fn a_known_name_without_a_live_holder_is_missing_and_names_the_last_ones() {
     let mut catalogue = catalogue(&[(2, &[("a", 7)]), (3, &[("a", 7), ("b", 1)])]);
     catalogue.lost(id(2));

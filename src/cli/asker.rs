@@ -115,7 +115,7 @@ impl<'a> Asker<'a> {
             #[cfg(feature = "net")]
             Who::Cluster(remote) => {
                 let client = self.run.via.client()?;
-                let answered = remote.reduce(client, manifest, spec, left, talk)?;
+                let answered = remote.reduce(client, manifest, spec, left, deadline, talk)?;
                 self.shards.total += manifest.entries().len() as u64;
                 self.shards.done += answered.entries;
                 self.shards.recalled += answered.recalled;

@@ -9,7 +9,7 @@ use super::exit::{Blame, Failure};
 use super::report::{self, DeviceReport, NodeReport};
 use super::secret;
 use super::talk::Talk;
-use crate::catalogue::{Expansion, Missing};
+use crate::catalogue::{Expansion, Missing, Returned};
 use crate::client::{Client, ClientError};
 use crate::local::Observer;
 use crate::manifest::{File, Manifest};
@@ -60,7 +60,7 @@ pub fn files(run: &RunArgs, patterns: Vec<String>, talk: &mut Talk) -> Result<Ve
         other => return Err(client.wrong(&other).into()),
     };
     expansion.warnings.iter().for_each(|warning| talk.warning(warning));
-    expansion.removed.iter().for_each(|returned| talk.warning(&returned.to_string()));
+    warn_returned(&expansion.removed, talk);
     refuse_unclear(&expansion)?;
     if run.allow_partial && !expansion.files.is_empty() {
         talk.leave_out(expansion.missing.iter().map(ToString::to_string).collect());
@@ -90,6 +90,16 @@ fn refuse_unclear(expansion: &Expansion) -> Result<(), Failure> {
             let more = more(conflicts.len());
             Err(Failure::new(Blame::Input, format!("{named}{more}")))
         }
+    }
+}
+
+/// Copies that came back after their names were forgotten do not count, which nobody
+/// should learn from the number.
+fn warn_returned(returned: &[Returned], talk: &mut Talk) {
+    returned.iter().take(NAMED_MAX).for_each(|one| talk.warning(&one.to_string()));
+    let more = more(returned.len());
+    if !more.is_empty() {
+        talk.warning(&format!("of names that were removed there are copies again{more}"));
     }
 }
 
@@ -140,10 +150,13 @@ impl Remote {
         manifest: &Manifest,
         spec: &Spec,
         left: Option<Duration>,
+        deadline: Option<Duration>,
         talk: &mut Talk,
     ) -> Result<Answered, Failure> {
         let progress = |_, bytes_done| talk.progress(bytes_done);
-        let (total, finished) = client.reduce(manifest, spec, left, progress)?;
+        let (total, finished) = client
+            .reduce(manifest, spec, left, progress)
+            .map_err(|error| with_whole_deadline(error.into(), left, deadline))?;
         finished.warnings.iter().for_each(|warning| talk.warning(warning));
         for node in finished.nodes {
             for usage in &node.usage {
@@ -178,6 +191,19 @@ impl Remote {
         });
         (devices.collect(), nodes.collect())
     }
+}
+
+/// A node knows what was left of the deadline when it was asked. The user gave the
+/// whole of it.
+fn with_whole_deadline(
+    mut failure: Failure,
+    left: Option<Duration>,
+    deadline: Option<Duration>,
+) -> Failure {
+    if let (Blame::Deadline, Some(left), Some(whole)) = (failure.blame, left, deadline) {
+        failure.message = failure.message.replacen(&format!("{left:?}"), &format!("{whole:?}"), 1);
+    }
+    failure
 }
 
 impl From<ClientError> for Failure {

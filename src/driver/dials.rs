@@ -1,6 +1,6 @@
 //! The addresses that a node wants to be connected with, and when to dial them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -18,9 +18,11 @@ const DELAY_MAX: Duration = Duration::from_secs(4);
 #[derive(Debug, Default)]
 pub(super) struct Dials {
     targets: BTreeMap<SocketAddr, Target>,
-    /// Where peers are connected, whoever dialled: nodes dial from the address
-    /// that they listen on, so two that know each other need only one link.
-    connected: BTreeSet<SocketAddr>,
+    /// How many peers are connected from each address, whoever dialled: nodes dial
+    /// from the address that they listen on, so two that know each other need only
+    /// one link. There can be two, when a node was restarted and the link to the
+    /// process before it has not been silent for long enough.
+    connected: BTreeMap<SocketAddr, usize>,
 }
 
 #[derive(Debug)]
@@ -33,7 +35,7 @@ struct Target {
 impl Dials {
     /// Wants a connection with `addr`, at once.
     pub(super) fn add(&mut self, now: Duration, addr: SocketAddr) {
-        let due = (!self.connected.contains(&addr)).then_some(now);
+        let due = (!self.connected.contains_key(&addr)).then_some(now);
         self.targets.entry(addr).or_insert(Target { due, delay: DELAY_MIN });
     }
 
@@ -44,7 +46,7 @@ impl Dials {
 
     /// A connection is up, whoever dialled.
     pub(super) fn connected(&mut self, addr: SocketAddr) {
-        self.connected.insert(addr);
+        *self.connected.entry(addr).or_default() += 1;
         if let Some(target) = self.targets.get_mut(&addr) {
             *target = Target { due: None, delay: DELAY_MIN };
         }
@@ -52,7 +54,12 @@ impl Dials {
 
     /// A connection is gone, whoever had dialled.
     pub(super) fn lost(&mut self, now: Duration, addr: SocketAddr, reason: &LinkError) {
-        self.connected.remove(&addr);
+        if let Some(peers) = self.connected.get_mut(&addr) {
+            *peers -= 1;
+            if *peers == 0 {
+                self.connected.remove(&addr);
+            }
+        }
         self.failed(now, addr, reason);
     }
 
@@ -62,7 +69,7 @@ impl Dials {
         if is_final(error) {
             self.remove(addr);
         } else if let Some(target) = self.targets.get_mut(&addr)
-            && !self.connected.contains(&addr)
+            && !self.connected.contains_key(&addr)
         {
             target.due = Some(now + target.delay);
             target.delay = (2 * target.delay).min(DELAY_MAX);
@@ -158,6 +165,20 @@ mod tests {
         dials.add(SECOND, addr(1));
         assert_eq!(dials.next(), None);
         dials.failed(SECOND, addr(1), &LinkError::Superseded);
+        assert_eq!(dials.next(), None);
+        dials.lost(SECOND, addr(1), &LinkError::Left);
+        assert_eq!(dials.next(), Some(SECOND + DELAY_MIN));
+    }
+
+    #[test]
+    fn a_node_that_was_restarted_is_not_dialled_when_its_old_link_ends() {
+        let mut dials = Dials::default();
+        dials.add(SECOND, addr(1));
+        dials.connected(addr(1));
+        dials.connected(addr(1));
+        dials.lost(SECOND, addr(1), &LinkError::Silent { after: SECOND });
+        assert_eq!(dials.next(), None);
+        dials.add(SECOND, addr(1));
         assert_eq!(dials.next(), None);
         dials.lost(SECOND, addr(1), &LinkError::Left);
         assert_eq!(dials.next(), Some(SECOND + DELAY_MIN));

@@ -1,0 +1,52 @@
+//! How nodes come together, and how they go.
+
+use std::time::{Duration, Instant};
+
+use crate::cluster::{Cluster, Shape, bits, name, shards};
+use crate::numbers::Op;
+
+#[test]
+fn nodes_find_each_other_by_any_of_them() {
+    let Some(mut cluster) = Cluster::new(Shape { hosts: 4, copies: 2, files: 96 }) else { return };
+    cluster.launch_with_seeds(0, &[]);
+    cluster.launch_with_seeds(1, &[0]);
+    // Not by the first.
+    cluster.launch_with_seeds(2, &[1]);
+    cluster.launch_with_seeds(3, &[2]);
+    println!("4 nodes are one cluster after {:?}", cluster.settle());
+    for via in cluster.running() {
+        cluster.check(Op::Sum, via);
+    }
+
+    // Who leaves is missed by the others at once.
+    let left = Instant::now();
+    cluster.stop(3);
+    let gone = left.elapsed();
+    cluster.wait("the node that left is missed", |cluster| {
+        cluster.status(0).iter().all(|node| node["name"] != name(3).as_str())
+    });
+    println!("SIGTERM: ended after {gone:?}, missed after {:?}", left.elapsed());
+    assert!(left.elapsed() < Duration::from_secs(2));
+
+    // Who comes while a job runs takes part.
+    let mut asked = cluster.begin(Op::Columns, 1);
+    cluster.wait_until_at_work(&mut asked, 1);
+    cluster.launch(3);
+    let (run, took) = asked.end(Duration::from_secs(30));
+    assert_eq!(bits(&run), cluster.right(Op::Columns), "{run:?}");
+    let did = shards(&run.json(), 3);
+    println!("the node that came during a job of {took:?} did {did} of 96 entries");
+    assert!(did > 0, "{run:?}");
+
+    // The first one comes back, and is not in the way of its own memory.
+    cluster.stop(0);
+    cluster.launch(0);
+    println!("a node that was restarted is back after {:?}", cluster.settle());
+    for via in cluster.running() {
+        cluster.check(Op::Sum, via);
+    }
+    assert_eq!(cluster.status(1).len(), 4);
+    // It did not take the process before it for another node.
+    let log = cluster.nodes[0].log();
+    assert!(!log.contains("leads back to this node"), "{log}");
+}

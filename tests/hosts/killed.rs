@@ -1,0 +1,60 @@
+//! Nodes that are killed in the middle of a job.
+
+use std::time::{Duration, Instant};
+
+use crate::chance::Chance;
+use crate::cluster::{Cluster, Shape, bits};
+use crate::numbers::Op;
+
+/// More than a second until a node is missed, and its work once more.
+const TAKEOVER_MAX: Duration = Duration::from_secs(15);
+
+#[test]
+fn killed_nodes_change_nothing() {
+    let Some(mut cluster) = Cluster::start(Shape { hosts: 5, copies: 3, files: 96 }) else {
+        return;
+    };
+    let undisturbed = Instant::now();
+    cluster.check(Op::Columns, 0);
+    let undisturbed = undisturbed.elapsed();
+    println!("undisturbed: {undisturbed:?}");
+    let mut chance = Chance(29);
+    // The asker asks the first; each round kills these.
+    for victims in [&[1][..], &[0], &[2, 4], &[0, 3], &[0, 1], &[3]] {
+        let mut asked = cluster.begin(Op::Columns, 0);
+        cluster.wait_until_at_work(&mut asked, 0);
+        let mut killed = Instant::now();
+        for &victim in victims {
+            let wait = chance.below(undisturbed.as_millis() as usize / 4);
+            std::thread::sleep(Duration::from_millis(wait as u64));
+            killed = Instant::now();
+            cluster.kill(victim);
+        }
+        let (run, took) = asked.end(TAKEOVER_MAX + undisturbed);
+        assert_eq!(bits(&run), cluster.right(Op::Columns), "killed {victims:?}: {run:?}");
+        println!(
+            "killed {victims:?}: {took:?} in all, {:?} after the last kill; {} recomputed",
+            killed.elapsed(),
+            run.json()["shards"]["recomputed"]
+        );
+        victims.iter().for_each(|&victim| cluster.launch(victim));
+        cluster.settle();
+    }
+}
+
+#[test]
+fn the_only_holder_is_waited_for() {
+    let Some(mut cluster) = Cluster::start(Shape { hosts: 2, copies: 1, files: 96 }) else {
+        return;
+    };
+    let mut asked = cluster.begin(Op::Columns, 0);
+    cluster.wait_until_at_work(&mut asked, 0);
+    cluster.kill(1);
+    let killed = Instant::now();
+    cluster.launch(1);
+    let (run, took) = asked.end(TAKEOVER_MAX);
+    assert_eq!(bits(&run), cluster.right(Op::Columns), "{run:?}");
+    println!("the only holder was restarted: {took:?} in all, {:?} after it", killed.elapsed());
+    let lost = run.json()["nodes"].to_string().matches("\"lost\":true").count();
+    assert_eq!(lost, 1, "{run:?}");
+}

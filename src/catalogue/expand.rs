@@ -111,7 +111,7 @@ impl fmt::Display for Returned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "'{}' was removed and does not count, but {} has it again; delete it there, or place it anew",
+            "'{}' was removed and does not count, but {} has it again; delete it there, or let it count again with 'adsum put'",
             self.name,
             listed(&self.holders)
         )

@@ -109,9 +109,12 @@ impl Report {
         match missing {
             [] => Ok(()),
             missing => {
-                let (count, names) = (missing.len(), missing.join("; "));
-                let message =
-                    format!("the answer is partial, {count} files are not in it: {names}");
+                let names = missing.join("; ");
+                let files = match missing.len() {
+                    1 => "a file is".to_owned(),
+                    count => format!("{count} files are"),
+                };
+                let message = format!("the answer is partial, {files} not in it: {names}");
                 Err(Failure::new(Blame::Partial, message))
             }
         }

@@ -109,11 +109,15 @@ fn refuse_missing(missing: &[Missing]) -> Result<(), Failure> {
         false => {
             let named = missing.iter().take(NAMED_MAX).map(ToString::to_string);
             let named = named.collect::<Vec<_>>().join("; ");
-            let (count, more) = (missing.len(), more(missing.len()));
+            let more = more(missing.len());
+            let files = match missing.len() {
+                1 => "a file is".to_owned(),
+                count => format!("{count} files are"),
+            };
             Err(Failure::new(
                 Blame::Incomplete,
                 format!(
-                    "{count} of the files are on no node that is there: {named}{more}; start a node that has them, forget what is gone for good with 'adsum rm NAME', or allow a part with '--allow-partial'"
+                    "{files} on no node that is there: {named}{more}; start a node that has them, forget what is gone for good with 'adsum rm NAME', or allow a part with '--allow-partial'"
                 ),
             ))
         }

@@ -23,8 +23,6 @@ use crate::source::{Access, LocalFiles, Resolve};
 
 mod recall;
 
-pub use recall::RECALL_BYTES_MAX;
-
 use recall::Recall;
 
 /// What a node is to work with.
@@ -43,6 +41,8 @@ pub struct Settings {
     /// Bytes of the input, where they are known: little input starts no GPU by
     /// itself.
     pub input_bytes: Option<u64>,
+    /// The most bytes of partials that are kept in case that the same is asked again.
+    pub remember_bytes: u64,
 }
 
 /// Why a node has nothing to work with.
@@ -147,7 +147,7 @@ impl Executor {
         let mut warnings = selection.warnings;
         warnings.extend(failures.into_iter().map(|failure| format!("{failure}; it is not used")));
         let notify: Arc<dyn Fn(Notice) + Send + Sync> = Arc::new(notify);
-        let recall = Arc::new(Recall::new(RECALL_BYTES_MAX));
+        let recall = Arc::new(Recall::new(settings.remember_bytes));
         let (told, kept) = (Arc::clone(&notify), Arc::clone(&recall));
         // Files wait in the queue unread. Several jobs may have their share of
         // entries here at once, so the bound on streams is not the queue's.

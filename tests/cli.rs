@@ -100,7 +100,10 @@ fn json_has_the_fields_that_are_promised() {
     assert_eq!(object["dtype"], "float64");
     assert_eq!(object["dtype_out"], "float64");
     assert_eq!(object["files"], serde_json::json!([{ "path": path, "bytes": 1_600_000 }]));
-    assert_eq!(object["shards"], serde_json::json!({ "total": 1, "done": 1, "recomputed": 0 }));
+    assert_eq!(
+        object["shards"],
+        serde_json::json!({ "total": 1, "done": 1, "recalled": 0, "recomputed": 0 })
+    );
     assert_eq!(object["nodes"], serde_json::json!([]));
     let device = &object["devices"][0];
     for field in ["name", "id", "kind", "backend", "driver", "node", "tiles", "bytes", "busy_s"] {

@@ -172,6 +172,7 @@ fn reduce(case: &Case, manifest: Manifest, spec: &Spec) -> Partial {
         tile_bytes: Some(case.tile_bytes),
         map_files: case.mapped,
         input_bytes: None,
+        remember_bytes: 0,
     };
     let mut node = LocalNode::start(&settings).unwrap();
     let deadline = Some(Duration::from_secs(60));

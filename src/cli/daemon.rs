@@ -171,6 +171,7 @@ fn settings(args: &DaemonArgs) -> Result<Settings, Failure> {
         map_files: false,
         // A node does not know yet what it will be asked for.
         input_bytes: Some(u64::MAX),
+        remember_bytes: args.remember,
     })
 }
 

@@ -167,5 +167,6 @@ pub fn settings(run: &RunArgs, input_bytes: Option<u64>) -> Result<Settings, Fai
         tile_bytes: run.tile,
         map_files: !run.no_mmap,
         input_bytes,
+        remember_bytes: 0,
     })
 }

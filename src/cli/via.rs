@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::args::{RunArgs, ViaArgs};
 use super::exit::{Blame, Failure};
@@ -18,6 +18,12 @@ use crate::partial::Partial;
 use crate::placement::NodeId;
 use crate::shard::ShardErrorKind;
 use crate::wire::{Contribution, Question, Reply, TroubleKind, Usage};
+
+/// How long missing files are looked for before they count as missing.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How often they are looked for.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 /// The most names that an error lists.
 const NAMED_MAX: usize = 16;
@@ -55,10 +61,7 @@ impl ViaArgs {
 /// The files that names and globs stand for in the catalogue of the cluster.
 pub fn files(run: &RunArgs, patterns: Vec<String>, talk: &mut Talk) -> Result<Vec<File>, Failure> {
     let client = run.via.client()?;
-    let expansion = match client.ask(&Question::Expand { patterns, each_node: run.each_node })? {
-        Reply::Expanded(expansion) => expansion,
-        other => return Err(client.wrong(&other).into()),
-    };
+    let expansion = expand(client, &patterns, run.each_node)?;
     expansion.warnings.iter().for_each(|warning| talk.warning(warning));
     warn_returned(&expansion.removed, talk);
     refuse_unclear(&expansion)?;
@@ -78,6 +81,25 @@ pub fn files(run: &RunArgs, patterns: Vec<String>, talk: &mut Talk) -> Result<Ve
         (verified, _) => Ok(File { verified, ..found.file }),
     });
     files.collect()
+}
+
+/// What the patterns stand for. What is missing is looked for a little longer: a node
+/// that has just started, or was cut off, has not met all others yet.
+fn expand(client: &Client, patterns: &[String], each_node: bool) -> Result<Expansion, Failure> {
+    let give_up = Instant::now() + GRACE;
+    loop {
+        let question = Question::Expand { patterns: patterns.to_vec(), each_node };
+        let expansion = match client.ask(&question)? {
+            Reply::Expanded(expansion) => expansion,
+            other => return Err(client.wrong(&other).into()),
+        };
+        let left = give_up.saturating_duration_since(Instant::now());
+        if expansion.missing.is_empty() || left.is_zero() {
+            return Ok(expansion);
+        }
+        // Nobody unparks this thread; if somebody did, it would only ask sooner.
+        std::thread::park_timeout(left.min(ASK_AGAIN));
+    }
 }
 
 fn refuse_unclear(expansion: &Expansion) -> Result<(), Failure> {

@@ -169,7 +169,7 @@ pub enum JobError {
     },
     /// The data's: every connected node that has the entry failed to reduce
     /// it, this one last.
-    #[error("{name} (entry {position}), tried on {tried} nodes, last on {node}: {error}")]
+    #[error("{name} (entry {position}), nodes that tried: {tried}, the last {node}: {error}")]
     Shard {
         /// Position of the entry.
         position: u32,

@@ -14,10 +14,6 @@ use crate::manifest::{Entry, Manifest};
 use crate::op::Spec;
 use crate::partial::{FORMAT_VERSION, Partial};
 
-/// Bytes that kept partials take at most: those of the sums of some thousand
-/// entries, that is of some hundred GB of data.
-pub const RECALL_BYTES_MAX: u64 = 4 << 20;
-
 /// All that a partial of an entry follows from, hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Cause([u8; 32]);

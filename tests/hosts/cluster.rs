@@ -150,6 +150,8 @@ impl Cluster {
         assert!(node.process.is_none(), "{} runs already", name(host));
         let mut command = self.lan.command(Place::Host(host), PROGRAM);
         command.args(["node", "-v", "--device", "cpu", "--threads", "1", "--memory", "64MiB"]);
+        // Each question is to be work, or there is nothing to disturb.
+        command.args(["--remember", "0"]);
         command.arg("--data").arg(&node.data).args(["--name", &name(host)]);
         command.arg("--token").arg(token);
         for &seed in seeds {

@@ -176,6 +176,14 @@ pub struct DaemonArgs {
     )]
     pub memory: Option<u64>,
 
+    /// The most memory for partials that are kept in case that the same is asked
+    /// again; 4MiB are those of sums of hundreds of GB, 0 keeps none
+    #[arg(
+        long, value_name = "SIZE", default_value = "4MiB", value_parser = parse_size,
+        help_heading = "Running"
+    )]
+    pub remember: u64,
+
     /// Say more: what the node does, with -vv every detail
     #[arg(short, action = clap::ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,

@@ -101,6 +101,7 @@ impl Bench<'_> {
             tile_bytes: None,
             map_files,
             input_bytes: Some(manifest.bytes()),
+            remember_bytes: 0,
         };
         let mut node = LocalNode::start(&settings)?;
         let outcome = node.reduce(Arc::new(manifest), Spec::sum(dtype), None, &mut Silent)?;

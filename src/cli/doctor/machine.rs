@@ -74,6 +74,7 @@ fn chosen(settings: &Settings) -> Check {
         tile_bytes: None,
         map_files: false,
         input_bytes: Some(u64::MAX),
+        remember_bytes: 0,
     };
     match within(move || executor::check(&wanted)) {
         Some(Ok(())) => Check::ok(

@@ -109,7 +109,7 @@ fn an_entry_that_every_live_holder_fails_ends_the_job() {
     };
     assert_eq!(reason.kind, ShardErrorKind::Unreadable);
     let text = error.to_string();
-    assert!(text.starts_with("0.npy (entry 0), tried on 2 nodes, last on 0"), "{text}");
+    assert!(text.starts_with("0.npy (entry 0), nodes that tried: 2, the last 0"), "{text}");
     assert!(text.ends_with(": a scratch"), "{text}");
 }
 

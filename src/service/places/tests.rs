@@ -346,7 +346,7 @@ fn a_name_never_stands_for_other_contents() {
     let mut world = World::new(1);
     world.service.set_held(vec![held("a", 5, 1)], Vec::new()).unwrap();
     let ask = world.place(2, "a", 5);
-    world.refused(ask, TroubleKind::Question, "'node 1' (192.0.2.1:7386)");
+    world.refused(ask, TroubleKind::Question, "node 1 (192.0.2.1:7386)");
     assert_eq!(world.works(), []);
     // Those that come while a file is sent keep it from being sealed.
     let place = world.open(2, "b", 0);

@@ -35,7 +35,7 @@ pub use error::CatalogueError;
 pub use expand::{Conflict, Expansion, Found, Missing, Returned};
 pub use limits::{
     CHANGES_MAX, CONTENTS_MAX, FILES_MAX, HOLDERS_MAX, NAME_BYTES_MAX, NAMES_MAX,
-    PATTERN_BYTES_MAX, TEXT_BYTES_MAX, check_name,
+    PATTERN_BYTES_MAX, TEXT_BYTES_MAX, UNUSABLE_MAX, check_name,
 };
 pub use listing::{Listed, State};
 pub use memory::Memory;
@@ -87,6 +87,16 @@ impl Held {
     }
 }
 
+/// A file that its node cannot offer. It is not in the catalogue, but who asks for it
+/// must not get an answer without it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unusable {
+    /// Its path under the node's data directory, as far as it has a name.
+    pub name: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
 /// A node as people know it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Holder {
@@ -106,12 +116,19 @@ pub struct Catalogue {
     live: Live,
     /// Knows every name that is live.
     memory: Memory,
+    /// What connected nodes have and cannot offer.
+    unusable: BTreeMap<NodeId, Vec<Unusable>>,
 }
 
 impl Catalogue {
     /// The catalogue of a node that has seen nothing yet, itself included.
     pub fn new(own: NodeId) -> Catalogue {
-        Catalogue { own, live: Live::default(), memory: Memory::default() }
+        Catalogue {
+            own,
+            live: Live::default(),
+            memory: Memory::default(),
+            unusable: BTreeMap::new(),
+        }
     }
 
     /// The node whose view this is.
@@ -144,6 +161,14 @@ impl Catalogue {
     /// memory stays as it is.
     pub fn lost(&mut self, node: NodeId) {
         self.live.lose(node);
+        self.unusable.remove(&node);
+    }
+
+    /// Takes in what `node` has and cannot offer, in place of what it had before: the
+    /// first [`UNUSABLE_MAX`] of it.
+    pub fn set_unusable(&mut self, node: NodeId, mut files: Vec<Unusable>) {
+        files.truncate(UNUSABLE_MAX);
+        self.unusable.insert(node, files);
     }
 
     /// All that is remembered: what is to be stored, and to be sent to others.

@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::catalogue::{Held, Memory};
+use crate::catalogue::{Held, Memory, Unusable};
 use crate::engine::{Computed, Engine, JobRequest, Output, RequestId};
 use crate::manifest::{JobId, Manifest};
 use crate::op::Spec;
@@ -179,7 +179,7 @@ pub(crate) enum Command {
     /// Ask a connected peer.
     Ask { to: NodeId, question: Question, answers: AnswerSender },
     /// Offer these files to the cluster, and tell of these problems.
-    SetHeld { files: Vec<Held>, problems: Vec<String> },
+    SetHeld { files: Vec<Held>, problems: Vec<Unusable> },
     /// Tell the others that this node goes.
     Leave,
 }
@@ -367,6 +367,7 @@ impl<E: Executor> Task<E> {
             | Message::Withdraw { .. }
             | Message::Gossip(_)
             | Message::Held { .. }
+            | Message::Unusable(_)
             | Message::Known(_) => {
                 if let Some(member) = &mut self.membership {
                     member.service.handle_message(now, from, message);

@@ -348,6 +348,7 @@ impl Engine {
             | Message::Welcome(_)
             | Message::Gossip(_)
             | Message::Held { .. }
+            | Message::Unusable(_)
             | Message::Known(_)
             | Message::Ask { .. }
             | Message::Reply { .. }

@@ -199,13 +199,6 @@ impl Executor {
     /// also when its file cannot be opened.
     pub fn reduce(&self, job: JobId, spec: Spec, manifest: &Manifest, position: u32) {
         let key = TaskKey { job, position };
-        let kept = manifest
-            .entry(position)
-            .and_then(|entry| self.recall.find(key, manifest, entry, &spec));
-        if let Some(partial) = kept {
-            let (outcome, usage) = (Ok(partial), Vec::new());
-            return (self.notify)(Notice::Completed(Completion { key, outcome, usage }));
-        }
         let shard = match manifest.entry(position) {
             Some(entry) => {
                 let site = Site::of(manifest, entry, &spec);
@@ -213,6 +206,15 @@ impl Executor {
             }
             None => Err(internal(format!("the job has no entry {position}"))),
         };
+        let kept = manifest
+            .entry(position)
+            .filter(|_| shard.is_ok())
+            .and_then(|entry| self.recall.find(key, manifest, entry, &spec));
+        if let (Ok((shard, _)), Some(partial)) = (&shard, kept) {
+            // The file must be there, and be what it was, as if it were read.
+            let (outcome, usage) = (shard.verify().map(|()| partial), Vec::new());
+            return (self.notify)(Notice::Completed(Completion { key, outcome, usage }));
+        }
         let submitted = shard.and_then(|(shard, site)| {
             self.submit(Task { key, spec, shard, site }).map_err(|full| internal(full.to_string()))
         });

@@ -12,7 +12,7 @@ use rand::rngs::SysRng;
 use tokio::sync::mpsc;
 
 use crate::backend::DeviceInfo;
-use crate::catalogue::{Held, Memory};
+use crate::catalogue::{Held, Memory, Unusable};
 use crate::driver::{
     self, Answers, Command, Completions, Driver, Executor, MakeStore, Observer, PeerInfo,
     SharedRoster, Ticket, answers, completions, reports, ticket,
@@ -231,7 +231,7 @@ impl Node {
 
     /// Offers these files to the cluster, and tells who asks of these problems with
     /// others. Does nothing where the node is no member.
-    pub fn set_held(&self, files: Vec<Held>, problems: Vec<String>) {
+    pub fn set_held(&self, files: Vec<Held>, problems: Vec<Unusable>) {
         self.command(Command::SetHeld { files, problems });
     }
 

@@ -21,8 +21,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
-use crate::catalogue::{Catalogue, CatalogueError, Held, Holder, Memory};
+use crate::catalogue::{Catalogue, CatalogueError, Held, Holder, Memory, UNUSABLE_MAX, Unusable};
 use crate::engine::{Holders, JobRequest, Now, RequestId};
+use crate::manifest::Manifest;
 use crate::membership::{self, Member, Membership};
 use crate::placement::NodeId;
 use crate::wire::{DEVICES_MAX, FRAME_BYTES_MAX, HELD_MAX, Hello, Message};
@@ -92,7 +93,7 @@ pub struct Service {
     met: BTreeMap<NodeId, Met>,
     /// What this node offers.
     held: Vec<Held>,
-    problems: Vec<String>,
+    problems: Vec<Unusable>,
     /// Addresses of members that were lost, the longest lost first.
     lost_addrs: VecDeque<SocketAddr>,
     requests: Requests,
@@ -152,8 +153,9 @@ impl Service {
     pub fn set_held(
         &mut self,
         files: Vec<Held>,
-        problems: Vec<String>,
+        problems: Vec<Unusable>,
     ) -> Result<(), CatalogueError> {
+        self.catalogue.set_unusable(self.hello.node, problems.clone());
         self.problems = problems;
         let changed = self.catalogue.set_held(self.hello.node, self.holder(), files.clone())?;
         self.held = files;
@@ -231,6 +233,7 @@ impl Service {
                     self.take_held(from, files);
                 }
             }
+            Message::Unusable(files) => self.catalogue.set_unusable(from, files),
             Message::Known(memory) => self.take_known(from, &memory),
             _ => {}
         }
@@ -332,17 +335,28 @@ impl Service {
     /// Tells the engine who has the files of the requests under way by now.
     fn tell_holders(&mut self) {
         for (request, manifest) in self.requests.manifests() {
-            let holders = self.holders_of(manifest.files());
+            let holders = self.holders_of(&manifest);
             self.outputs.push_back(Output::Holders { request, holders });
         }
     }
 
-    fn holders_of(&self, files: &[crate::manifest::File]) -> Holders {
-        let of_file = |file| self.catalogue.holders(file);
-        Holders::PerFile(files.iter().map(of_file).collect::<Vec<BTreeSet<NodeId>>>())
+    /// Who has each file, and of two data sets what is reduced beside it, too.
+    fn holders_of(&self, manifest: &Manifest) -> Holders {
+        let files = manifest.files().iter();
+        let mut holders: Vec<BTreeSet<NodeId>> =
+            files.map(|file| self.catalogue.holders(file)).collect();
+        for entry in manifest.entries() {
+            if let Some((second, _)) = entry.second {
+                let both = &holders[entry.file as usize] & &holders[second as usize];
+                holders[entry.file as usize] = both;
+            }
+        }
+        Holders::PerFile(holders)
     }
 
     fn send_held(&mut self, to: NodeId) {
+        let unusable = self.problems.iter().take(UNUSABLE_MAX).cloned().collect();
+        self.send(to, Message::Unusable(unusable));
         let mut rest = self.held.as_slice();
         let mut messages = Vec::new();
         while !rest.is_empty() || messages.is_empty() {

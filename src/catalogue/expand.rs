@@ -27,6 +27,10 @@ pub struct Expansion {
     /// What means different things.
     #[serde(deserialize_with = "crate::bounded::list::<_, _, NAMES_MAX>")]
     pub conflicts: Vec<Conflict>,
+    /// What connected nodes have and cannot offer, each with its node and the reason,
+    /// where no contents of the name count.
+    #[serde(deserialize_with = "crate::bounded::list::<_, _, NAMES_MAX>")]
+    pub unusable: Vec<String>,
     /// What was removed, does not count, and is there again: for a warning.
     #[serde(deserialize_with = "crate::bounded::list::<_, _, NAMES_MAX>")]
     pub removed: Vec<Returned>,
@@ -145,11 +149,34 @@ impl Catalogue {
                     expansion.warnings.push(warning);
                 }
             }
+            for reason in self.unusable_for(pattern) {
+                matched += 1;
+                if !expansion.unusable.contains(&reason) {
+                    expansion.unusable.push(reason);
+                }
+            }
             if matched == 0 {
                 return Err(CatalogueError::NoMatch { pattern: pattern.clone(), removed });
             }
         }
         Ok(expansion)
+    }
+
+    /// What is wrong with files that a pattern means and that nobody offers.
+    fn unusable_for(&self, pattern: &str) -> Vec<String> {
+        let glob = Pattern::new(pattern);
+        let is_meant = |name: &str| {
+            let below = pattern.strip_prefix(name).is_some_and(|rest| rest.starts_with('/'));
+            name == pattern || below || glob.as_ref().is_ok_and(|glob| glob.matches(name))
+        };
+        let counts = |name: &str| self.standing(name).is_some_and(|standing| standing.is_known());
+        let mut reasons = Vec::new();
+        for (&node, files) in &self.unusable {
+            let meant = files.iter().filter(|file| is_meant(&file.name) && !counts(&file.name));
+            let nodes = self.live.named([node]);
+            reasons.extend(meant.map(|file| format!("at {}: {}", listed(&nodes), file.reason)));
+        }
+        reasons
     }
 
     /// The names that a pattern stands for, removed ones included.

@@ -28,6 +28,9 @@ pub const TEXT_BYTES_MAX: usize = 255;
 /// The most times that contents can be placed, removed and placed again.
 pub const CHANGES_MAX: u32 = 1 << 20;
 
+/// The most files that one node has and cannot offer, as far as others are told.
+pub const UNUSABLE_MAX: usize = 1000;
+
 /// The longest pattern in bytes.
 pub const PATTERN_BYTES_MAX: usize = 4096;
 

@@ -436,3 +436,21 @@ fn a_name_is_for_one_array() {
     offer(&mut catalogue, 2, &[("a", 7)]);
     assert_eq!(check(&catalogue.list_of(&names)[0], &array(10), 8), Ok(()));
 }
+
+#[test]
+fn what_cannot_be_offered_is_not_left_out_in_silence() {
+    let mut catalogue = catalogue(&[(2, &[("d/a", 7)]), (3, &[("d/b", 8)])]);
+    let broken =
+        |name: &str| Unusable { name: name.to_owned(), reason: format!("'{name}' is cut off") };
+    catalogue.set_unusable(id(3), vec![broken("d/c"), broken("d/a"), broken("e")]);
+    // That of `d/a` has a good copy elsewhere.
+    let reason = "at node3 (10.0.0.3:7000): 'd/c' is cut off".to_owned();
+    for patterns in [&["d/*"][..], &["d/a", "d/c"], &["d/c", "d/*"]] {
+        assert_eq!(expand(&catalogue, patterns).unusable, [reason.clone()], "{patterns:?}");
+    }
+    assert_eq!(expand(&catalogue, &["d/a", "d/b"]).unusable, Vec::<String>::new());
+    // A directory that cannot be read hides what is below it.
+    assert_eq!(expand(&catalogue, &["e/*.npy"]).unusable.len(), 1);
+    catalogue.lost(id(3));
+    assert_eq!(expand(&catalogue, &["d/*"]).unusable, Vec::<String>::new());
+}

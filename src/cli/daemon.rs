@@ -12,6 +12,7 @@ use super::args::{DaemonArgs, MEMORY_BYTES};
 use super::exit::{self, Blame, Failure};
 use super::report::{SCHEMA, decimal_bytes};
 use super::{addresses, log, node, secret};
+use crate::catalogue::Unusable;
 use crate::driver::Completions;
 use crate::engine;
 use crate::executor::Settings;
@@ -128,7 +129,11 @@ pub fn run(args: &DaemonArgs) -> Result<(), Failure> {
 fn tell_changes(node: &Node, inventory: &Inventory, changes: &Receiver<()>, stop: &Receiver<()>) {
     loop {
         let snapshot = inventory.snapshot();
-        let problems = snapshot.problems.iter().map(ToString::to_string).collect();
+        let unusable = |problem: &inventory::Problem| Unusable {
+            name: problem.name.clone(),
+            reason: problem.message.clone(),
+        };
+        let problems = snapshot.problems.iter().map(unusable).collect();
         node.set_held(snapshot.held(), problems);
         loop {
             match stop.recv_timeout(TELL_INTERVAL) {

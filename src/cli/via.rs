@@ -65,8 +65,12 @@ pub fn files(run: &RunArgs, patterns: Vec<String>, talk: &mut Talk) -> Result<Ve
     expansion.warnings.iter().for_each(|warning| talk.warning(warning));
     warn_returned(&expansion.removed, talk);
     refuse_unclear(&expansion)?;
+    if !run.allow_partial && !expansion.unusable.is_empty() {
+        return Err(refuse_unusable(&expansion.unusable));
+    }
     if run.allow_partial && !expansion.files.is_empty() {
         talk.leave_out(expansion.missing.iter().map(ToString::to_string).collect());
+        talk.leave_out(expansion.unusable.clone());
     } else {
         refuse_missing(&expansion.missing)?;
     }
@@ -100,6 +104,15 @@ fn expand(client: &Client, patterns: &[String], each_node: bool) -> Result<Expan
         // Nobody unparks this thread; if somebody did, it would only ask sooner.
         std::thread::park_timeout(left.min(ASK_AGAIN));
     }
+}
+
+fn refuse_unusable(reasons: &[String]) -> Failure {
+    let named: Vec<&str> = reasons.iter().take(NAMED_MAX).map(String::as_str).collect();
+    let (named, more) = (named.join("; "), more(reasons.len()));
+    let message = format!(
+        "of the files that are meant some cannot be used, {named}{more}; mend or delete them, or leave them out with '--allow-partial'"
+    );
+    Failure::new(Blame::Input, message)
 }
 
 fn refuse_unclear(expansion: &Expansion) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::requests::Request;
 use super::{Met, Output, Service};
 use crate::catalogue::CatalogueError;
-use crate::engine::{JobError, JobRequest, Outcome, RequestId, SubmitError};
+use crate::engine::{Holders, JobError, JobRequest, Outcome, RequestId, SubmitError};
 use crate::manifest::{Cut, File, JobId, Manifest};
 use crate::op::Spec;
 use crate::placement::NodeId;
@@ -188,7 +188,8 @@ impl Service {
             return Err(question(message));
         }
         let manifest = Arc::new(manifest);
-        let holders = self.holders_of(manifest.files());
+        let holders = self.holders_of(&manifest);
+        check_pairs(&manifest, &holders)?;
         let id = self.requests.add(Request {
             asker,
             ask,
@@ -316,7 +317,12 @@ impl Service {
             files: self.held.len() as u64,
             bytes: self.held.iter().map(|held| held.array.bytes().unwrap_or(0)).sum(),
             unhashed: self.held.iter().filter(|held| held.digest.is_none()).count() as u64,
-            problems: self.problems.iter().take(PROBLEMS_MAX).cloned().collect(),
+            problems: self
+                .problems
+                .iter()
+                .take(PROBLEMS_MAX)
+                .map(|file| file.reason.clone())
+                .collect(),
             connected: self.members(),
             jobs: jobs.into_values().collect(),
         }
@@ -335,6 +341,25 @@ impl Service {
         };
         self.send(to, Message::Reply { ask, reply: Box::new(reply) });
     }
+}
+
+/// Of two data sets, files that are reduced side by side must lie on one node.
+fn check_pairs(manifest: &Manifest, holders: &Holders) -> Result<(), Trouble> {
+    let Holders::PerFile(holders) = holders else { return Ok(()) };
+    for entry in manifest.entries() {
+        if let Some((second, _)) = entry.second
+            && holders[entry.file as usize].is_empty()
+        {
+            let (first, second) = (manifest.file(entry), &manifest.files()[second as usize]);
+            let message = format!(
+                "no node that is there has both '{}' and '{}', which are reduced side by side; put both onto one, as with 'adsum put --replicas', or start the node that has them",
+                first.name(),
+                second.name()
+            );
+            return Err(Trouble::new(TroubleKind::Incomplete, message));
+        }
+    }
+    Ok(())
 }
 
 fn few(names: usize, way_out: &str) -> Result<(), Trouble> {

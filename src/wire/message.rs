@@ -12,7 +12,7 @@ use super::{
     PROTOCOL_VERSION, RESULTS_MAX, WireError,
 };
 use crate::backend::DeviceInfo;
-use crate::catalogue::{Held, Memory};
+use crate::catalogue::{Held, Memory, UNUSABLE_MAX, Unusable};
 use crate::manifest::{Cut, JobId, Manifest};
 use crate::op::Spec;
 use crate::partial::{ENCODED_BYTES_MAX, Partial};
@@ -104,6 +104,8 @@ pub enum Message {
         /// At most [`HELD_MAX`].
         files: Vec<Held>,
     },
+    /// Node to node: the files that I have and cannot offer.
+    Unusable(Vec<Unusable>),
     /// Node to node: what I remember of the catalogue, or a part of it: at most
     /// [`HELD_MAX`] names.
     Known(Memory),
@@ -212,6 +214,7 @@ enum Tag {
     Ask,
     Reply,
     Withdraw,
+    Unusable,
 }
 
 /// What stands after [`MAGIC`] in a handshake.
@@ -258,6 +261,13 @@ pub(super) fn write(message: &Message) -> Vec<u8> {
         Message::Ask { ask, question } => to.value(&(Tag::Ask, ask, question)),
         Message::Reply { ask, reply } => to.value(&(Tag::Reply, ask, reply)),
         Message::Withdraw { ask } => to.value(&(Tag::Withdraw, ask)),
+        Message::Unusable(files) => {
+            to.value(&Tag::Unusable);
+            to.list(files, UNUSABLE_MAX, |to, file| {
+                to.text(&file.name);
+                to.text(&file.reason);
+            });
+        }
     }
     to.finish()
 }
@@ -366,6 +376,9 @@ fn read_message(from: &mut Reader) -> Result<Message, WireError> {
             let (ask, reply) = from.value("answer")?;
             Message::Reply { ask, reply }
         }
+        Tag::Unusable => Message::Unusable(from.list("files", UNUSABLE_MAX, |from| {
+            Ok(Unusable { name: from.text("name of a file")?, reason: from.text("reason")? })
+        })?),
         Tag::Withdraw => Message::Withdraw { ask: from.value("number of a question")? },
     })
 }

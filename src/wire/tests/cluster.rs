@@ -167,6 +167,7 @@ fn any_expansion() -> impl Strategy<Value = Expansion> {
             missing: vec![Missing { name, last: live.clone(), hashing: live }],
             conflicts: vec![conflict],
             removed: vec![returned],
+            unusable: Vec::new(),
             warnings: vec!["look".into()],
         }
     })

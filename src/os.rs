@@ -23,6 +23,6 @@ mod mapping;
 #[cfg(feature = "cli")]
 pub use environment::quiet_graphics_drivers;
 #[cfg(feature = "net")]
-pub use file::{free_bytes, is_private, make_output_private};
+pub use file::{end_at_once, free_bytes, is_private, make_output_private};
 pub use file::{identity, open_regular, path_bytes, path_from_bytes, read_at, write_all_at};
 pub use mapping::Mapping;

@@ -446,7 +446,7 @@ fn what_cannot_be_offered_is_not_left_out_in_silence() {
     // That of `d/a` has a good copy elsewhere.
     let reason = "at node3 (10.0.0.3:7000): 'd/c' is cut off".to_owned();
     for patterns in [&["d/*"][..], &["d/a", "d/c"], &["d/c", "d/*"]] {
-        assert_eq!(expand(&catalogue, patterns).unusable, [reason.clone()], "{patterns:?}");
+        assert_eq!(expand(&catalogue, patterns).unusable, vec![reason.clone()], "{patterns:?}");
     }
     assert_eq!(expand(&catalogue, &["d/a", "d/b"]).unusable, Vec::<String>::new());
     // A directory that cannot be read hides what is below it.

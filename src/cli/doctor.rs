@@ -1,6 +1,7 @@
 //! `adsum doctor`: what could keep this machine, or a cluster seen from it, from
 //! working, and what to do about it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::config::{self, Loaded, Settings};
 use super::exit::{self, Blame, Failure};
 use super::report::SCHEMA;
 use super::table::{Align, Table};
+use crate::os;
 
 mod cluster;
 mod machine;
@@ -115,8 +117,19 @@ pub fn run(mut args: DoctorArgs) -> Result<(), Failure> {
         checks.extend(cluster::checks(&args.via.via, secret));
     }
     exit::answer(&if args.json { to_json(&checks).to_string() } else { to_text(&checks) })?;
-    verdict(&checks)
+    let verdict = verdict(&checks);
+    if IS_LATE.load(Ordering::Relaxed) {
+        let code = verdict.as_ref().err().map_or(0, |failure| {
+            let _code = failure.report(args.json);
+            i32::from(failure.blame as u8)
+        });
+        os::end_at_once(code);
+    }
+    verdict
 }
+
+/// Whether something took too long, and goes on.
+static IS_LATE: AtomicBool = AtomicBool::new(false);
 
 /// The file of the configuration; none where it makes no sense.
 fn configuration(checks: &mut Vec<Check>) -> Loaded {
@@ -151,7 +164,9 @@ fn within<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Optio
         // Nobody waits any more when it is late.
         let _late = sender.send(work());
     });
-    started.ok().and_then(|_| receiver.recv_timeout(LIMIT).ok())
+    let given = started.ok().and_then(|_| receiver.recv_timeout(LIMIT).ok());
+    IS_LATE.fetch_or(given.is_none(), Ordering::Relaxed);
+    given
 }
 
 fn late() -> String {

@@ -85,3 +85,11 @@ pub fn free_bytes(path: &Path) -> io::Result<Option<u64>> {
     let (blocks, block_bytes) = (status.f_bavail as u64, status.f_frsize as u64);
     Ok(Some(blocks.saturating_mul(block_bytes)))
 }
+
+/// Ends the process without what libraries do at its end, which crashes while threads
+/// of theirs still work.
+#[cfg(feature = "net")]
+pub fn end_at_once(code: i32) {
+    // SAFETY: it takes any number and does not return.
+    unsafe { libc::_exit(code) }
+}

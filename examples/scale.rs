@@ -19,6 +19,8 @@ mod chance;
 mod check;
 #[path = "../tests/simulation/data.rs"]
 mod data;
+#[path = "../tests/simulation/event.rs"]
+mod event;
 #[path = "../tests/simulation/fault.rs"]
 mod fault;
 #[path = "../tests/simulation/formula.rs"]
@@ -31,6 +33,8 @@ mod scale;
 mod stats;
 #[path = "../tests/simulation/traffic.rs"]
 mod traffic;
+#[path = "../tests/simulation/weather.rs"]
+mod weather;
 #[path = "../tests/simulation/world.rs"]
 mod world;
 
@@ -43,19 +47,8 @@ const NODES: [u64; 8] = [3, 10, 30, 100, 300, 1_000, 3_000, 10_000];
 /// Gigabits per second of each node's link, where it has a limit.
 const LINK_GBIT: u64 = 10;
 
-/// A job whose entries, one file per node, grow with the cluster.
 fn job(nodes: u64) -> Job {
-    Job {
-        nodes,
-        entries: 16 * nodes,
-        files: nodes,
-        workers: 4,
-        collector_reduces: false,
-        outstanding: 2,
-        results_per_message: 64,
-        delay: Duration::from_micros(100),
-        work: Duration::from_millis(10),
-    }
+    Job::growing(nodes, 64)
 }
 
 /// What one size gave.

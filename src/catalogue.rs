@@ -39,6 +39,7 @@ pub use limits::{
 };
 pub use listing::{Listed, State};
 pub use memory::Memory;
+pub use pattern::Pattern;
 pub use standing::Copies;
 
 use live::Live;

@@ -23,6 +23,8 @@ mod chance;
 mod check;
 #[path = "simulation/data.rs"]
 mod data;
+#[path = "simulation/event.rs"]
+mod event;
 #[path = "simulation/fault.rs"]
 mod fault;
 #[path = "simulation/formula.rs"]
@@ -35,14 +37,18 @@ mod scale;
 mod stats;
 #[path = "simulation/traffic.rs"]
 mod traffic;
+#[path = "simulation/weather.rs"]
+mod weather;
 #[path = "simulation/world.rs"]
 mod world;
 
 use chance::Chance;
 use data::Data;
+use event::Event;
 use fault::Fault;
 use stats::Stats;
-use world::{Event, Flaw, Place, Weather, World};
+use weather::{Flaw, Weather};
+use world::{Place, World};
 
 const SEEDS: u64 = 20_000;
 

@@ -15,10 +15,12 @@ const OPTIONS: glob::MatchOptions = glob::MatchOptions {
 /// It matches what [`glob::Pattern::matches_with`] matches. That goes back to all
 /// earlier parts when a later one does not match, which takes for ever with a few
 /// stars in each of many parts. Here the time is bounded by the product of parts.
-pub(super) struct Pattern {
+#[derive(Clone, Debug)]
+pub struct Pattern {
     parts: Vec<Part>,
 }
 
+#[derive(Clone, Debug)]
 enum Part {
     /// `**`: any number of parts that are not hidden.
     Any,
@@ -30,7 +32,7 @@ impl Pattern {
     ///
     /// # Errors
     /// It is too long, or not well formed.
-    pub(super) fn new(text: &str) -> Result<Pattern, CatalogueError> {
+    pub fn new(text: &str) -> Result<Pattern, CatalogueError> {
         check_count(
             || format!("bytes of the pattern '{}'", clip(text)),
             text.len(),
@@ -50,7 +52,7 @@ impl Pattern {
     }
 
     /// Whether the pattern means this name among others.
-    pub(super) fn matches(&self, name: &str) -> bool {
+    pub fn matches(&self, name: &str) -> bool {
         let names: Vec<&str> = name.split('/').collect();
         // For each number of the name's parts: whether the pattern's parts so far
         // match just these.

@@ -6,29 +6,22 @@ use super::args::{LsArgs, RmArgs};
 use super::exit::{self, Blame, Failure};
 use super::report::{SCHEMA, decimal_bytes};
 use super::table::{Align, Table};
-use crate::catalogue::{Copies, Listed, Nodes, State};
+use crate::catalogue::{Copies, Listed, Nodes, Pattern, State};
 use crate::wire::{Question, Reply};
-
-/// As shells match names.
-const GLOB: glob::MatchOptions = glob::MatchOptions {
-    case_sensitive: true,
-    require_literal_separator: true,
-    require_literal_leading_dot: true,
-};
 
 /// Lists names.
 pub fn list(args: &LsArgs) -> Result<(), Failure> {
-    let patterns = args.patterns.iter().map(|pattern| {
-        glob::Pattern::new(pattern)
-            .map_err(|error| Failure::new(Blame::Usage, format!("'{pattern}' is no glob: {error}")))
-    });
+    let patterns = args
+        .patterns
+        .iter()
+        .map(|pattern| Pattern::new(pattern).map_err(|error| Failure::new(Blame::Input, error)));
     let patterns = patterns.collect::<Result<Vec<_>, Failure>>()?;
     let client = args.via.client()?;
     let mut names = match client.ask(&Question::List)? {
         Reply::Listed(names) => names,
         other => return Err(client.wrong(&other).into()),
     };
-    let wanted = |name: &str| patterns.iter().any(|pattern| pattern.matches_with(name, GLOB));
+    let wanted = |name: &str| patterns.iter().any(|pattern| pattern.matches(name));
     names.retain(|listed| patterns.is_empty() || wanted(&listed.name));
     let text = match args.json {
         true => {

@@ -10,7 +10,8 @@ use adsum::wire::{EntryResult, Message, Refusal};
 use adsum::{DType, Partial, Spec};
 
 use crate::data::Lie;
-use crate::world::{Event, Letter, Place, World};
+use crate::event::{Event, Letter};
+use crate::world::{Place, World};
 
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {

@@ -38,6 +38,21 @@ const FRAME: u64 = 4;
 const RESULT: u64 = 1 + 20 + 1 + 4;
 
 impl Job {
+    /// A job whose entries, one file per node, grow with the cluster.
+    pub fn growing(nodes: u64, results_per_message: u64) -> Job {
+        Job {
+            nodes,
+            entries: 16 * nodes,
+            files: nodes,
+            workers: 4,
+            collector_reduces: false,
+            outstanding: 2,
+            results_per_message,
+            delay: Duration::from_micros(100),
+            work: Duration::from_millis(10),
+        }
+    }
+
     /// Nodes that the collector speaks to.
     fn remote(&self) -> u64 {
         self.nodes - 1

@@ -7,17 +7,7 @@ use crate::formula::Job;
 use crate::scale::{START, calm, rough};
 
 fn job(nodes: u64) -> Job {
-    Job {
-        nodes,
-        entries: 16 * nodes,
-        files: nodes,
-        workers: 4,
-        collector_reduces: false,
-        outstanding: 2,
-        results_per_message: 3,
-        delay: Duration::from_micros(100),
-        work: Duration::from_millis(10),
-    }
+    Job::growing(nodes, 3)
 }
 
 /// Runs a job and compares what was sent with the formula.

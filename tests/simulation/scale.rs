@@ -7,10 +7,12 @@ use adsum::engine::{Config, Holders};
 
 use crate::chance::Chance;
 use crate::data::Data;
+use crate::event::Event;
 use crate::fault::Fault;
 use crate::formula::Job;
 use crate::traffic::Traffic;
-use crate::world::{Event, Place, Weather, World};
+use crate::weather::Weather;
+use crate::world::{Place, World};
 
 /// When the first request comes: all nodes are connected by then.
 pub const START: Duration = Duration::from_secs(1);

@@ -23,59 +23,16 @@ use adsum::wire::{self, Message};
 use crate::chance::Chance;
 use crate::check;
 use crate::data::{Data, Lie};
-use crate::fault::Fault;
+use crate::event::{Computation, Event, Letter};
 use crate::stats::Stats;
 use crate::traffic::Traffic;
+use crate::weather::{Flaw, Weather};
 
 /// More events than any world of a seed has that gets on.
 const EVENTS_MAX: u64 = 1_000_000;
 
 /// Number of a node in its world.
 pub type Place = usize;
-
-/// How the network treats messages.
-#[derive(Clone, Copy, Debug)]
-pub struct Weather {
-    pub delay_us: (u64, u64),
-    /// How long a healthy node takes for an entry.
-    pub work_us: (u64, u64),
-    /// What a node sends in a second, one message after the other; without it
-    /// messages of any length leave at once.
-    pub bytes_per_second: Option<u64>,
-    /// Messages in a thousand that come a second time, later.
-    pub repeated: u64,
-    /// Messages in a thousand of a cut connection that come all the same, late.
-    pub ghosts: u64,
-    /// Whether nodes send what they should not. Their words are then no proof.
-    pub rogues: bool,
-    /// Whether messages travel as bytes. Only the largest worlds do without.
-    pub bytes: bool,
-}
-
-impl Weather {
-    pub const CALM: Weather = Weather {
-        delay_us: (100, 200),
-        work_us: (200, 4000),
-        bytes_per_second: None,
-        repeated: 0,
-        ghosts: 0,
-        rogues: false,
-        bytes: true,
-    };
-}
-
-/// How a node treats an entry that it cannot reduce.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flaw {
-    /// It says so.
-    Unreadable,
-    /// It leaves out an element.
-    Short,
-    /// It counts an element for another output, if there is one.
-    Misplaced,
-    /// It answers with a sum of something else.
-    Foreign,
-}
 
 pub struct World {
     pub now: Duration,
@@ -153,32 +110,6 @@ pub struct Ask {
     /// Whether its node knows of it.
     running: bool,
     progress: usize,
-}
-
-pub enum Event {
-    Fault(Fault),
-    Submit(usize),
-    Connected { place: Place, peer: Place, connection: usize },
-    Lost { place: Place, peer: Place, connection: usize },
-    Deliver { place: Place, from: Place, connection: usize, ghost: bool, letter: Letter },
-    Computed(Computation),
-}
-
-/// An entry that a worker is done with.
-#[derive(Clone, Copy, Debug)]
-pub struct Computation {
-    place: Place,
-    incarnation: u32,
-    job: JobId,
-    run: u64,
-    position: u32,
-}
-
-/// A message under way.
-#[derive(Clone)]
-pub enum Letter {
-    Bytes(Vec<u8>),
-    Message(Box<Message>),
 }
 
 impl World {

@@ -20,7 +20,8 @@
 //! ```
 //!
 //! The life of a job is told in `engine/job.rs`, that of a worker's part in
-//! `engine/worker.rs`.
+//! `engine/worker.rs`. Where there are many nodes, some collect from others for the
+//! collector (`engine/teams.rs`, `engine/deputy.rs`).
 //!
 //! # What keeps a result right
 //!
@@ -52,6 +53,7 @@ use crate::wire::Message;
 mod backlog;
 mod collector;
 mod config;
+mod deputy;
 mod holders;
 mod job;
 mod member;
@@ -59,17 +61,18 @@ mod orphans;
 mod outcome;
 mod schedule;
 mod tally;
+mod teams;
 mod worker;
 
-pub use crate::wire::Usage;
-pub use config::Config;
-pub use holders::Holders;
+pub use crate::placement::Holders;
+pub use crate::wire::{Course, Usage, WARNINGS_MAX, Warning};
+pub use config::{Config, FAN_IN_MIN};
 pub use outcome::{
     JobError, LAST_HOLDERS_MAX, MISSING_NAMED_MAX, Missing, NodeReport, Outcome, Unfinished,
-    WARNINGS_MAX, Warning,
 };
 
 use collector::Collector;
+use job::Description;
 use worker::Worker;
 
 /// A time: how long ago the driver's epoch was. It never goes back.
@@ -193,7 +196,7 @@ pub enum SubmitError {
     /// As many jobs or requests are running as one node takes.
     #[error("{max} {what} are running on this node, which is the most; wait for one to finish")]
     Busy {
-        /// Jobs or requests.
+        /// Jobs, their entries, or requests.
         what: &'static str,
         /// The most there may be.
         max: usize,
@@ -327,18 +330,39 @@ impl Engine {
             Message::Offer { job, spec, manifest } => {
                 self.worker.handle_offer(from, job, spec, manifest, &mut self.outbox);
             }
-            Message::Assign { job, positions } => {
-                self.worker.handle_assign(from, job, positions, &mut self.outbox);
+            Message::Delegate { job, spec, manifest, team, holders } => {
+                let description = Description { id: job, spec, manifest, holders };
+                let own = self.worker.has_workers().then_some(self.outbox.own);
+                let nodes = self.peers.iter().copied().chain(own);
+                let outbox = &mut self.outbox;
+                self.collector.handle_delegate(now, from, description, team, nodes, outbox);
             }
-            Message::Cancel { job } => self.worker.handle_cancel(from, job, &mut self.outbox),
+            Message::Assign { job, positions, alone } => {
+                if self.collector.is_deputy(job, from) {
+                    self.collector.handle_share(now, job, positions, alone, &mut self.outbox);
+                } else {
+                    self.worker.handle_assign(from, job, positions, &mut self.outbox);
+                }
+            }
+            Message::Cancel { job } => {
+                self.collector.handle_dismissed(job, from, &mut self.outbox);
+                self.worker.handle_cancel(from, job, &mut self.outbox);
+            }
+            Message::Report { job, report, want } => {
+                self.collector.handle_report(now, from, job, &report, want, &mut self.outbox);
+            }
+            Message::Returned { job, positions } => {
+                self.collector.handle_returned(now, from, job, &positions, &mut self.outbox);
+            }
             Message::Pull { job, want } => {
                 self.collector.handle_pull(now, from, job, want, &mut self.outbox);
             }
             Message::Results { job, results, want } => {
                 self.collector.handle_results(now, from, job, results, want, &mut self.outbox);
             }
-            Message::Failed { job, position, error } => {
-                self.collector.handle_failed(now, from, job, position, error, &mut self.outbox);
+            Message::Failed { job, position, node, error } => {
+                let outbox = &mut self.outbox;
+                self.collector.handle_failed(now, from, job, position, node, error, outbox);
             }
             Message::Refused { job, refusal } => {
                 self.collector.handle_refused(now, from, job, refusal, &mut self.outbox);

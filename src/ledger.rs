@@ -25,6 +25,27 @@ pub enum Recorded {
     Duplicate,
 }
 
+/// Whether the partial of several entries went into the total.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absorbed {
+    /// None of its positions was covered; all are now.
+    First,
+    /// All were covered before; the total is unchanged.
+    Duplicate,
+    /// Some were covered before, so no part of it could be used; the total is
+    /// unchanged.
+    Overlap,
+}
+
+/// The merged partials of some entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parcel {
+    /// Their positions, in order, each once.
+    pub positions: Vec<u32>,
+    /// What their elements reduce to, for all outputs of the job.
+    pub partial: Partial,
+}
+
 /// Why a partial was refused. The ledger is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
@@ -54,6 +75,13 @@ pub enum RecordError {
         position: u32,
         /// Outputs of the entry.
         expected: u64,
+    },
+    /// The merged partial of some entries has other outputs than the job, or they
+    /// have not the elements of these entries.
+    #[error("the partial of {entries} entries does not hold their elements")]
+    Parcel {
+        /// Number of the entries.
+        entries: usize,
     },
     /// The partial does not merge with this job's.
     #[error(transparent)]
@@ -98,7 +126,7 @@ impl Ledger {
     /// The job has no such entry, or the partial is not of it.
     pub fn record(&mut self, entry: &Entry, partial: &Partial) -> Result<Recorded, RecordError> {
         let (position, index) = (entry.position, entry.position as usize);
-        if index >= self.covered.len() {
+        if !self.has(position) {
             return Err(RecordError::Position { position, entries: self.covered.len() });
         }
         let (expected, got) = (entry.len(), partial.elements());
@@ -116,6 +144,66 @@ impl Ledger {
         self.covered.insert(index);
         self.covered_count += 1;
         Ok(Recorded::First)
+    }
+
+    /// Takes the merged partial of several of the manifest's entries, all or
+    /// nothing: what is in it cannot be told apart any more.
+    ///
+    /// # Errors
+    /// The job has no such entries, or the partial is not of them.
+    pub fn absorb(&mut self, all: &[Entry], parcel: &Parcel) -> Result<Absorbed, RecordError> {
+        let Parcel { positions, partial } = parcel;
+        let entries = positions.iter().map(|&position| {
+            let entry = all.get(position as usize).filter(|_| self.has(position));
+            entry.ok_or(RecordError::Position { position, entries: self.covered.len() })
+        });
+        let entries = entries.collect::<Result<Vec<&Entry>, RecordError>>()?;
+        let wrong = Err(RecordError::Parcel { entries: entries.len() });
+        let outputs = self.total.outputs();
+        if partial.outputs() != outputs || !positions.is_sorted_by(|a, b| a < b) {
+            return wrong;
+        }
+        // Elements of each output, as the difference to the one before.
+        let mut steps = vec![0_u64; outputs + 1];
+        for entry in &entries {
+            let (first, count) = (entry.first_output as usize, entry.outputs() as usize);
+            steps[first] = steps[first].wrapping_add(entry.block.reduced);
+            steps[first + count] = steps[first + count].wrapping_sub(entry.block.reduced);
+        }
+        let mut elements = 0_u64;
+        for (output, step) in steps[..outputs].iter().enumerate() {
+            elements = elements.wrapping_add(*step);
+            if partial.states(output).iter().any(|state| state.elements() != elements) {
+                return wrong;
+            }
+        }
+        match positions.iter().filter(|&&position| self.contains(position)).count() {
+            0 => {}
+            count if count == positions.len() => return Ok(Absorbed::Duplicate),
+            _ => return Ok(Absorbed::Overlap),
+        }
+        self.total.merge(partial)?;
+        self.covered.extend(positions.iter().map(|&position| position as usize));
+        self.covered_count += positions.len();
+        Ok(Absorbed::First)
+    }
+
+    /// Takes out what was recorded since this was last done, and forgets it, for
+    /// a ledger that only merges for another.
+    pub fn take_parcel(&mut self) -> Option<Parcel> {
+        if self.covered_count == 0 {
+            return None;
+        }
+        let positions = self.covered.ones().map(|index| index as u32).collect();
+        self.covered.clear();
+        self.covered_count = 0;
+        let identity = Partial::identity(self.total.spec(), self.total.outputs());
+        let partial = std::mem::replace(&mut self.total, identity);
+        Some(Parcel { positions, partial })
+    }
+
+    fn has(&self, position: u32) -> bool {
+        (position as usize) < self.covered.len()
     }
 
     /// Whether the entry at `position` is in the total.

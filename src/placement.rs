@@ -11,6 +11,7 @@
 //! Placement is a preference. It never decides a result.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,30 @@ impl fmt::Display for NodeId {
 impl fmt::Debug for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "NodeId({self})")
+    }
+}
+
+/// Which nodes have which files of a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holders {
+    /// Every node has every file, as on shared storage. One that has not fails
+    /// the entry, and another is asked.
+    Everyone,
+    /// The nodes that have each file, in the manifest's order.
+    PerFile(Vec<BTreeSet<NodeId>>),
+}
+
+impl Holders {
+    /// The nodes that have a file by one account or the other. Both are of the
+    /// same number of files.
+    pub(crate) fn union(self, other: Holders) -> Holders {
+        match (self, other) {
+            (Holders::PerFile(ours), Holders::PerFile(theirs)) => {
+                let both = ours.into_iter().zip(theirs);
+                Holders::PerFile(both.map(|(a, b)| &a | &b).collect())
+            }
+            (Holders::Everyone, _) | (_, Holders::Everyone) => Holders::Everyone,
+        }
     }
 }
 

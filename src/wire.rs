@@ -28,16 +28,18 @@ mod ask;
 mod codec;
 pub mod frame;
 mod message;
+mod report;
 
 pub use ask::{
     Bytes, Contribution, Finished, JobStatus, MemberInfo, NodeStatus, PlaceId, Question, Reply,
     Trouble, TroubleKind,
 };
 pub use message::{EntryResult, Hello, Message, Refusal, Usage};
+pub use report::{Course, Report, Share, Warning};
 
 /// The version of messages and of what nodes do with them. Nodes of different
 /// versions refuse each other.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// The first bytes of a handshake message, in every version.
 pub const MAGIC: [u8; 5] = *b"adsum";
@@ -56,6 +58,15 @@ pub const RESULTS_MAX: usize = 1024;
 /// node can want at once.
 pub const POSITIONS_MAX: usize = 4096;
 
+/// The most nodes of a team.
+pub const TEAM_MAX: usize = 1 << 16;
+
+/// The most holders of all files of one [`Message::Delegate`] together.
+pub const HOLDERS_MAX: usize = 1 << 22;
+
+/// The most warnings of one [`Report`].
+pub const WARNINGS_MAX: usize = 64;
+
 /// The most devices of one node.
 pub const DEVICES_MAX: usize = 64;
 
@@ -67,6 +78,7 @@ pub const PATTERNS_MAX: usize = 4096;
 
 /// The most lines of one kind that an answer has for people.
 pub const LINES_MAX: usize = 4096;
+
 /// The most bytes of one [`Question::Piece`].
 pub const PIECE_BYTES_MAX: usize = 1 << 20;
 
@@ -96,7 +108,8 @@ pub fn encode(message: &Message) -> Vec<u8> {
 /// The message that `bytes` spell, which came from a peer.
 ///
 /// Allocates at most about twelve times the bytes, and for a
-/// [`Message::Offer`] the manifest's entries, [`ENTRIES_MAX`] at most.
+/// [`Message::Offer`] or [`Message::Delegate`] the manifest's entries,
+/// [`ENTRIES_MAX`] at most.
 ///
 /// # Errors
 /// The first rule that the bytes break. The peer that sent them is of another
@@ -182,6 +195,17 @@ pub enum WireError {
         spec: Spec,
         /// Type of the manifest's elements.
         manifest: crate::DType,
+    },
+    /// Holders of other files than the manifest's, or that are not of the team.
+    #[error("holders that do not fit the files or the team")]
+    Holders,
+    /// Nodes that reduced more or fewer entries than are reported.
+    #[error("{positions} entries of which nodes reduced {entries}")]
+    Shares {
+        /// Entries of the nodes.
+        entries: u64,
+        /// Entries reported.
+        positions: usize,
     },
     /// A job under another name than its own.
     #[error("a job called {got} whose contents hash to {expected}")]

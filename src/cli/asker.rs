@@ -127,7 +127,7 @@ impl<'a> Asker<'a> {
         outcome.warnings.iter().for_each(|warning| talk.warning(&warning.to_string()));
         self.shards.total += manifest.entries().len() as u64;
         self.shards.done += outcome.coverage.entries() as u64;
-        self.shards.recomputed += outcome.recomputed;
+        self.shards.recomputed += outcome.course.recomputed;
         self.bytes += manifest.bytes();
         Ok(outcome.total)
     }

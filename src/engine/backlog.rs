@@ -34,6 +34,11 @@ impl Backlog {
         self.homes.len()
     }
 
+    /// Whether the entry at `position` is unassigned.
+    pub(super) fn contains(&self, position: u32) -> bool {
+        self.homes.contains_key(&position)
+    }
+
     /// Queues the entry at `position`, which is not queued, at `home`.
     pub(super) fn insert(&mut self, position: u32, group: Group, home: NodeId) {
         let previous = self.homes.insert(position, (home, group));
@@ -111,6 +116,16 @@ impl Backlog {
     pub(super) fn take_all_of(&mut self, node: NodeId) -> Vec<u32> {
         let Some(queue) = self.queues.get(&node) else { return Vec::new() };
         let positions: Vec<u32> = queue.groups.values().flatten().copied().collect();
+        for &position in &positions {
+            self.remove(position);
+        }
+        positions
+    }
+
+    /// Takes all entries of a group at home at `node`.
+    pub(super) fn take_group_of(&mut self, node: NodeId, group: Group) -> Vec<u32> {
+        let positions = self.queues.get(&node).and_then(|queue| queue.groups.get(&group));
+        let positions: Vec<u32> = positions.into_iter().flatten().copied().collect();
         for &position in &positions {
             self.remove(position);
         }

@@ -1,4 +1,4 @@
-//! The half of an engine that drives jobs.
+//! The half of an engine that drives jobs, for requests or for other collectors.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::Config;
-use super::holders::Holders;
-use super::job::{Job, Step};
+use super::deputy::Deputy;
+use super::job::{Description, Job, Step};
 use super::{JobError, JobRequest, Now, Outbox, Output, RequestId, SubmitError};
 use crate::manifest::JobId;
-use crate::placement::NodeId;
+use crate::placement::{Holders, NodeId};
 use crate::shard::ShardError;
-use crate::wire::{EntryResult, FRAME_BYTES_MAX, Message, Refusal, encode};
+use crate::wire::{EntryResult, FRAME_BYTES_MAX, Message, Refusal, Report, encode};
 
 /// The jobs that run here, and the requests that wait for them.
 #[derive(Debug)]
@@ -20,10 +20,10 @@ pub(super) struct Collector {
     config: Config,
     jobs: BTreeMap<JobId, Job>,
     requests: BTreeMap<RequestId, Request>,
-    /// The requests of each job, at least one.
+    /// The requests of each job, at least one; none of a job for another collector.
     waiting: BTreeMap<JobId, BTreeSet<RequestId>>,
     deadlines: BTreeSet<(Now, RequestId)>,
-    /// Jobs that had results since progress was last reported.
+    /// Jobs of which something may have to be reported.
     moved: BTreeSet<JobId>,
 }
 
@@ -61,19 +61,80 @@ impl Collector {
         self.deadlines.extend(deadline.map(|(_, end)| (end, id)));
         self.requests.insert(id, Request { job, deadline });
         self.waiting.entry(job).or_default().insert(id);
+        // One node collects a job for one only, and a request comes first.
+        self.end_deputy(job, |_| true, outbox);
         match self.jobs.entry(job) {
             Entry::Occupied(_) => self.step(now, job, outbox, |job, _, outbox| {
-                job.add_holders(now, holders, nodes, outbox)
+                job.add_holders(now, holders, nodes, outbox);
+                Ok(())
             }),
             Entry::Vacant(place) => {
-                place.insert(Job::new(now, job, spec, manifest, holders, nodes));
+                let description = Description { id: job, spec, manifest, holders };
+                place.insert(Job::new(now, description, nodes, &self.config, outbox.own));
                 self.step(now, job, outbox, |job, _, outbox| {
-                    job.offer(outbox);
+                    job.invite_all(outbox);
                     Ok(())
                 });
             }
         }
         Ok(())
+    }
+
+    /// Another collector asks this node to collect for it from a team of `nodes`,
+    /// the connected ones and this.
+    pub(super) fn handle_delegate(
+        &mut self,
+        now: Now,
+        from: NodeId,
+        description: Description,
+        team: Vec<NodeId>,
+        nodes: impl Iterator<Item = NodeId>,
+        outbox: &mut Outbox,
+    ) {
+        let id = description.id;
+        let entries = description.manifest.entries().len();
+        match self.jobs.get(&id) {
+            Some(job) if job.parent() == Some(from) => return,
+            None if self.jobs.len() < self.config.jobs_max && self.has_room(entries) => {}
+            _ => {
+                outbox.send(from, Message::Refused { job: id, refusal: Refusal::Unknown });
+                return;
+            }
+        }
+        let deputy = Deputy::new(from, team.into_iter().collect());
+        let job = Job::for_parent(description, nodes, &self.config, outbox.own, deputy);
+        self.jobs.insert(id, job);
+        self.step(now, id, outbox, |job, _, outbox| {
+            job.invite_all(outbox);
+            Ok(())
+        });
+    }
+
+    /// Whether this node collects a job for `parent`.
+    pub(super) fn is_deputy(&self, id: JobId, parent: NodeId) -> bool {
+        self.jobs.get(&id).is_some_and(|job| job.parent() == Some(parent))
+    }
+
+    /// The collector that this node collects a job for assigns entries of it.
+    pub(super) fn handle_share(
+        &mut self,
+        now: Now,
+        id: JobId,
+        positions: Vec<u32>,
+        alone: bool,
+        outbox: &mut Outbox,
+    ) {
+        self.step(now, id, outbox, |job, _, outbox| {
+            job.handle_share(now, positions, alone, outbox);
+            Ok(())
+        });
+    }
+
+    /// The collector that this node collects a job for does not need it any more. It
+    /// is told that the job was dropped, in case that the message came late and
+    /// was not meant for this run.
+    pub(super) fn handle_dismissed(&mut self, id: JobId, from: NodeId, outbox: &mut Outbox) {
+        self.end_deputy(id, |parent| parent == from, outbox);
     }
 
     /// Takes in what is known by now of who has what.
@@ -86,7 +147,10 @@ impl Collector {
         outbox: &mut Outbox,
     ) {
         let Some(job) = self.requests.get(&request).map(|request| request.job) else { return };
-        self.step(now, job, outbox, |job, _, outbox| job.add_holders(now, holders, nodes, outbox));
+        self.step(now, job, outbox, |job, _, outbox| {
+            job.add_holders(now, holders, nodes, outbox);
+            Ok(())
+        });
     }
 
     /// Ends a request; its job ends with its last one.
@@ -95,11 +159,21 @@ impl Collector {
     }
 
     pub(super) fn handle_connected(&mut self, now: Now, node: NodeId, outbox: &mut Outbox) {
-        self.step_all(now, outbox, |job, _, outbox| job.handle_connected(now, node, outbox));
+        self.step_all(now, outbox, |job, _, outbox| {
+            job.handle_connected(now, node, outbox);
+            Ok(())
+        });
     }
 
     pub(super) fn handle_lost(&mut self, now: Now, node: NodeId, outbox: &mut Outbox) {
-        self.step_all(now, outbox, |job, _, outbox| job.handle_lost(now, node, outbox));
+        let all: Vec<JobId> = self.jobs.keys().copied().collect();
+        for id in all {
+            self.end_deputy(id, |parent| parent == node, outbox);
+        }
+        self.step_all(now, outbox, |job, _, outbox| {
+            job.handle_lost(now, node, outbox);
+            Ok(())
+        });
     }
 
     pub(super) fn handle_pull(
@@ -110,8 +184,8 @@ impl Collector {
         want: u32,
         outbox: &mut Outbox,
     ) {
-        self.step_or_cancel(now, node, id, outbox, |job, _, outbox| {
-            job.handle_pull(now, node, want, outbox)
+        self.step_or_cancel(now, node, id, outbox, |job, outbox| {
+            job.handle_pull(now, node, want, outbox);
         });
     }
 
@@ -124,12 +198,38 @@ impl Collector {
         want: u32,
         outbox: &mut Outbox,
     ) {
-        self.step_or_cancel(now, node, id, outbox, |job, _, outbox| {
-            job.handle_results(now, node, results, want, outbox)
+        self.step_or_cancel(now, node, id, outbox, |job, outbox| {
+            job.handle_results(now, node, results, want, outbox);
         });
-        if self.jobs.contains_key(&id) {
-            self.moved.insert(id);
-        }
+        self.note_moved(id);
+    }
+
+    pub(super) fn handle_report(
+        &mut self,
+        now: Now,
+        node: NodeId,
+        id: JobId,
+        report: &Report,
+        want: u32,
+        outbox: &mut Outbox,
+    ) {
+        self.step_or_cancel(now, node, id, outbox, |job, outbox| {
+            job.handle_report(now, node, report, want, outbox);
+        });
+        self.note_moved(id);
+    }
+
+    pub(super) fn handle_returned(
+        &mut self,
+        now: Now,
+        node: NodeId,
+        id: JobId,
+        positions: &[u32],
+        outbox: &mut Outbox,
+    ) {
+        self.step_or_cancel(now, node, id, outbox, |job, outbox| {
+            job.handle_returned(now, node, positions, outbox);
+        });
     }
 
     pub(super) fn handle_failed(
@@ -138,11 +238,12 @@ impl Collector {
         node: NodeId,
         id: JobId,
         position: u32,
+        by: NodeId,
         error: ShardError,
         outbox: &mut Outbox,
     ) {
-        self.step_or_cancel(now, node, id, outbox, |job, _, outbox| {
-            job.handle_failed(now, node, position, error, outbox)
+        self.step_or_cancel(now, node, id, outbox, |job, outbox| {
+            job.handle_failed(now, node, position, by, error, outbox);
         });
     }
 
@@ -155,7 +256,10 @@ impl Collector {
         outbox: &mut Outbox,
     ) {
         // Of a job that is no more this is what should be.
-        self.step(now, id, outbox, |job, _, outbox| job.handle_refused(now, node, refusal, outbox));
+        self.step(now, id, outbox, |job, _, outbox| {
+            job.handle_refused(now, node, refusal, outbox);
+            Ok(())
+        });
     }
 
     pub(super) fn handle_timeout(&mut self, now: Now, outbox: &mut Outbox) {
@@ -175,10 +279,14 @@ impl Collector {
         self.deadlines.first().map(|&(end, _)| end).into_iter().chain(jobs).min()
     }
 
-    /// Reports progress where there was any.
+    /// Reports progress where there was any, and what deputies have for others.
     pub(super) fn flush(&mut self, outbox: &mut Outbox) {
         for id in std::mem::take(&mut self.moved) {
-            let Some(job) = self.jobs.get(&id) else { continue };
+            let Some(job) = self.jobs.get_mut(&id) else { continue };
+            if job.parent().is_some() {
+                job.report(outbox);
+                continue;
+            }
             let (entries_done, entries, bytes_done, bytes) = job.progress();
             for &request in &self.waiting[&id] {
                 outbox.push(Output::Progress { request, entries_done, entries, bytes_done, bytes });
@@ -212,6 +320,9 @@ impl Collector {
         if self.jobs.len() >= self.config.jobs_max {
             return Err(SubmitError::Busy { what: "jobs", max: self.config.jobs_max });
         }
+        if !self.has_room(manifest.entries().len()) {
+            return Err(SubmitError::Busy { what: "entries", max: self.config.entries_max });
+        }
         let offer = Message::Offer { job, spec: spec.clone(), manifest: Arc::clone(manifest) };
         let got = encode(&offer).len();
         if got > FRAME_BYTES_MAX {
@@ -229,10 +340,37 @@ impl Collector {
         event: impl FnOnce(&mut Job, &Config, &mut Outbox) -> Step,
     ) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        match event(job, &self.config, outbox) {
-            Ok(()) if !job.is_complete() => job.arm(now, &self.config),
-            Ok(()) => self.end(id, None, outbox),
-            Err(error) => self.end(id, Some(*error), outbox),
+        let outcome = event(job, &self.config, outbox);
+        if job.is_complete() {
+            self.end(id, None, outbox);
+        } else if let Err(error) = outcome.and_then(|()| job.arm(now, &self.config, outbox)) {
+            self.end(id, Some(*error), outbox);
+        } else if job.parent().is_some() {
+            self.moved.insert(id);
+        }
+    }
+
+    fn note_moved(&mut self, id: JobId) {
+        if self.jobs.contains_key(&id) {
+            self.moved.insert(id);
+        }
+    }
+
+    /// Whether so many entries more can be collected here.
+    fn has_room(&self, entries: usize) -> bool {
+        let held: usize = self.jobs.values().map(|job| job.manifest.entries().len()).sum();
+        held == 0 || held + entries <= self.config.entries_max
+    }
+
+    /// Ends a job that is for another collector, if that `is` the one, and says so.
+    fn end_deputy(&mut self, id: JobId, is: impl Fn(NodeId) -> bool, outbox: &mut Outbox) {
+        let Some(parent) = self.jobs.get(&id).and_then(Job::parent).filter(|&parent| is(parent))
+        else {
+            return;
+        };
+        if let Some(job) = self.jobs.remove(&id) {
+            job.dismiss(outbox);
+            outbox.send(parent, Message::Refused { job: id, refusal: Refusal::Unknown });
         }
     }
 
@@ -244,10 +382,13 @@ impl Collector {
         node: NodeId,
         id: JobId,
         outbox: &mut Outbox,
-        event: impl FnOnce(&mut Job, &Config, &mut Outbox) -> Step,
+        event: impl FnOnce(&mut Job, &mut Outbox),
     ) {
         if self.jobs.contains_key(&id) {
-            self.step(now, id, outbox, event);
+            self.step(now, id, outbox, |job, _, outbox| {
+                event(job, outbox);
+                Ok(())
+            });
         } else {
             outbox.send(node, Message::Cancel { job: id });
         }

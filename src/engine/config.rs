@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// The least [`Config::fan_in`]: one deputy alone would have all others behind it.
+pub const FAN_IN_MIN: usize = 2;
+
 /// How patient and how greedy an engine is. The defaults suit a LAN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -22,11 +25,21 @@ pub struct Config {
     /// one does: 10 s, enough to start a node again. Zero where all nodes are
     /// there from the start and none returns.
     pub holder_grace: Duration,
+    /// The most nodes that a collector speaks to itself before it makes teams of
+    /// them: 32, below which a job of many entries takes no longer without. Never
+    /// below [`FAN_IN_MIN`].
+    pub fan_in: usize,
+    /// How long a deputy keeps what it has merged: 200 ms. It reports sooner when
+    /// it has handed out, or answered, all that it was asked for.
+    pub report_every: Duration,
     /// The most results sent in one message: 64, fewer if they are large. Above
     /// [`RESULTS_MAX`](crate::wire::RESULTS_MAX) that limit counts.
     pub results_per_message: usize,
     /// The most jobs that this node collects, and the most that it works on: 64 each.
     pub jobs_max: usize,
+    /// The most entries of all jobs that this node collects, and of all that it
+    /// works on: 2^21 each, some 200 MB.
+    pub entries_max: usize,
     /// The most requests for the jobs that this node collects: 1024.
     pub requests_max: usize,
 }
@@ -39,8 +52,11 @@ impl Default for Config {
             straggler_factor: 3,
             rate_assumed: 100_000_000,
             holder_grace: Duration::from_secs(10),
+            fan_in: 32,
+            report_every: Duration::from_millis(200),
             results_per_message: 64,
             jobs_max: 64,
+            entries_max: 1 << 21,
             requests_max: 1024,
         }
     }

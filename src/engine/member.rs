@@ -1,6 +1,6 @@
 //! A node as a job sees it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Now;
@@ -11,8 +11,10 @@ use crate::placement::{NodeId, NodeKey};
 pub(super) struct Member {
     /// Its weight among the holders of an entry.
     pub(super) key: NodeKey,
-    /// The most entries that it takes at once; zero until it pulls.
-    want: usize,
+    /// Whether it collects from a team, which may have no other by now.
+    pub(super) is_deputy: bool,
+    /// The most entries that it takes at once, once it has pulled.
+    want: Option<usize>,
     assigned: BTreeMap<u32, Assigned>,
     assigned_bytes: u64,
     /// The most bytes that it had to reduce at once since it last had nothing.
@@ -28,11 +30,21 @@ struct Assigned {
     bytes: u64,
 }
 
+/// Entries that were asked for and are answered, and what they took.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) positions: BTreeSet<u32>,
+    pub(super) bytes: u64,
+    /// How long the node worked for them.
+    pub(super) busy: Duration,
+}
+
 impl Member {
     pub(super) fn new(node: NodeId) -> Member {
         Member {
             key: NodeKey::new(node),
-            want: 0,
+            is_deputy: false,
+            want: None,
             assigned: BTreeMap::new(),
             assigned_bytes: 0,
             peak_bytes: 0,
@@ -42,12 +54,17 @@ impl Member {
     }
 
     pub(super) fn set_want(&mut self, want: usize) {
-        self.want = want;
+        self.want = Some(want);
+    }
+
+    /// The most entries that it takes at once, once it has pulled.
+    pub(super) fn want(&self) -> Option<usize> {
+        self.want
     }
 
     /// How many entries more it takes.
     pub(super) fn room(&self) -> usize {
-        self.want.saturating_sub(self.assigned.len())
+        self.want.unwrap_or(0).saturating_sub(self.assigned.len())
     }
 
     /// The entries that it has not answered for.
@@ -65,15 +82,23 @@ impl Member {
         self.peak_bytes = self.peak_bytes.max(self.assigned_bytes);
     }
 
-    /// Takes an answer for an entry; says how long the node worked for how many
-    /// bytes, or `None` if it was not asked for the entry.
-    pub(super) fn answer(&mut self, now: Now, position: u32) -> Option<(u64, Duration)> {
-        let Assigned { bytes, .. } = self.assigned.remove(&position)?;
-        self.assigned_bytes -= bytes;
+    /// Takes answers for entries that came at once. Those for which the node was
+    /// not asked are left out.
+    pub(super) fn answer(&mut self, now: Now, positions: impl IntoIterator<Item = u32>) -> Answer {
         let busy = now.saturating_sub(self.busy_since);
-        self.busy_since = now;
-        self.rate.add(bytes, busy);
-        Some((bytes, busy))
+        let mut answer = Answer { positions: BTreeSet::new(), bytes: 0, busy };
+        for position in positions {
+            if let Some(Assigned { bytes, .. }) = self.assigned.remove(&position) {
+                answer.positions.insert(position);
+                answer.bytes += bytes;
+            }
+        }
+        if !answer.positions.is_empty() {
+            self.assigned_bytes -= answer.bytes;
+            self.busy_since = now;
+            self.rate.add(answer.bytes, busy);
+        }
+        answer
     }
 
     /// How long the node has had an entry, and how long it should take for all

@@ -9,16 +9,13 @@ use crate::ledger::Coverage;
 use crate::partial::Partial;
 use crate::placement::NodeId;
 use crate::shard::ShardError;
-use crate::wire::{Refusal, Usage};
+use crate::wire::{Course, Usage, Warning};
 
 /// The most missing entries that an error names; it counts them all.
 pub const MISSING_NAMED_MAX: usize = 16;
 
 /// The most last holders that are named for one missing entry.
 pub const LAST_HOLDERS_MAX: usize = 8;
-
-/// The most warnings that a job keeps; it counts them all.
-pub const WARNINGS_MAX: usize = 64;
 
 /// A result and how it came about.
 #[derive(Clone, Debug)]
@@ -31,18 +28,10 @@ pub struct Outcome {
     pub nodes: Vec<NodeReport>,
     /// What each device of each node did for the entries that counted.
     pub usage: BTreeMap<(NodeId, u16), Usage>,
-    /// Entries whose partials nodes had kept from earlier jobs.
-    pub recalled: u64,
-    /// How often an entry was asked of another node after the first.
-    pub recomputed: u64,
-    /// How many of these were because the first node was late.
-    pub speculated: u64,
-    /// Answers for entries that were in the total already.
-    pub duplicates: u64,
-    /// What went wrong on the way, the first [`WARNINGS_MAX`].
+    /// How the job went, in numbers.
+    pub course: Course,
+    /// What went wrong on the way, the first [`WARNINGS_MAX`](crate::wire::WARNINGS_MAX).
     pub warnings: Vec<Warning>,
-    /// Number of warnings that are left out.
-    pub warnings_omitted: u64,
 }
 
 /// A node's part in a job.
@@ -54,45 +43,6 @@ pub struct NodeReport {
     pub entries: u64,
     /// Whether it was lost during the job; it may have come back.
     pub lost: bool,
-}
-
-/// Something that did not hinder the result but that a person should know.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Warning {
-    /// A node was lost while entries were asked of it.
-    #[error("node {node} was lost with {entries} entries to reduce; others took them over")]
-    Lost {
-        /// The node.
-        node: NodeId,
-        /// Entries that others took over.
-        entries: usize,
-    },
-    /// A node did not work on the job.
-    #[error("node {node} did not take part: {refusal}")]
-    Refused {
-        /// The node.
-        node: NodeId,
-        /// Why not.
-        refusal: Refusal,
-    },
-    /// A node could not reduce an entry that it should have.
-    #[error("node {node} could not reduce entry {position}: {error}")]
-    Failed {
-        /// The node.
-        node: NodeId,
-        /// Position of the entry.
-        position: u32,
-        /// What was wrong.
-        error: ShardError,
-    },
-    /// A node broke the rules: what it sent was refused.
-    #[error("node {node} sent a wrong result, which was refused: {message}")]
-    Misbehaved {
-        /// The node.
-        node: NodeId,
-        /// What was wrong.
-        message: String,
-    },
 }
 
 /// An entry that is not in the total.
@@ -129,7 +79,7 @@ pub struct Unfinished {
     pub missing_count: usize,
     /// Number of all entries.
     pub entries: usize,
-    /// What went wrong on the way, the first [`WARNINGS_MAX`].
+    /// What went wrong on the way, the first [`WARNINGS_MAX`](crate::wire::WARNINGS_MAX).
     pub warnings: Vec<Warning>,
 }
 

@@ -16,8 +16,8 @@
 //! ```
 //!
 //! A **member** is a connected node that was offered the job and has not
-//! refused it: a live holder of the entries whose files it has. It takes
-//! entries once it pulls. A member with room is **hungry** until it is served,
+//! refused it: a live holder of the entries whose files it has, or a deputy, which
+//! holds what its team holds. It takes entries once it pulls. A member with room is **hungry** until it is served,
 //! and **idle** when there was nothing for it, until the backlog grows by an entry
 //! that it has, or one is late. So a node that can do nothing costs nothing.
 
@@ -30,13 +30,14 @@ use fixedbitset::FixedBitSet;
 use super::Now;
 use super::backlog::Backlog;
 use super::config::Config;
-use super::holders::{Group, Groups, Holders};
+use super::holders::{Group, Groups};
 use super::member::{Member, Rate};
 use super::orphans::Orphans;
+use super::teams::Team;
 use crate::manifest::Manifest;
-use crate::placement::{EntryKey, NodeId, NodeKey};
+use crate::placement::{EntryKey, Holders, NodeId, NodeKey};
 use crate::shard::ShardError;
-use crate::wire::POSITIONS_MAX;
+use crate::wire::{Course, POSITIONS_MAX};
 
 /// The places of all entries of a job, and the nodes among which they move.
 #[derive(Debug)]
@@ -53,6 +54,7 @@ pub(super) struct Schedule {
     /// The nodes that reduce an entry: one, or two for an entry that was late.
     flights: BTreeMap<u32, Vec<NodeId>>,
     orphans: Orphans,
+    exhausted: BTreeSet<u32>,
     failures: BTreeMap<u32, Failures>,
     hungry: BTreeSet<NodeId>,
     idle: BTreeSet<NodeId>,
@@ -75,35 +77,43 @@ pub(super) struct Failures {
 /// Entries that are to be asked of a node.
 pub(super) type Assignments = BTreeMap<NodeId, Vec<u32>>;
 
-/// Every live holder of an entry has failed it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Exhausted {
-    pub(super) position: u32,
-}
-
 impl Schedule {
-    /// All entries of `manifest`, placed among `nodes`, who have not pulled yet.
+    /// None of the entries of `manifest` yet, among those of `nodes` that have any
+    /// of its files. None has pulled yet. Teams stand behind their deputies.
     pub(super) fn new(
-        now: Now,
         manifest: Arc<Manifest>,
         holders: Holders,
         nodes: impl Iterator<Item = NodeId>,
+        teams: impl FnOnce(Vec<NodeId>) -> Vec<Team>,
     ) -> Schedule {
         let entries = manifest.entries();
         let keys: Vec<EntryKey> =
             entries.iter().map(|entry| EntryKey::new(manifest.file(entry), entry)).collect();
-        let groups = Groups::new(holders);
+        let mut groups = Groups::new(holders);
         // With nothing to do, nobody is needed.
         let nodes = nodes.filter(|&node| !keys.is_empty() && groups.holds_any(node));
-        let members: BTreeMap<NodeId, Member> =
-            nodes.map(|node| (node, Member::new(node))).collect();
-        let mut schedule = Schedule {
+        let nodes: BTreeSet<NodeId> = nodes.collect();
+        let mut deputies = BTreeSet::new();
+        for Team { deputy, others } in teams(nodes.iter().copied().collect()) {
+            if !others.is_empty() {
+                deputies.insert(deputy);
+            }
+            others.into_iter().for_each(|node| groups.set_deputy(node, deputy));
+        }
+        let direct = nodes.into_iter().filter(|&node| groups.deputy_of(node).is_none());
+        let mut members: BTreeMap<NodeId, Member> =
+            direct.map(|node| (node, Member::new(node))).collect();
+        for deputy in deputies {
+            members.get_mut(&deputy).expect("it stands behind nobody").is_deputy = true;
+        }
+        Schedule {
             member_keys: members.iter().map(|(&node, member)| (member.key, node)).collect(),
             members,
             groups,
             backlog: Backlog::default(),
             flights: BTreeMap::new(),
             orphans: Orphans::default(),
+            exhausted: BTreeSet::new(),
             failures: BTreeMap::new(),
             hungry: BTreeSet::new(),
             idle: BTreeSet::new(),
@@ -114,11 +124,12 @@ impl Schedule {
             speculated: 0,
             keys,
             manifest,
-        };
-        for position in 0..schedule.keys.len() as u32 {
-            schedule.place(now, position).expect("nobody has failed an entry yet");
         }
-        schedule
+    }
+
+    /// Gives an entry that is in no place one: it is to be reduced.
+    pub(super) fn want(&mut self, now: Now, position: u32) {
+        self.place(now, position);
     }
 
     /// The live holders.
@@ -128,7 +139,31 @@ impl Schedule {
 
     /// Number of entries in all places.
     pub(super) fn entries(&self) -> usize {
-        self.backlog.len() + self.flights.len() + self.orphans.len()
+        self.backlog.len() + self.flights.len() + self.orphans.len() + self.exhausted.len()
+    }
+
+    /// Whether an entry is in any place.
+    pub(super) fn contains(&self, position: u32) -> bool {
+        self.flights.contains_key(&position)
+            || self.backlog.contains(position)
+            || self.orphans.contains(position)
+            || self.exhausted.contains(&position)
+    }
+
+    /// Whether every entry that is to be reduced was given to somebody.
+    pub(super) fn is_handed_out(&self) -> bool {
+        self.backlog.len() == 0
+    }
+
+    /// How many entries all members take at once; `None` as long as one has not
+    /// said it.
+    pub(super) fn wants(&self) -> Option<usize> {
+        self.members.values().map(Member::want).sum()
+    }
+
+    /// As [`Schedule::wants`], of those who have said it.
+    pub(super) fn wants_so_far(&self) -> usize {
+        self.members.values().filter_map(Member::want).sum()
     }
 
     /// The entries without a live holder.
@@ -136,9 +171,60 @@ impl Schedule {
         &self.orphans
     }
 
-    /// Who failed an entry.
-    pub(super) fn failures(&self, position: u32) -> Option<&Failures> {
-        self.failures.get(&position)
+    /// The entries without a live holder, which are in no place from now on.
+    pub(super) fn take_orphans(&mut self) -> Vec<u32> {
+        let positions: Vec<u32> = self.orphans.positions().collect();
+        self.orphans = Orphans::default();
+        positions.iter().for_each(|position| drop(self.failures.remove(position)));
+        positions
+    }
+
+    /// The first entry that every live holder has failed, which is in no place from
+    /// now on, and who failed it.
+    pub(super) fn take_exhausted(&mut self) -> Option<(u32, Failures)> {
+        let position = self.exhausted.pop_first()?;
+        let failures = self.failures.remove(&position).expect("its holders failed it");
+        Some((position, failures))
+    }
+
+    /// Whether a member collects from a team.
+    pub(super) fn is_deputy(&self, node: NodeId) -> bool {
+        self.members.get(&node).is_some_and(|member| member.is_deputy)
+    }
+
+    /// Those who stand behind a deputy.
+    pub(super) fn team(&self, deputy: NodeId) -> BTreeSet<NodeId> {
+        self.groups.team(deputy)
+    }
+
+    /// The holders of all files, as far as they are of `team`.
+    pub(super) fn holders_among(&self, team: &BTreeSet<NodeId>) -> Holders {
+        self.groups.among(team)
+    }
+
+    /// Lets a node stand behind nobody. What its deputy has under way stays there;
+    /// what waits there and only this node has goes elsewhere.
+    pub(super) fn leave_team(&mut self, now: Now, node: NodeId) {
+        let Some(deputy) = self.groups.deputy_of(node) else { return };
+        for group in self.groups.leave_team(node) {
+            for position in self.backlog.take_group_of(deputy, group) {
+                self.place(now, position);
+            }
+        }
+    }
+
+    /// What happened since this was last asked.
+    pub(super) fn take_course(&mut self) -> Course {
+        Course {
+            recomputed: std::mem::take(&mut self.reassigned),
+            speculated: std::mem::take(&mut self.speculated),
+            ..Course::default()
+        }
+    }
+
+    /// The nodes that reduce an entry.
+    pub(super) fn flight(&self, position: u32) -> &[NodeId] {
+        self.flights.get(&position).map_or(&[], Vec::as_slice)
     }
 
     /// The nodes that have an entry's file, or `None` if all do.
@@ -146,31 +232,22 @@ impl Schedule {
         self.groups.nodes(self.group(position))
     }
 
-    /// How often an entry was assigned after the first time.
-    pub(super) fn reassigned(&self) -> u64 {
-        self.reassigned
-    }
-
-    /// How often it was because the entry was late.
-    pub(super) fn speculated(&self) -> u64 {
-        self.speculated
-    }
-
     /// Takes in what another request knows about who has what.
-    pub(super) fn add_holders(&mut self, holders: Holders, now: Now) -> Result<(), Exhausted> {
+    pub(super) fn add_holders(&mut self, holders: Holders, now: Now) {
         self.groups.extend(holders);
         // The queues are kept by groups, which are others now.
         let queued = std::mem::take(&mut self.backlog);
-        queued.iter().try_for_each(|(position, ..)| self.place(now, position))?;
-        self.place_orphans(|_, _| true)
+        queued.iter().for_each(|(position, ..)| self.place(now, position));
+        self.place_orphans(|_, _| true);
     }
 
     /// Counts `node` among the live holders if it has any file. Queued entries
     /// that prefer it move to it, and orphans that it has get a place. Returns
     /// whether it is new.
-    pub(super) fn add_member(&mut self, node: NodeId) -> Result<bool, Exhausted> {
-        if !self.groups.holds_any(node) || self.members.contains_key(&node) {
-            return Ok(false);
+    pub(super) fn add_member(&mut self, node: NodeId) -> bool {
+        let stands_behind = self.groups.deputy_of(node).is_some();
+        if stands_behind || !self.groups.holds_any(node) || self.members.contains_key(&node) {
+            return false;
         }
         let member = Member::new(node);
         let won: Vec<(u32, Group)> = self
@@ -192,14 +269,14 @@ impl Schedule {
             self.backlog.remove(position);
             self.backlog.insert(position, group, node);
         }
-        self.place_orphans(|groups, group| groups.holds(node, group))?;
-        Ok(true)
+        self.place_orphans(|groups, group| groups.holds(node, group));
+        true
     }
 
     /// Takes `node` from the live holders and gives its entries other places.
     /// Returns how many it had been asked for that nobody else was.
-    pub(super) fn remove_member(&mut self, now: Now, node: NodeId) -> Result<usize, Exhausted> {
-        let Some(member) = self.members.remove(&node) else { return Ok(0) };
+    pub(super) fn remove_member(&mut self, now: Now, node: NodeId) -> usize {
+        let Some(member) = self.members.remove(&node) else { return 0 };
         self.member_keys.retain(|&(_, other)| other != node);
         self.hungry.remove(&node);
         self.idle.remove(&node);
@@ -207,8 +284,8 @@ impl Schedule {
             member.assigned().filter(|&position| self.leave_flight(node, position)).collect();
         let taken_over = homeless.len();
         homeless.extend(self.backlog.take_all_of(node));
-        homeless.into_iter().try_for_each(|position| self.place(now, position))?;
-        Ok(taken_over)
+        homeless.into_iter().for_each(|position| self.place(now, position));
+        taken_over
     }
 
     /// A member says how many entries it takes at once. One that takes none
@@ -228,40 +305,59 @@ impl Schedule {
         }
     }
 
-    /// A node answered for an entry, with whatever. Returns whether it was asked.
-    pub(super) fn answered(&mut self, now: Now, node: NodeId, position: u32) -> bool {
-        let answer = self.members.get_mut(&node).and_then(|m| m.answer(now, position));
-        if let Some((bytes, busy)) = answer {
-            self.rate.add(bytes, busy);
+    /// A node answered for some entries at once, with whatever. Returns those of
+    /// which it was asked.
+    pub(super) fn answered(
+        &mut self,
+        now: Now,
+        node: NodeId,
+        positions: impl IntoIterator<Item = u32>,
+    ) -> BTreeSet<u32> {
+        let Some(member) = self.members.get_mut(&node) else { return BTreeSet::new() };
+        let answer = member.answer(now, positions);
+        if !answer.positions.is_empty() {
+            self.rate.add(answer.bytes, answer.busy);
         }
-        answer.is_some()
+        answer.positions
     }
 
     /// An entry is in the total, and so in no place any more.
     pub(super) fn complete(&mut self, position: u32) {
         if self.flights.remove(&position).is_none() && !self.backlog.remove(position) {
             self.orphans.remove(position);
+            self.exhausted.remove(&position);
         }
         self.failures.remove(&position);
     }
 
     /// A node that was asked for an entry, which is not in the total, cannot
-    /// reduce it.
+    /// reduce it, because of what went wrong at `by`.
     pub(super) fn fail(
         &mut self,
         now: Now,
         node: NodeId,
         position: u32,
+        by: NodeId,
         error: ShardError,
-    ) -> Result<(), Exhausted> {
-        let last = (node, error);
+    ) {
+        let last = (by, error);
         let failures = self
             .failures
             .entry(position)
             .or_insert_with(|| Failures { nodes: BTreeSet::new(), last: last.clone() });
         failures.nodes.insert(node);
         failures.last = last;
-        if self.leave_flight(node, position) { self.place(now, position) } else { Ok(()) }
+        if self.leave_flight(node, position) {
+            self.place(now, position);
+        }
+    }
+
+    /// A node that was asked for an entry has given it back: if it is not in the
+    /// total, it goes to another, or to the same one again.
+    pub(super) fn return_entry(&mut self, now: Now, node: NodeId, position: u32) {
+        if self.leave_flight(node, position) {
+            self.place(now, position);
+        }
     }
 
     /// Gives hungry members what they can take.
@@ -326,41 +422,37 @@ impl Schedule {
 
     /// Gives an entry that is in no place its place. One without a live holder
     /// has been an orphan `since`.
-    fn place(&mut self, since: Now, position: u32) -> Result<(), Exhausted> {
+    fn place(&mut self, since: Now, position: u32) {
         let (key, group) = (self.key(position), self.group(position));
         let failed = self.failures.get(&position).map(|failures| &failures.nodes);
         let fit = |node: NodeId| failed.is_none_or(|failed| !failed.contains(&node));
-        let home = match self.groups.nodes(group) {
+        let home = match self.groups.seats(group) {
             // Pairs of entries and nodes are many, and failures few.
             None if failed.is_none() => self.heaviest(key, |_| true),
             None => self.heaviest(key, fit),
-            Some(nodes) => {
-                let live = nodes.iter().filter_map(|node| self.members.get_key_value(node));
+            Some(seats) => {
+                let live = seats.keys().filter_map(|node| self.members.get_key_value(node));
                 let fit = live.filter(|&(&node, _)| fit(node));
                 fit.map(|(&node, member)| (member.key.weight(key), node)).max().map(|best| best.1)
             }
         };
-        let live = |schedule: &Schedule| match schedule.groups.nodes(group) {
+        let live = |schedule: &Schedule| match schedule.groups.seats(group) {
             None => !schedule.members.is_empty(),
-            Some(nodes) => nodes.iter().any(|node| schedule.members.contains_key(node)),
+            Some(seats) => seats.keys().any(|node| schedule.members.contains_key(node)),
         };
         match home {
             Some(home) => {
                 self.backlog.insert(position, group, home);
-                match self.groups.nodes(group) {
+                match self.groups.seats(group) {
                     None => self.hungry.append(&mut self.idle),
-                    Some(nodes) => {
-                        let woken = nodes.iter().filter(|node| self.idle.remove(node));
+                    Some(seats) => {
+                        let woken = seats.keys().filter(|node| self.idle.remove(node));
                         self.hungry.extend(woken);
                     }
                 }
-                Ok(())
             }
-            None if live(self) => Err(Exhausted { position }),
-            None => {
-                self.orphans.insert(position, since);
-                Ok(())
-            }
+            None if live(self) => drop(self.exhausted.insert(position)),
+            None => self.orphans.insert(position, since),
         }
     }
 
@@ -379,16 +471,15 @@ impl Schedule {
     }
 
     /// Gives places to the orphans of those groups that have a live holder now.
-    fn place_orphans(&mut self, has: impl Fn(&Groups, Group) -> bool) -> Result<(), Exhausted> {
+    fn place_orphans(&mut self, has: impl Fn(&Groups, Group) -> bool) {
         let orphans = self.orphans.positions();
         let found: Vec<u32> =
             orphans.filter(|&position| has(&self.groups, self.group(position))).collect();
         for position in found {
             if let Some(since) = self.orphans.remove(position) {
-                self.place(since, position)?;
+                self.place(since, position);
             }
         }
-        Ok(())
     }
 
     /// Takes an entry for `node` from the backlog.

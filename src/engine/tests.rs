@@ -256,7 +256,7 @@ fn a_node_alone_reduces_its_own_job() {
     let outcome = cluster.result(15);
     assert_eq!(outcome.nodes, [NodeReport { id: node(0), entries: 15, lost: false }]);
     assert_eq!(outcome.usage[&(node(0), 0)].bytes, 120);
-    assert_eq!((outcome.recomputed, outcome.duplicates), (0, 0));
+    assert_eq!((outcome.course.recomputed, outcome.course.duplicates), (0, 0));
     assert_eq!(cluster.abandoned, [node(0)]);
     assert!(cluster.messages.is_empty(), "a node that speaks to itself uses no network");
 }

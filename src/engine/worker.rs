@@ -34,6 +34,7 @@ pub(super) struct Worker {
     /// Entries that this node takes at once from all collectors together.
     capacity: usize,
     jobs_max: usize,
+    entries_max: usize,
     results_per_message: usize,
     jobs: BTreeMap<JobId, Job>,
 }
@@ -77,7 +78,10 @@ impl Subscriber {
                     self.results.push(result);
                 }
             }
-            Err(error) => outbox.send(to, Message::Failed { job, position, error }),
+            Err(error) => {
+                let node = outbox.own;
+                outbox.send(to, Message::Failed { job, position, node, error });
+            }
         }
     }
 }
@@ -87,6 +91,7 @@ impl Worker {
         Worker {
             capacity: workers.saturating_mul(config.outstanding_per_worker.max(1)),
             jobs_max: config.jobs_max,
+            entries_max: config.entries_max,
             results_per_message: config.results_per_message.clamp(1, RESULTS_MAX),
             jobs: BTreeMap::new(),
         }
@@ -107,7 +112,7 @@ impl Worker {
     ) {
         let refusal = if !self.has_workers() {
             Some(Refusal::NoWorkers)
-        } else if !self.jobs.contains_key(&id) && self.jobs.len() >= self.jobs_max {
+        } else if !self.jobs.contains_key(&id) && !self.has_room(manifest.entries().len()) {
             Some(Refusal::Busy)
         } else {
             None
@@ -146,7 +151,8 @@ impl Worker {
             if manifest.entry(position).is_none() {
                 let message = format!("the job has no entry {position}");
                 let error = ShardError { kind: ShardErrorKind::Internal, message };
-                outbox.send(from, Message::Failed { job: id, position, error });
+                let node = outbox.own;
+                outbox.send(from, Message::Failed { job: id, position, node, error });
                 continue;
             }
             subscriber.owed.insert(position);
@@ -219,6 +225,13 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Whether this node takes a job more, of so many entries.
+    fn has_room(&self, entries: usize) -> bool {
+        let held: usize = self.jobs.values().map(|job| job.manifest.entries().len()).sum();
+        let fits = held == 0 || held + entries <= self.entries_max;
+        fits && self.jobs.len() < self.jobs_max
     }
 
     /// How many entries each collector may ask for at once: an equal share.

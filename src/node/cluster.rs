@@ -67,13 +67,18 @@ impl ClusterConfig {
     /// Nodes of this program, one for each of `settings`.
     ///
     /// All nodes are there from the start and none returns, so a job whose
-    /// nodes are all dead ends at once.
+    /// nodes are all dead ends at once. They know this process alone, so they
+    /// make no teams.
     pub fn new(args: impl IntoIterator<Item = OsString>, settings: Vec<Vec<u8>>) -> ClusterConfig {
         ClusterConfig {
             program: None,
             args: args.into_iter().collect(),
             settings,
-            engine: engine::Config { holder_grace: Duration::ZERO, ..engine::Config::default() },
+            engine: engine::Config {
+                holder_grace: Duration::ZERO,
+                fan_in: usize::MAX,
+                ..engine::Config::default()
+            },
             start_timeout: START_TIMEOUT,
         }
     }

@@ -233,15 +233,16 @@ impl Service {
         });
         let mut warnings: Vec<String> =
             outcome.warnings.iter().map(|warning| self.named(&warning.to_string())).collect();
-        if outcome.warnings_omitted > 0 {
-            warnings.push(format!("{} more warnings are left out", outcome.warnings_omitted));
+        if outcome.course.warnings_omitted > 0 {
+            warnings
+                .push(format!("{} more warnings are left out", outcome.course.warnings_omitted));
         }
         Finished {
             total: outcome.total.to_bytes(),
             entries: outcome.coverage.entries() as u64,
             nodes: nodes.collect(),
-            recalled: outcome.recalled,
-            recomputed: outcome.recomputed,
+            recalled: outcome.course.recalled,
+            recomputed: outcome.course.recomputed,
             warnings,
         }
     }

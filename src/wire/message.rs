@@ -1,5 +1,6 @@
 //! The messages and their bytes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -7,16 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use super::ask::{Question, Reply};
 use super::codec::{Reader, Writer};
+use super::report::{self, Report};
 use super::{
-    ADDRS_MAX, DEVICES_MAX, FILES_MAX, GOSSIP_BYTES_MAX, HELD_MAX, MAGIC, POSITIONS_MAX,
-    PROTOCOL_VERSION, RESULTS_MAX, WireError,
+    ADDRS_MAX, DEVICES_MAX, FILES_MAX, GOSSIP_BYTES_MAX, HELD_MAX, HOLDERS_MAX, MAGIC,
+    POSITIONS_MAX, PROTOCOL_VERSION, RESULTS_MAX, TEAM_MAX, WireError,
 };
 use crate::backend::DeviceInfo;
 use crate::catalogue::{Held, Memory, UNUSABLE_MAX, Unusable};
 use crate::manifest::{Cut, JobId, Manifest};
 use crate::op::Spec;
 use crate::partial::{ENCODED_BYTES_MAX, Partial};
-use crate::placement::NodeId;
+use crate::placement::{Holders, NodeId};
 use crate::shard::ShardError;
 
 /// All that a node says to another.
@@ -27,6 +29,18 @@ use crate::shard::ShardError;
 ///         | <------- Pull -------------- |   or Refused
 ///         | -------- Assign -----------> |
 ///         | <------- Results ----------- |   or Failed; and so on
+///         | -------- Cancel -----------> |   when the job has ended
+/// ```
+///
+/// Where there are many nodes, some of them are deputies for others. A deputy is a
+/// collector to its team, and to its own collector it is
+///
+/// ```text
+///     collector                       deputy
+///         | ------- Delegate ----------> |
+///         | <------- Pull -------------- |   or Refused
+///         | -------- Assign -----------> |
+///         | <------- Report ------------ |   or Failed, Returned; and so on
 ///         | -------- Cancel -----------> |   when the job has ended
 /// ```
 ///
@@ -47,6 +61,19 @@ pub enum Message {
         /// The entries to reduce.
         manifest: Arc<Manifest>,
     },
+    /// Collector to deputy: collect what I assign to you from these nodes.
+    Delegate {
+        /// As in [`Message::Offer`].
+        job: JobId,
+        /// As in [`Message::Offer`].
+        spec: Spec,
+        /// As in [`Message::Offer`].
+        manifest: Arc<Manifest>,
+        /// The nodes, the deputy among them, in order; at most [`TEAM_MAX`].
+        team: Vec<NodeId>,
+        /// Which of them have which files.
+        holders: Holders,
+    },
     /// Worker to collector: keep me supplied.
     Pull {
         /// The job.
@@ -61,6 +88,9 @@ pub enum Message {
         job: JobId,
         /// Positions in its manifest, at most [`POSITIONS_MAX`].
         positions: Vec<u32>,
+        /// Whether a deputy is to report each of them by itself, because others
+        /// have them too. It counts also for entries that it has under way.
+        alone: bool,
     },
     /// Worker to collector: entries done.
     Results {
@@ -71,23 +101,41 @@ pub enum Message {
         /// As in [`Message::Pull`].
         want: u32,
     },
-    /// Worker to collector: this entry I cannot reduce.
+    /// Deputy to collector: entries done, merged into one partial.
+    Report {
+        /// The job.
+        job: JobId,
+        /// Which, and how.
+        report: Box<Report>,
+        /// As in [`Message::Pull`].
+        want: u32,
+    },
+    /// Deputy to collector: nobody that I can reach has these entries.
+    Returned {
+        /// The job.
+        job: JobId,
+        /// Their positions, at most [`POSITIONS_MAX`].
+        positions: Vec<u32>,
+    },
+    /// Worker or deputy to collector: this entry I cannot reduce.
     Failed {
         /// The job.
         job: JobId,
         /// Position of the entry.
         position: u32,
+        /// The node where it failed, or did last.
+        node: NodeId,
         /// What is wrong.
         error: ShardError,
     },
-    /// Worker to collector: I do not work on this job.
+    /// Worker or deputy to collector: I do not work on this job.
     Refused {
         /// The job.
         job: JobId,
         /// Why not.
         refusal: Refusal,
     },
-    /// Collector to worker: drop this job.
+    /// Collector to worker or deputy: drop this job.
     Cancel {
         /// The job.
         job: JobId,
@@ -192,8 +240,8 @@ pub enum Refusal {
     /// It has as many jobs as it takes.
     #[error("it has as many jobs as it takes")]
     Busy,
-    /// It does not know the job, or was told to drop it. A collector that
-    /// still wants it offers it again.
+    /// It does not know the job, or was told to drop it, or cannot be a deputy for
+    /// it. A collector that still wants it offers it again.
     #[error("it does not know the job")]
     Unknown,
 }
@@ -215,6 +263,9 @@ enum Tag {
     Reply,
     Withdraw,
     Unusable,
+    Delegate,
+    Report,
+    Returned,
 }
 
 /// What stands after [`MAGIC`] in a handshake.
@@ -230,9 +281,23 @@ pub(super) fn write(message: &Message) -> Vec<u8> {
             to.value(&(Tag::Offer, job, spec, manifest.cut_by()));
             to.list(manifest.files(), FILES_MAX, |to, file| to.value(file));
         }
+        Message::Delegate { job, spec, manifest, team, holders } => {
+            to.value(&(Tag::Delegate, job, spec, manifest.cut_by()));
+            to.list(manifest.files(), FILES_MAX, |to, file| to.value(file));
+            to.list(team, TEAM_MAX, |to, node| to.value(node));
+            write_holders(&mut to, team, holders);
+        }
+        Message::Report { job, report, want } => {
+            to.value(&(Tag::Report, job, want));
+            report::write(&mut to, report);
+        }
+        Message::Returned { job, positions } => {
+            to.value(&(Tag::Returned, job));
+            to.list(positions, POSITIONS_MAX, |to, position| to.value(position));
+        }
         Message::Pull { job, want } => to.value(&(Tag::Pull, job, want)),
-        Message::Assign { job, positions } => {
-            to.value(&(Tag::Assign, job));
+        Message::Assign { job, positions, alone } => {
+            to.value(&(Tag::Assign, job, alone));
             to.list(positions, POSITIONS_MAX, |to, position| to.value(position));
         }
         Message::Results { job, results, want } => {
@@ -243,8 +308,8 @@ pub(super) fn write(message: &Message) -> Vec<u8> {
                 to.list(&result.usage, DEVICES_MAX, |to, usage| to.value(usage));
             });
         }
-        Message::Failed { job, position, error } => {
-            to.value(&(Tag::Failed, job, position, error.kind));
+        Message::Failed { job, position, node, error } => {
+            to.value(&(Tag::Failed, job, position, node, error.kind));
             to.text(&error.message);
         }
         Message::Refused { job, refusal } => to.value(&(Tag::Refused, job, refusal)),
@@ -333,15 +398,37 @@ fn read_handshake(from: &mut Reader) -> Result<Message, WireError> {
 
 fn read_message(from: &mut Reader) -> Result<Message, WireError> {
     Ok(match from.value("message")? {
-        Tag::Offer => read_offer(from)?,
+        Tag::Offer => {
+            let (job, spec, manifest) = read_job(from)?;
+            Message::Offer { job, spec, manifest }
+        }
+        Tag::Delegate => {
+            let (job, spec, manifest) = read_job(from)?;
+            let team: Vec<NodeId> =
+                from.list("nodes of a team", TEAM_MAX, |from| from.value("node"))?;
+            if !team.is_sorted_by(|a, b| a < b) {
+                return Err(WireError::Holders);
+            }
+            let holders = read_holders(from, &team, manifest.files().len())?;
+            Message::Delegate { job, spec, manifest, team, holders }
+        }
+        Tag::Report => {
+            let (job, want) = from.value("report")?;
+            Message::Report { job, report: Box::new(report::read(from)?), want }
+        }
+        Tag::Returned => {
+            let job = from.value("job")?;
+            let positions = from.list("positions", POSITIONS_MAX, |from| from.value("position"))?;
+            Message::Returned { job, positions }
+        }
         Tag::Pull => {
             let (job, want) = from.value("pull")?;
             Message::Pull { job, want }
         }
         Tag::Assign => {
-            let job = from.value("job")?;
+            let (job, alone) = from.value("job")?;
             let positions = from.list("positions", POSITIONS_MAX, |from| from.value("position"))?;
-            Message::Assign { job, positions }
+            Message::Assign { job, positions, alone }
         }
         Tag::Results => {
             let (job, want) = from.value("results")?;
@@ -349,9 +436,9 @@ fn read_message(from: &mut Reader) -> Result<Message, WireError> {
             Message::Results { job, results, want }
         }
         Tag::Failed => {
-            let (job, position, kind) = from.value("failed entry")?;
+            let (job, position, node, kind) = from.value("failed entry")?;
             let message = from.text("error")?;
-            Message::Failed { job, position, error: ShardError { kind, message } }
+            Message::Failed { job, position, node, error: ShardError { kind, message } }
         }
         Tag::Refused => {
             let (job, refusal) = from.value("refusal")?;
@@ -383,7 +470,7 @@ fn read_message(from: &mut Reader) -> Result<Message, WireError> {
     })
 }
 
-fn read_offer(from: &mut Reader) -> Result<Message, WireError> {
+fn read_job(from: &mut Reader) -> Result<(JobId, Spec, Arc<Manifest>), WireError> {
     let (job, spec, cut): (JobId, Spec, Cut) = from.value("spec")?;
     let files = from.list("files", FILES_MAX, |from| from.value("file"))?;
     let manifest = Manifest::cut(files, cut)?;
@@ -394,18 +481,72 @@ fn read_offer(from: &mut Reader) -> Result<Message, WireError> {
     if job != expected {
         return Err(WireError::Job { expected, got: job });
     }
-    Ok(Message::Offer { job, spec, manifest: Arc::new(manifest) })
+    Ok((job, spec, Arc::new(manifest)))
+}
+
+/// The different sets of holders, as places in the team, and the set of each file.
+fn write_holders(to: &mut Writer, team: &[NodeId], holders: &Holders) {
+    let Holders::PerFile(files) = holders else {
+        to.value(&false);
+        return;
+    };
+    to.value(&true);
+    let mut numbers: BTreeMap<&BTreeSet<NodeId>, usize> = BTreeMap::new();
+    let mut sets: Vec<&BTreeSet<NodeId>> = Vec::new();
+    let mut set_of_file = Vec::with_capacity(files.len());
+    for nodes in files {
+        let number = *numbers.entry(nodes).or_insert_with(|| {
+            sets.push(nodes);
+            sets.len() - 1
+        });
+        set_of_file.push(number as u32);
+    }
+    to.list(&sets, FILES_MAX, |to, set| {
+        let places: Vec<u32> =
+            set.iter().filter_map(|node| team.binary_search(node).ok()).map(|p| p as u32).collect();
+        to.list(&places, TEAM_MAX, |to, place| to.value(place));
+    });
+    to.list(&set_of_file, FILES_MAX, |to, number| to.value(number));
+}
+
+fn read_holders(from: &mut Reader, team: &[NodeId], files: usize) -> Result<Holders, WireError> {
+    if !from.value::<bool>("whether holders follow")? {
+        return Ok(Holders::Everyone);
+    }
+    let sets = from.list("sets of holders", FILES_MAX, |from| {
+        let places = from.list("holders", TEAM_MAX, |from| from.value::<u32>("holder"))?;
+        let nodes = places.into_iter().map(|place| team.get(place as usize).copied());
+        nodes.collect::<Option<BTreeSet<NodeId>>>().ok_or(WireError::Holders)
+    })?;
+    // A set is copied for each of its files, so that is what memory takes.
+    let mut holders_left = HOLDERS_MAX;
+    let of_files = from.list("files with holders", FILES_MAX, |from| {
+        let set = sets.get(from.value::<u32>("set of holders")? as usize);
+        let set = set.ok_or(WireError::Holders)?;
+        holders_left = holders_left.checked_sub(set.len()).ok_or(WireError::Holders)?;
+        Ok(set.clone())
+    })?;
+    match of_files.len() == files {
+        true => Ok(Holders::PerFile(of_files)),
+        false => Err(WireError::Holders),
+    }
 }
 
 fn read_result(from: &mut Reader) -> Result<EntryResult, WireError> {
     let position = from.value("position")?;
-    let partial = Partial::from_bytes(from.blob("bytes of a partial", ENCODED_BYTES_MAX)?)?;
-    let usage = from.list("devices", DEVICES_MAX, |from| {
-        let usage: Usage = from.value("usage")?;
-        if usize::from(usage.device) >= DEVICES_MAX {
-            return Err(WireError::Device { max: DEVICES_MAX as u16 - 1, got: usage.device });
-        }
-        Ok(usage)
-    })?;
+    let partial = read_partial(from)?;
+    let usage = from.list("devices", DEVICES_MAX, read_usage)?;
     Ok(EntryResult { position, partial, usage })
+}
+
+pub(super) fn read_partial(from: &mut Reader) -> Result<Partial, WireError> {
+    Ok(Partial::from_bytes(from.blob("bytes of a partial", ENCODED_BYTES_MAX)?)?)
+}
+
+pub(super) fn read_usage(from: &mut Reader) -> Result<Usage, WireError> {
+    let usage: Usage = from.value("usage")?;
+    if usize::from(usage.device) >= DEVICES_MAX {
+        return Err(WireError::Device { max: DEVICES_MAX as u16 - 1, got: usage.device });
+    }
+    Ok(usage)
 }

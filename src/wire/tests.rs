@@ -13,6 +13,7 @@ use crate::placement::NodeId;
 use crate::shard::{ShardError, ShardErrorKind};
 
 mod cluster;
+mod team;
 
 const JOB: JobId = JobId([7; 32]);
 
@@ -109,6 +110,10 @@ fn any_partial() -> impl Strategy<Value = Partial> {
     )
 }
 
+fn any_node() -> impl Strategy<Value = NodeId> {
+    any::<[u8; 16]>().prop_map(NodeId)
+}
+
 fn any_usage() -> impl Strategy<Value = Usage> {
     (0..DEVICES_MAX as u16, any::<u32>(), any::<u64>(), any::<u64>())
         .prop_map(|(device, tiles, bytes, busy_ns)| Usage { device, tiles, bytes, busy_ns })
@@ -177,14 +182,16 @@ fn any_message() -> impl Strategy<Value = Message> {
         any_hello().prop_map(Message::Welcome),
         any_offer(),
         (job(), any::<u32>()).prop_map(|(job, want)| Message::Pull { job, want }),
-        (job(), prop::collection::vec(any::<u32>(), 0..9))
-            .prop_map(|(job, positions)| Message::Assign { job, positions }),
+        team::any_message(),
+        (job(), prop::collection::vec(any::<u32>(), 0..9), any::<bool>())
+            .prop_map(|(job, positions, alone)| Message::Assign { job, positions, alone }),
         (job(), prop::collection::vec(any_result(), 0..4), any::<u32>())
             .prop_map(|(job, results, want)| Message::Results { job, results, want }),
-        (job(), any::<u32>(), prop::sample::select(kinds), ".{0,40}").prop_map(
-            |(job, position, kind, message)| Message::Failed {
+        (job(), any::<u32>(), any_node(), prop::sample::select(kinds), ".{0,40}").prop_map(
+            |(job, position, node, kind, message)| Message::Failed {
                 job,
                 position,
+                node,
                 error: ShardError { kind, message }
             }
         ),
@@ -230,7 +237,7 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_never_panic(tag in 0_u8..14, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn random_bytes_never_panic(tag in 0_u8..17, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = decode(&bytes);
         let _ = decode(&[&[tag], &bytes[..]].concat());
         let _ = decode(&[&MAGIC[..], &[0], &PROTOCOL_VERSION.to_le_bytes(), &bytes].concat());
@@ -261,7 +268,11 @@ fn the_first_bytes_of_a_handshake_never_change() {
 #[test]
 fn lists_are_read_up_to_their_limits() {
     assert_returns(Message::Hello(hello(DEVICES_MAX)));
-    assert_returns(Message::Assign { job: JOB, positions: vec![u32::MAX; POSITIONS_MAX] });
+    assert_returns(Message::Assign {
+        job: JOB,
+        positions: vec![u32::MAX; POSITIONS_MAX],
+        alone: false,
+    });
     assert_returns(results(RESULTS_MAX));
     let partial = Partial::identity(&Spec::sum(DType::F64), 1);
     let results = vec![result(partial, DEVICES_MAX)];
@@ -271,8 +282,8 @@ fn lists_are_read_up_to_their_limits() {
 #[test]
 fn longer_lists_are_refused_before_they_are_read() {
     let limit = |what, max: usize| Err(WireError::Limit { what, max, got: max as u64 + 1 });
-    let assign = Message::Assign { job: JOB, positions: vec![0] };
-    let too_many = claim(&assign, HEAD_BYTES, POSITIONS_MAX as u64 + 1);
+    let assign = Message::Assign { job: JOB, positions: vec![0], alone: false };
+    let too_many = claim(&assign, HEAD_BYTES + 1, POSITIONS_MAX as u64 + 1);
     assert_eq!(decode(&too_many), limit("positions", POSITIONS_MAX));
 
     let too_many = claim(&results(1), HEAD_BYTES + 1, RESULTS_MAX as u64 + 1);
@@ -312,6 +323,7 @@ fn texts_are_clipped_when_sent_and_limited_when_read() {
     let failed = |message: String| Message::Failed {
         job: JOB,
         position: 0,
+        node: NodeId([3; 16]),
         error: ShardError::unreadable(message),
     };
     assert_returns(failed("x".repeat(TEXT_BYTES_MAX)));
@@ -321,7 +333,7 @@ fn texts_are_clipped_when_sent_and_limited_when_read() {
     assert_eq!(decode(&encode(&failed(long))), Ok(failed(clipped)));
 
     let mut bytes = encode(&failed("x".repeat(TEXT_BYTES_MAX)));
-    let length_at = HEAD_BYTES + 1 + 1;
+    let length_at = HEAD_BYTES + 1 + 16 + 1;
     let long = postcard::to_stdvec(&(TEXT_BYTES_MAX as u64 + 1)).expect("to memory");
     bytes[length_at..length_at + 2].copy_from_slice(&long);
     let (max, got) = (TEXT_BYTES_MAX, TEXT_BYTES_MAX as u64 + 1);
@@ -356,7 +368,7 @@ fn a_device_number_has_a_limit() {
 #[test]
 #[should_panic(expected = "a list of 4097 items, the most is 4096")]
 fn a_node_makes_no_longer_list() {
-    encode(&Message::Assign { job: JOB, positions: vec![0; POSITIONS_MAX + 1] });
+    encode(&Message::Assign { job: JOB, positions: vec![0; POSITIONS_MAX + 1], alone: false });
 }
 
 #[test]

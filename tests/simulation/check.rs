@@ -36,9 +36,9 @@ pub fn result(world: &mut World, index: usize, outcome: &Outcome) {
     stats.results_of_several_states += u64::from(states > 1);
     stats.results_after_a_loss += u64::from(outcome.nodes.iter().any(|node| node.lost));
     stats.results_with_warnings += u64::from(!outcome.warnings.is_empty());
-    stats.entries_recomputed += outcome.recomputed;
-    stats.entries_speculated += outcome.speculated;
-    stats.entries_twice += outcome.duplicates;
+    stats.entries_recomputed += outcome.course.recomputed;
+    stats.entries_speculated += outcome.course.speculated;
+    stats.entries_twice += outcome.course.duplicates;
 }
 
 pub fn error(world: &mut World, index: usize, error: &JobError) {

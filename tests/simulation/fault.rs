@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use adsum::ledger::Parcel;
 use adsum::manifest::JobId;
+use adsum::placement::{Holders, NodeId};
 use adsum::shard::ShardError;
-use adsum::wire::{EntryResult, Message, Refusal};
+use adsum::wire::{Course, EntryResult, Message, Refusal, Report, Share};
 use adsum::{DType, Partial, Spec};
 
 use crate::data::Lie;
@@ -80,13 +82,19 @@ fn nonsense(world: &mut World) -> Message {
     let data = Arc::clone(&world.data[world.chance.index(world.data.len())]);
     let (spec, manifest) = (data.spec.clone(), Arc::clone(&data.manifest));
     let job = if world.chance.per_mille(100) { JobId([9; 32]) } else { manifest.job_id(&spec) };
+    let nodes: Vec<NodeId> = world.nodes.iter().map(|node| node.id).collect();
     let chance = &mut world.chance;
     let position = chance.number(0..=manifest.entries().len() as u64) as u32;
     let want = chance.pick(&[0, 1, 2, u32::MAX]);
-    match chance.index(8) {
+    let node = chance.pick(&nodes);
+    match chance.index(11) {
         0 => Message::Offer { job: manifest.job_id(&spec), spec, manifest },
         1 => Message::Pull { job, want },
-        2 => Message::Assign { job, positions: vec![position, position] },
+        2 => Message::Assign {
+            job,
+            positions: vec![position, position],
+            alone: chance.per_mille(500),
+        },
         3 => {
             // A lie that has the right count cannot be seen, so none is told here.
             let partial = match manifest.entry(position) {
@@ -96,11 +104,32 @@ fn nonsense(world: &mut World) -> Message {
             let results = vec![EntryResult { position, partial, usage: Vec::new() }];
             Message::Results { job, results, want }
         }
-        4 => Message::Failed { job, position, error: ShardError::changed("no reason") },
+        4 => Message::Failed { job, position, node, error: ShardError::changed("no reason") },
         5 => {
             let refusal = chance.pick(&[Refusal::Busy, Refusal::NoWorkers, Refusal::Unknown]);
             Message::Refused { job, refusal }
         }
+        6 => {
+            let team = nodes.into_iter().filter(|_| chance.per_mille(500)).collect();
+            let job = manifest.job_id(&spec);
+            Message::Delegate { job, spec, manifest, team, holders: Holders::Everyone }
+        }
+        7 => {
+            // As with results: of the right count or none.
+            let mut partial = Partial::identity(&spec, manifest.outputs() as usize);
+            if let Some(entry) = manifest.entry(position) {
+                let lie = chance.pick(&[Lie::None, Lie::Short]);
+                let _ = partial.merge_at(entry.first_output as usize, &data.reduce(entry, lie));
+            }
+            let report = Report {
+                parcel: Parcel { positions: vec![position], partial },
+                shares: vec![Share { node, entries: 1, usage: Vec::new() }],
+                course: Course::default(),
+                warnings: Vec::new(),
+            };
+            Message::Report { job, report: Box::new(report), want }
+        }
+        8 => Message::Returned { job, positions: vec![position, position] },
         _ => Message::Cancel { job },
     }
 }

@@ -16,7 +16,7 @@ fn assert_costs(job: Job) {
     let mut world = calm(&job, None);
     world.run_until(START + Duration::from_secs(60));
     let Some(Ok(outcome)) = &world.asks[0].result else { panic!("no result of {job:?}") };
-    assert_eq!((outcome.recomputed, outcome.duplicates), (0, 0));
+    assert_eq!((outcome.course.recomputed, outcome.course.duplicates), (0, 0));
     assert!(world.is_quiet(), "a node works for nobody");
     let traffic = world.traffic.as_ref().expect("it was counted");
     assert_eq!(traffic.counts, job.counts(&world.nodes[0].computed), "{job:?}");

@@ -32,6 +32,7 @@ pub fn calm(job: &Job, bytes_per_second: Option<u64>) -> World {
     let config = Config {
         outstanding_per_worker: job.outstanding as usize,
         results_per_message: job.results_per_message as usize,
+        fan_in: usize::MAX,
         ..Config::default()
     };
     let mut world = World::new(Chance::new(1), config, &workers);

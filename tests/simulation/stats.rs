@@ -17,6 +17,9 @@ pub struct Stats {
     pub entries_recomputed: u64,
     pub entries_speculated: u64,
     pub entries_twice: u64,
+    pub delegations: u64,
+    pub reports: u64,
+    pub entries_returned: u64,
     pub incomplete: u64,
     pub shard_errors: u64,
     pub deadlines: u64,
@@ -25,7 +28,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    fn counts(&mut self) -> [&mut u64; 17] {
+    fn counts(&mut self) -> [&mut u64; 20] {
         [
             &mut self.events,
             &mut self.messages,
@@ -39,6 +42,9 @@ impl Stats {
             &mut self.entries_recomputed,
             &mut self.entries_speculated,
             &mut self.entries_twice,
+            &mut self.delegations,
+            &mut self.reports,
+            &mut self.entries_returned,
             &mut self.incomplete,
             &mut self.shard_errors,
             &mut self.deadlines,

@@ -315,6 +315,14 @@ impl World {
         let Some(process) = &self.nodes[place].process else { return };
         let Some(&connection) = process.connections.get(&peer) else { return };
         self.stats.messages += 1;
+        match &message {
+            Message::Delegate { .. } => self.stats.delegations += 1,
+            Message::Report { .. } => self.stats.reports += 1,
+            Message::Returned { positions, .. } => {
+                self.stats.entries_returned += positions.len() as u64;
+            }
+            _ => {}
+        }
         let length = self.traffic.as_mut().map_or(0, |traffic| traffic.count(&message));
         let letter = match self.weather.bytes {
             true => Letter::Bytes(wire::encode(&message)),
@@ -582,6 +590,7 @@ impl World {
 fn brief(message: &Message) -> String {
     let mut text = match message {
         Message::Offer { job, .. } => format!("Offer {job}"),
+        Message::Delegate { job, team, .. } => format!("Delegate {job} to {team:?}"),
         other => format!("{other:?}"),
     };
     text.truncate(160);

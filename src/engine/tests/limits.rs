@@ -73,7 +73,7 @@ fn large_partials_travel_in_several_messages() {
     let manifest = super::manifest(1, count);
     let mut tell = |message| engine.handle_message(Now::ZERO, node(0), message);
     tell(Message::Offer { job, spec: spec.clone(), manifest });
-    tell(Message::Assign { job, positions: (0..count as u32).collect() });
+    tell(Message::Assign { job, positions: (0..count as u32).collect(), alone: false });
     while engine.poll_output().is_some() {}
     let partial = Partial::identity(&spec, 1);
     let most = partial.encoded_bytes_max();
@@ -109,7 +109,7 @@ fn warnings_are_counted_past_their_limit() {
     }
     (0..3).for_each(|_| cluster.release(2));
     let outcome = cluster.result(5);
-    assert_eq!((outcome.warnings.len(), outcome.warnings_omitted), (WARNINGS_MAX, 3));
+    assert_eq!((outcome.warnings.len(), outcome.course.warnings_omitted), (WARNINGS_MAX, 3));
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn an_entry_that_the_job_has_not_cannot_be_reduced() {
     cluster.behave(1, Behaviour::Stuck);
     cluster.submit(0, request(1, &manifest(1, 2), Holders::Everyone));
     let job = cluster.stuck[0].1;
-    cluster.deliver(0, 1, Message::Assign { job, positions: vec![2] });
+    cluster.deliver(0, 1, Message::Assign { job, positions: vec![2], alone: false });
     assert!(matches!(cluster.messages.last(), Some((_, _, Message::Failed { position: 2, .. }))));
     cluster.release(1);
     assert_eq!(cluster.result(2).warnings, [], "the collector never asked for it");

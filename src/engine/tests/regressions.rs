@@ -32,7 +32,7 @@ fn a_worker_that_a_late_message_stopped_is_offered_the_job_again() {
     assert_eq!(cluster.stuck_at(1).len(), 2);
     cluster.release(1);
     cluster.release(1);
-    assert_eq!(cluster.result(4).recomputed, 2);
+    assert_eq!(cluster.result(4).course.recomputed, 2);
 }
 
 /// A late refusal took a working node out of the job, which it then never
@@ -91,7 +91,7 @@ fn what_was_not_asked_cannot_fail() {
     let manifest = manifest(1, 4);
     cluster.submit(0, request(1, &manifest, Holders::Everyone));
     let (job, error) = (manifest.job_id(&spec()), ShardError::changed("long ago"));
-    cluster.deliver(1, 0, Message::Failed { job, position: 3, error });
+    cluster.deliver(1, 0, Message::Failed { job, position: 3, node: node(1), error });
     cluster.release(1);
     cluster.release(1);
     assert_eq!(cluster.result(4).warnings, []);
@@ -114,20 +114,20 @@ fn late_and_repeated_messages_are_harmless() {
     let error = ShardError::changed("long ago");
     // Node 2 brings what was asked of node 1, twice; and fails what it has not.
     cluster.deliver(2, 0, result());
-    cluster.deliver(2, 0, Message::Failed { job, position, error: error.clone() });
+    cluster.deliver(2, 0, Message::Failed { job, position, node: node(2), error: error.clone() });
     cluster.release(1);
     cluster.release(2);
     let outcome = cluster.result(4);
-    assert_eq!((outcome.duplicates, outcome.warnings.len()), (2, 0));
+    assert_eq!((outcome.course.duplicates, outcome.warnings.len()), (2, 0));
 
     cluster.messages.clear();
     let pull = Message::Pull { job, want: 2 };
-    for message in [result(), pull, Message::Failed { job, position, error }] {
+    for message in [result(), pull, Message::Failed { job, position, node: node(2), error }] {
         cluster.deliver(1, 0, message);
     }
     let refusal = Refusal::Unknown;
     cluster.deliver(1, 0, Message::Refused { job, refusal });
-    cluster.deliver(0, 1, Message::Assign { job, positions: vec![0] });
+    cluster.deliver(0, 1, Message::Assign { job, positions: vec![0], alone: false });
     cluster.deliver(0, 1, Message::Cancel { job });
     // Each is answered once, and that is all.
     let cancel = (node(0), node(1), Message::Cancel { job });

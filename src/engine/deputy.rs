@@ -170,9 +170,8 @@ impl Job {
         let Some(deputy) = &mut self.deputy else { return };
         let is_due = deputy.due.is_some_and(|due| due <= deputy.now);
         let handed_out = self.schedule.is_handed_out();
-        let just_handed_out =
-            handed_out && !std::mem::replace(&mut deputy.was_handed_out, handed_out);
-        if is_due || just_handed_out || self.schedule.entries() == 0 {
+        let was_handed_out = std::mem::replace(&mut deputy.was_handed_out, handed_out);
+        if is_due || (handed_out && !was_handed_out) || self.schedule.entries() == 0 {
             self.pack();
         }
         let everybody = self.schedule.wants();

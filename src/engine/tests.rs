@@ -18,6 +18,7 @@ mod limits;
 mod loss;
 mod regressions;
 mod requests;
+mod teams;
 
 fn spec() -> Spec {
     Spec::sum(DType::I64)

@@ -7,7 +7,7 @@ use crate::backend::reference;
 use crate::backend::{Place, Run};
 use crate::dtype::{ByteOrder, DType, Layout};
 use crate::finish::{Options, finish};
-use crate::manifest::{Cut, Manifest, imaginary_file};
+use crate::manifest::{Cut, File, Manifest, imaginary_file};
 use crate::op::{Monoid, Op, Term};
 use crate::value::Value;
 
@@ -230,4 +230,94 @@ proptest! {
         let (total, _) = ledger.into_total().expect("it is complete");
         prop_assert_eq!(sum(&total, 0), uint64(190));
     }
+}
+
+/// Entries of one element each, and the parcel of some of them.
+fn parcel(positions: impl IntoIterator<Item = u32>) -> Parcel {
+    let mut ledger = recorded(9, positions);
+    ledger.take_parcel().expect("something was recorded")
+}
+
+fn entries() -> Vec<Entry> {
+    (0..9).map(entry).collect()
+}
+
+#[test]
+fn a_parcel_is_taken_whole_or_not_at_all() {
+    let mut ledger = recorded(9, [1]);
+    let before = ledger.total.clone();
+    assert_eq!(ledger.absorb(&entries(), &parcel([1, 2])), Ok(Absorbed::Overlap));
+    assert_eq!(ledger.absorb(&entries(), &parcel([1])), Ok(Absorbed::Duplicate));
+    assert_eq!((ledger.covered(), &ledger.total), (1, &before));
+    assert_eq!(ledger.absorb(&entries(), &parcel([0, 8, 3])), Ok(Absorbed::First));
+    assert_eq!(ledger.missing().collect::<Vec<_>>(), [2, 4, 5, 6, 7]);
+    assert_eq!(ledger.absorb(&entries(), &parcel([2, 4, 5, 6, 7])), Ok(Absorbed::First));
+    let (total, _) = ledger.into_total().expect("it is complete");
+    assert_eq!(sum(&total, 0), uint64(36));
+}
+
+#[test]
+fn a_ledger_forgets_what_was_taken_out() {
+    let mut ledger = recorded(4, [2, 0]);
+    let taken = ledger.take_parcel().expect("two entries");
+    assert_eq!(taken.positions, [0, 2]);
+    assert_eq!((sum(&taken.partial, 0), taken.partial.elements()), (uint64(2), 2));
+    assert_eq!((ledger.covered(), ledger.take_parcel()), (0, None));
+    assert_eq!(ledger.record(&entry(2), &partial(2)), Ok(Recorded::First));
+}
+
+#[test]
+fn a_parcel_that_is_not_of_its_entries_is_refused() {
+    let mut ledger = recorded(9, [1]);
+    let good = parcel([3, 4]);
+    let with = |positions: &[u32]| Parcel { positions: positions.to_vec(), ..good.clone() };
+    let mut refuses = |parcel: &Parcel, error: RecordError| {
+        assert_eq!(ledger.absorb(&entries(), parcel), Err(error));
+        assert_eq!(ledger.covered(), 1);
+    };
+    refuses(&with(&[3, 9]), RecordError::Position { position: 9, entries: 9 });
+    // Too many and too few elements, out of order, twice the same.
+    for positions in [&[3][..], &[3, 4, 5], &[4, 3], &[3, 3], &[]] {
+        refuses(&with(positions), RecordError::Parcel { entries: positions.len() });
+    }
+    let wide = Partial::identity(&spec(), 2);
+    refuses(&Parcel { partial: wide, ..good.clone() }, RecordError::Parcel { entries: 2 });
+}
+
+#[test]
+fn a_parcel_holds_the_elements_of_each_output() {
+    // Six rows of four, in blocks of two rows: the outputs 0 and 1, and 2 and 3.
+    let file = File { shape: vec![6, 4], ..imaginary_file("a", DType::U8, 24) };
+    let cut = Cut::Axis { entry_bytes: 4, axis: 0, outputs: 0..4, outputs_max: 2 };
+    let manifest = Manifest::cut(vec![file], cut).expect("a valid cut");
+    let ones =
+        |count: u64| reference::reduce_line(&spec(), ByteOrder::Little, &vec![1; count as usize]);
+    let of = |entry: &Entry| {
+        let mut partial = Partial::identity(&spec(), entry.outputs() as usize);
+        (0..partial.outputs()).for_each(|output| {
+            partial.merge_at(output, &ones(entry.block.reduced)).expect("room for one");
+        });
+        partial
+    };
+    let (left, right): (Vec<&Entry>, Vec<&Entry>) =
+        manifest.entries().iter().partition(|entry| entry.first_output < 2);
+    let count = manifest.entries().len();
+    let parcels = [left, right].map(|half| {
+        let mut ledger = Ledger::new(&spec(), count, 4);
+        for entry in half {
+            assert_eq!(ledger.record(entry, &of(entry)), Ok(Recorded::First));
+        }
+        ledger.take_parcel().expect("half of it")
+    });
+    let mut ledger = Ledger::new(&spec(), count, 4);
+    // As many elements, of other outputs.
+    let swapped = Parcel { partial: parcels[1].partial.clone(), ..parcels[0].clone() };
+    let entries = swapped.positions.len();
+    let error = Err(RecordError::Parcel { entries });
+    assert_eq!(ledger.absorb(manifest.entries(), &swapped), error);
+    for parcel in &parcels {
+        assert_eq!(ledger.absorb(manifest.entries(), parcel), Ok(Absorbed::First));
+    }
+    let (total, _) = ledger.into_total().expect("it is complete");
+    (0..4).for_each(|output| assert_eq!(sum(&total, output), uint64(6)));
 }

@@ -45,12 +45,9 @@ pub fn expand(pattern: &str) -> Result<Vec<PathBuf>, SourceError> {
             // One after another mean no more than one.
             Some("**") if matches!(parts.last(), Some(Part::Any)) => continue,
             Some("**") => Part::Any,
-            Some(text) => {
-                Part::One(glob::Pattern::new(text).map_err(|error| SourceError::Glob {
-                    pattern: pattern.to_owned(),
-                    problem: error.msg.to_owned(),
-                })?)
-            }
+            Some(text) => Part::One(glob::Pattern::new(text).map_err(|error| {
+                SourceError::Glob { pattern: pattern.to_owned(), problem: error.msg.to_owned() }
+            })?),
         });
     }
     // A set, since two stars can lead to one path in several ways.

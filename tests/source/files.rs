@@ -351,7 +351,8 @@ mod unix {
         let directory = Directory::new();
         let folder = directory.path("").join(OsStr::from_bytes(b"d\xff"));
         fs::create_dir(&folder).unwrap();
-        for path in [directory.path("").join(OsStr::from_bytes(b"\xff.npy")), folder.join("a.npy")] {
+        for path in [directory.path("").join(OsStr::from_bytes(b"\xff.npy")), folder.join("a.npy")]
+        {
             fs::write(&path, npy_f64(&[4.0])).unwrap();
         }
         for (pattern, files) in [("*.npy", 1), ("?.npy", 1), ("*/*.npy", 1), ("**/*.npy", 2)] {

@@ -4,7 +4,9 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 #[cfg(feature = "net")]
 mod addresses;
@@ -56,7 +58,7 @@ use exit::{Blame, Failure};
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
     crate::os::quiet_graphics_drivers();
-    let mut cli = match Cli::try_parse() {
+    let mut cli = match parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
@@ -65,6 +67,29 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(as_json),
     }
+}
+
+/// The arguments of this process.
+fn parse() -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    // The environment and `config.toml` say these for all runs, so that only the command
+    // line can mean a cluster by them.
+    let is_said = |matches: &ArgMatches, id| {
+        matches.try_contains_id(id).is_ok()
+            && matches.value_source(id) == Some(ValueSource::CommandLine)
+    };
+    if let Some((_, matches)) = matches.subcommand()
+        && is_said(matches, "via")
+        && let Some(id) =
+            ["device", "threads", "memory"].into_iter().find(|id| is_said(matches, id))
+    {
+        let message = format!(
+            "'--{id}' is for this machine, and '--via' asks nodes, which have their own; leave it out, or say it to 'adsum node'"
+        );
+        return Err(command.error(ErrorKind::ArgumentConflict, message));
+    }
+    Cli::from_arg_matches(&matches)
 }
 
 fn run(command: Command) -> Result<(), Failure> {
@@ -142,7 +167,6 @@ fn run(command: Command) -> Result<(), Failure> {
 /// Help and version are answers; everything else that clap says is a usage
 /// error, in the form that the rest of the line asks for.
 fn refuse(error: &clap::Error) -> ExitCode {
-    use clap::error::ErrorKind;
     let wants_json = std::env::args_os().any(|argument| argument == "--json");
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -164,12 +188,16 @@ fn refuse(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// Ctrl-C, like SIGTERM and SIGHUP, ends the program at once: a file that is half written goes, and nodes
-/// end with the pipe that this process holds.
+/// Ctrl-C, like SIGTERM and SIGHUP, ends the program at once: a file that is half written
+/// goes, nodes end with the pipe that this process holds, and a cluster is told.
 fn end_on_ctrl_c(as_json: bool) -> Result<(), Failure> {
     ctrlc::set_handler(move || {
         // Held until the end, so that no file takes its place meanwhile.
         let _removed = crate::sink::remove_unfinished();
+        // Nor is anything told of what breaks when the cluster is left.
+        let _silence = std::io::stderr().lock();
+        #[cfg(feature = "net")]
+        via::leave();
         let failure = Failure::new(Blame::Interrupted, "interrupted; no answer was given");
         failure.report(as_json);
         std::process::exit(i32::from(Blame::Interrupted as u8));

@@ -14,7 +14,7 @@ use crate::catalogue::Listed;
 use crate::driver::{Answers, NoExecutor, PeerInfo, Unanswered};
 use crate::engine;
 use crate::manifest::Manifest;
-use crate::node::{Equipment, Node, NodeConfig, random_node_id};
+use crate::node::{Equipment, Node, NodeConfig, Stopper, random_node_id};
 use crate::op::Spec;
 use crate::partial::{DecodeError, Partial};
 use crate::placement::NodeId;
@@ -37,9 +37,7 @@ const ATTEMPTS_MAX: usize = 16;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No node could be reached.
-    #[error(
-        "no node of the cluster can be reached: {tried}; check the addresses, and that 'adsum node' runs there and its UDP port is open"
-    )]
+    #[error("no node of the cluster can be reached: {tried}{}", reach_advice(errors))]
     Unreachable {
         /// The addresses and what was wrong with each.
         tried: String,
@@ -80,6 +78,23 @@ pub enum ClientError {
         /// What is wrong.
         message: String,
     },
+}
+
+/// The way out where nobody answers; those who do answer say their own.
+fn reach_advice(errors: &[LinkError]) -> &'static str {
+    let says_its_own = |error: &LinkError| {
+        matches!(
+            error,
+            LinkError::Identity
+                | LinkError::Version { .. }
+                | LinkError::Foreign
+                | LinkError::NoAnswer { .. }
+        )
+    };
+    match !errors.is_empty() && errors.iter().all(says_its_own) {
+        true => "",
+        false => "; check the addresses, and that 'adsum node' runs there and its UDP port is open",
+    }
 }
 
 /// A connection to a cluster.
@@ -136,6 +151,12 @@ impl Client {
     /// The node that is asked.
     pub fn peer(&self) -> NodeId {
         self.state().peer
+    }
+
+    /// What ends the connections when this process is about to end: the nodes then give
+    /// up at once what it waits for.
+    pub fn stopper(&self) -> Stopper {
+        self.node.stopper()
     }
 
     /// Asks something that is answered at once, of another node if one is lost.

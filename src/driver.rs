@@ -182,6 +182,8 @@ pub(crate) enum Command {
     SetHeld { files: Vec<Held>, problems: Vec<Unusable> },
     /// Tell the others that this node goes.
     Leave,
+    /// End all connections and stop; the sender is dropped when that is done.
+    Stop(std::sync::mpsc::Sender<()>),
 }
 
 /// Sees what happens to connections, on the driver's thread. Is not shown
@@ -230,6 +232,7 @@ impl<E: Executor> Driver<E> {
             epoch: Instant::now(),
             dials: Dials::default(),
             tickets: HashMap::new(),
+            stopped: None,
         };
         while let Some(input) = inputs.next(task.next_timeout()).await {
             task.handle(input);
@@ -240,6 +243,9 @@ impl<E: Executor> Driver<E> {
                 }
             }
             task.carry_out();
+            if task.stopped.is_some() {
+                break;
+            }
         }
     }
 }
@@ -298,6 +304,9 @@ struct Task<E> {
     epoch: Instant,
     dials: Dials,
     tickets: HashMap<RequestId, TicketSender>,
+    /// Whoever wants the node to stop. The last field, so that it is told when the
+    /// transport is gone.
+    stopped: Option<std::sync::mpsc::Sender<()>>,
 }
 
 impl<E: Executor> Task<E> {
@@ -403,6 +412,7 @@ impl<E: Executor> Task<E> {
                     member.service.leave(now);
                 }
             }
+            Command::Stop(stopped) => self.stopped = Some(stopped),
             Command::Submit { request, ticket } => {
                 let id = request.id;
                 match self.engine.submit(now, request) {

@@ -5,7 +5,9 @@
 //! process that the last one starts.
 
 use std::net::SocketAddr;
+use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -240,6 +242,11 @@ impl Node {
         self.command(Command::Leave);
     }
 
+    /// What ends the node from elsewhere.
+    pub fn stopper(&self) -> Stopper {
+        Stopper { commands: self.commands().downgrade() }
+    }
+
     /// Waits for the node to stop by itself, which is a defect and was reported
     /// on standard error.
     pub fn wait(mut self) {
@@ -256,6 +263,27 @@ impl Node {
 
     fn commands(&self) -> &mpsc::UnboundedSender<Command> {
         self.commands.as_ref().expect("only dropping takes the channel")
+    }
+}
+
+/// Ends a node for a process that is about to end and cannot drop it.
+#[derive(Clone, Debug)]
+pub struct Stopper {
+    /// Weak, since the driver stops when its node lets go of the strong end.
+    commands: mpsc::WeakUnboundedSender<Command>,
+}
+
+impl Stopper {
+    /// Ends all connections, so that peers need not find out by silence, and waits
+    /// for that no longer than so.
+    pub fn stop(&self, patience: Duration) {
+        let (sender, stopped) = channel();
+        if let Some(commands) = self.commands.upgrade()
+            && commands.send(Command::Stop(sender)).is_ok()
+        {
+            // Either way nothing more can be done.
+            let _late = stopped.recv_timeout(patience);
+        }
     }
 }
 

@@ -14,6 +14,10 @@ pub const FORMAT_VERSION: u8 = 2;
 /// states of one stay well below.
 pub const ENCODED_BYTES_MAX: usize = 4 << 20;
 
+/// The fewest bytes of an encoded state: those of no elements in order, which are two
+/// counts.
+const STATE_BYTES_MIN: usize = 2;
+
 /// What a reduction knows about the elements it has seen: the only thing about
 /// the data that leaves a node.
 ///
@@ -166,8 +170,8 @@ impl Partial {
         }
         let mut from = Bytes(rest);
         let outputs = from.number()?;
-        // Every state has three bytes at least, and takes a few hundred.
-        let states_max = from.0.len() / 3;
+        // Every state takes a few hundred bytes in memory.
+        let states_max = from.0.len() / STATE_BYTES_MIN;
         if outputs > (states_max / spec.monoids.len()) as u64 {
             return Err(InvalidState::Short.into());
         }

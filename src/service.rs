@@ -95,7 +95,7 @@ pub struct Service {
     held: Vec<Held>,
     problems: Vec<Unusable>,
     /// Addresses of members that were lost, the longest lost first.
-    lost_addrs: VecDeque<SocketAddr>,
+    lost_addrs: VecDeque<(NodeId, SocketAddr)>,
     requests: Requests,
     places: Places,
     outputs: VecDeque<Output>,
@@ -181,10 +181,14 @@ impl Service {
         if !is_member {
             return;
         }
-        self.lost_addrs.retain(|lost| *lost != addr && !hello.addrs.contains(lost));
-        // One way to it is enough.
-        for other in hello.addrs.iter().filter(|&&other| other != addr) {
-            self.outputs.push_back(Output::Forget(*other));
+        self.lost_addrs
+            .retain(|(node, lost)| *lost != addr && (*node != id || !hello.addrs.contains(lost)));
+        // One way to it is enough. What it says of the addresses of others does not keep
+        // this node from them.
+        for &other in hello.addrs.iter().filter(|&&other| other != addr) {
+            if !self.is_of_another(id, other) {
+                self.outputs.push_back(Output::Forget(other));
+            }
         }
         self.membership.handle_connected(now, member(hello));
         self.send_held(id);
@@ -308,13 +312,13 @@ impl Service {
                     // It, or another at the same place, may come back: the side that
                     // lost the other must not be the only one that waits.
                     for addr in self.of_others(&member.addrs) {
-                        self.lost_addrs.retain(|lost| *lost != addr);
-                        self.lost_addrs.push_back(addr);
+                        self.lost_addrs.retain(|(_, lost)| *lost != addr);
+                        self.lost_addrs.push_back((member.node, addr));
                         self.outputs.push_back(Output::Dial(addr));
                     }
                     while self.lost_addrs.len() > LOST_ADDRS_MAX {
                         let oldest = self.lost_addrs.pop_front();
-                        self.outputs.extend(oldest.map(Output::Forget));
+                        self.outputs.extend(oldest.map(|(_, addr)| Output::Forget(addr)));
                     }
                 }
             }
@@ -330,6 +334,18 @@ impl Service {
     /// process before it do when it was restarted.
     fn of_others(&self, addrs: &[SocketAddr]) -> Vec<SocketAddr> {
         addrs.iter().copied().filter(|addr| !self.hello.addrs.contains(addr)).collect()
+    }
+
+    /// Whether a node other than this one is or was at an address: it is connected and
+    /// says so, or was lost there.
+    fn is_of_another(&self, node: NodeId, addr: SocketAddr) -> bool {
+        let says_so = |(id, met): (&NodeId, &Met)| {
+            *id != node
+                && self.peers.contains_key(id)
+                && (met.addr == addr || met.hello.addrs.contains(&addr))
+        };
+        self.met.iter().any(says_so)
+            || self.lost_addrs.iter().any(|(lost, at)| *lost != node && *at == addr)
     }
 
     /// Tells the engine who has the files of the requests under way by now.

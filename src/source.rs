@@ -19,6 +19,7 @@ use crate::manifest::Manifest;
 
 pub mod dataset;
 pub mod error;
+mod glob;
 pub mod identity;
 pub mod local;
 pub mod mapped;

@@ -365,6 +365,35 @@ fn command_lines_that_make_no_sense_are_usage_errors() {
     run(&["frobnicate"]).refused(2, &["frobnicate"]);
 }
 
+#[cfg(feature = "net")]
+#[test]
+fn what_is_for_this_machine_is_refused_where_a_cluster_is_asked() {
+    for [flag, value] in
+        [["--memory", "1GiB"], ["--threads", "2"], ["--device", "cpu"], ["--tile", "1MiB"]]
+    {
+        run(&["sum", "a.npy", "--via", "lab1", flag, value]).refused(2, &[flag, "--via"]);
+    }
+    run(&["median", "a.npy", "--via", "lab1", "--no-mmap"]).refused(2, &["--no-mmap", "--via"]);
+    let json = run(&["sum", "a.npy", "--via", "lab1", "--memory", "1GiB", "--json"]);
+    json.refused(2, &["\"kind\":\"usage\"", "--memory"]);
+    // The environment says it for all runs.
+    let mut command = command(&["sum", "a.npy", "--via", "lab1"]);
+    let run = finish(command.env("ADSUM_MEMORY", "1GiB").env("ADSUM_THREADS", "2"));
+    run.refused(2, &["there is no token"]);
+}
+
+#[cfg(feature = "net")]
+#[test]
+fn addresses_that_nobody_can_dial_are_usage_errors() {
+    for via in ["lab1:0", "192.0.2.7:0", "[::1", "[::1]:0"] {
+        run(&["ls", "--via", via]).refused(2, &["--via", via]);
+        run(&["node", "--data", ".", "--join", via]).refused(2, &["--join", via]);
+    }
+    for addr in ["0.0.0.0", "[::]:7386"] {
+        run(&["node", "--data", ".", "--advertise", addr]).refused(2, &["--advertise", addr]);
+    }
+}
+
 #[test]
 fn devices_that_do_not_exist_are_refused() {
     let path = data(REAL);

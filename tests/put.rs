@@ -127,8 +127,8 @@ impl Cluster {
         if let Some(first) = self.nodes.iter().find(|node| node.data != data) {
             command.args(["--join", &first.addr]);
         }
-        let mut process =
-            command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+        let log = fs::File::create(self.path(&format!("log-{number}"))).unwrap();
+        let mut process = command.stdout(Stdio::piped()).stderr(log).spawn().expect("it starts");
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: Json = serde_json::from_str(&line).expect("it says that it is ready");
@@ -281,7 +281,8 @@ fn what_makes_no_sense_is_refused_before_anything_is_sent() {
     cluster.run(0, &["put", "a.npy", "--replicas", "3"]).refused(10, &["replicas 3", "2 nodes"]);
     cluster.run(0, &["put", "a.npy", "--replicas", "0"]).refused(2, &["--replicas"]);
     cluster.run(0, &["put", "none*.npy"]).refused(3, &["none*.npy"]);
-    cluster.run(0, &["put", "token"]).refused(3, &["token", "not a .npy file"]);
+    cluster.run(0, &["put", "token"]).refused(3, &["token", "not a .npy file", "numpy.save"]);
+    cluster.run(0, &["put", "a.npy", "--as", ""]).refused(2, &["--as"]);
     cluster.run(0, &["put", "a.npy", "--as", "../x"]).refused(2, &["../x/a.npy"]);
     cluster.run(0, &["put", "a.npy", "--as", ".x"]).refused(3, &["node-", ".x/a.npy", "hidden"]);
     let below = cluster.path("sub/a.npy");
@@ -331,6 +332,51 @@ fn an_asker_that_is_killed_leaves_nothing_and_can_be_repeated() {
     assert_eq!(names(&put["files"][1]["nodes"]).len(), 2);
     assert_eq!(cluster.run(1, &["sum", "--json", "big.npy"]).bits(), bits);
     assert_eq!(cluster.standing(1, "big.npy"), Some(("present".to_owned(), 2)));
+}
+
+#[test]
+fn an_asker_that_is_interrupted_says_so_and_is_not_waited_for() {
+    for name in ["-INT", "-TERM"] {
+        let mut cluster = Cluster::new(0);
+        // Many zeros, which take long to read and no room.
+        let elements = 4_000_000_000_usize;
+        fs::create_dir_all(cluster.path("data-0")).unwrap();
+        let path = write_npy(&cluster.path("data-0/long.npy"), "<f8", elements, &[]);
+        let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(file.metadata().unwrap().len() + 8 * elements as u64).unwrap();
+        cluster.nodes.push(cluster.start_with(0, &["-vv"]));
+        let log = || fs::read_to_string(cluster.path("log-0")).unwrap();
+        let sum = cluster.command(0, &["sum", "long.npy"]).spawn().unwrap();
+        eventually("it asks", || log().contains("somebody asks"));
+        // Until it knows whom it asks.
+        std::thread::sleep(Duration::from_millis(300));
+        signal(sum.id(), name);
+        let ended = end(sum);
+        ended.refused(130, &["interrupted"]);
+        assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+        eventually("the node hears of it", || log().contains("somebody asks no more"));
+        let log = log();
+        assert!(log.contains("the peer shut down") && !log.contains("silent"), "{log}");
+    }
+}
+
+/// Two that put different files under one new name at the same time may both be taken on,
+/// and then one of them at least learns of the other.
+#[test]
+fn a_name_that_two_give_at_once_is_a_conflict() {
+    let cluster = Cluster::new(2);
+    for (seed, folder) in (0..).zip(["one", "two"]) {
+        cluster.write(&format!("{folder}/new.npy"), 1000, seed);
+    }
+    let put = |via: usize, folder: &str| {
+        let mut put = cluster.command(via, &["put", "new.npy", "--replicas", "2"]);
+        put.current_dir(cluster.path(folder)).spawn().unwrap()
+    };
+    let both = [put(0, "one"), put(1, "two")].map(end);
+    assert!(both.iter().any(|ended| ended.code != Some(0)), "{both:?}");
+    for ended in both.iter().filter(|ended| ended.code != Some(0)) {
+        ended.refused(3, &["new.npy"]);
+    }
 }
 
 #[test]

@@ -96,7 +96,10 @@ impl fmt::Display for Conflict {
                 false => write!(f, " at {}", listed(&copies.live))?,
             }
         }
-        write!(f, "; rename or delete all files but those of one, then remove what is gone")
+        write!(
+            f,
+            "; rename or delete all files but those of one, then forget what is gone with 'adsum rm', or take each of them with '--each-node'"
+        )
     }
 }
 

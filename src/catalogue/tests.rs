@@ -167,7 +167,7 @@ fn two_contents_under_one_name_are_a_conflict_with_the_holders_of_each() {
         conflict.to_string(),
         "'a' has different contents: 0707070707070707, last seen at node2 (10.0.0.2:7000); \
          0808080808080808 at node3 (10.0.0.3:7000); \
-         rename or delete all files but those of one, then remove what is gone"
+         rename or delete all files but those of one, then forget what is gone with 'adsum rm', or take each of them with '--each-node'"
     );
     assert_eq!(listed_one(&catalogue), (State::Conflict, vec![Some(digest(7)), Some(digest(8))]));
     // Removing what is gone ends it, and what is there stays.

@@ -20,7 +20,7 @@ pub use bench::BenchGpuArgs;
 pub use bench::{BenchCommand, BenchCpuArgs, BenchFilesArgs, BenchOutputArgs};
 pub use cluster::{
     CancelArgs, DaemonArgs, DoctorArgs, Endpoint, LogFormat, LsArgs, PutArgs, RmArgs, StatusArgs,
-    TokenCommand, ViaArgs, parse_bind, parse_name,
+    TokenCommand, ViaArgs, parse_advertise, parse_bind, parse_name,
 };
 pub use run::RunArgs;
 

@@ -151,7 +151,11 @@ impl From<InventoryError> for Failure {
 impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Failure {
         let blame = match &error {
-            TransportError::Bind { .. } => Blame::Usage,
+            TransportError::Bind { source, .. }
+                if source.kind() == std::io::ErrorKind::AddrNotAvailable =>
+            {
+                Blame::Usage
+            }
             _ => Blame::Internal,
         };
         Failure::new(blame, error)

@@ -1,5 +1,6 @@
 //! How a run ends: exit codes, and errors as people and machines read them.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -10,8 +11,9 @@ use serde_json::json;
 #[repr(u8)]
 #[cfg_attr(not(feature = "net"), expect(dead_code, reason = "the network has blame of its own"))]
 pub enum Blame {
-    /// A defect of this program, or its output cannot be written: here, or by a node
-    /// that is to hold a file.
+    /// A defect of this program, or this machine does not give it what it needs: its
+    /// output cannot be written, here or by a node that is to hold a file, or somebody
+    /// else listens on its port.
     Internal = 1,
     /// The command line asks for what makes no sense.
     Usage = 2,
@@ -72,7 +74,7 @@ impl Failure {
     /// Tells it on stderr, as text or as one JSON object, and returns the code
     /// to exit with.
     pub fn report(&self, as_json: bool) -> ExitCode {
-        let text = if as_json {
+        if as_json {
             let object = json!({
                 "schema": super::report::SCHEMA,
                 "version": env!("CARGO_PKG_VERSION"),
@@ -82,18 +84,39 @@ impl Failure {
                     "message": self.message,
                 },
             });
-            object.to_string()
+            write_line(&object.to_string());
         } else {
-            format!("adsum: error: {}", self.message)
-        };
-        say(&text);
+            say(&format!("adsum: error: {}", self.message));
+        }
         ExitCode::from(self.blame as u8)
     }
 }
 
-/// Prints one line on stderr. A stderr that nobody reads is no failure.
+/// Prints one line on stderr for people.
 pub fn say(line: &str) {
+    write_line(&plain(line));
+}
+
+/// A stderr that nobody reads is no failure.
+fn write_line(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Text as a terminal shows it and does nothing else: names come from outside, and may
+/// hold what moves the cursor or breaks the line.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    match text.contains(char::is_control) {
+        false => text.into(),
+        true => text
+            .chars()
+            .flat_map(|c| {
+                let escaped = c.is_control().then(|| c.escape_default());
+                let itself = escaped.is_none().then_some(c);
+                escaped.into_iter().flatten().chain(itself)
+            })
+            .collect::<String>()
+            .into(),
+    }
 }
 
 /// Prints the answer on stdout and flushes it: an answer that did not arrive
@@ -109,5 +132,16 @@ pub fn answer(text: &str) -> Result<(), Failure> {
             Blame::Internal,
             format!("cannot write the answer to standard output: {error}"),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped() {
+        assert_eq!(plain("Tür 'a.npy'"), "Tür 'a.npy'");
+        assert_eq!(plain("a\u{1b}[2Jb\n\u{7f}\u{9b}é"), "a\\u{1b}[2Jb\\n\\u{7f}\\u{9b}é");
     }
 }

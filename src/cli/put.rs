@@ -106,12 +106,7 @@ impl Run<'_> {
     /// Decides where each file is to be, if it may be anywhere.
     fn plan(&self, parcels: &mut [Parcel]) -> Result<(), Failure> {
         let known = self.hashed_names(parcels)?;
-        for listed in &known {
-            for parcel in parcels.iter().filter(|parcel| parcel.name == listed.name) {
-                let checked = listed.check_same(&parcel.array, parcel.digest);
-                checked.map_err(|error| Failure::new(Blame::Input, error))?;
-            }
-        }
+        check_same(&known, parcels)?;
         let ids: Vec<NodeId> = self.nodes.iter().map(|node| node.id).collect();
         for parcel in parcels {
             let copies = copies_of(&known, parcel);
@@ -240,6 +235,8 @@ impl Run<'_> {
         let give_up = Instant::now() + TELL_PATIENCE;
         loop {
             let known = self.client.names(&names)?;
+            // Somebody may have placed others under a name at the same time.
+            check_same(&known, parcels)?;
             let untold = parcels.iter().find_map(|parcel| {
                 let copies = copies_of(&known, parcel).filter(|copies| !copies.removed);
                 let is_told =
@@ -297,6 +294,17 @@ impl Run<'_> {
         let found = self.nodes.iter().find(|known| known.id == node);
         found.map_or("", |known| &known.name)
     }
+}
+
+/// Refuses files whose names stand for other contents.
+fn check_same(known: &[Listed], parcels: &[Parcel]) -> Result<(), Failure> {
+    for listed in known {
+        for parcel in parcels.iter().filter(|parcel| parcel.name == listed.name) {
+            let checked = listed.check_same(&parcel.array, parcel.digest);
+            checked.map_err(|error| Failure::new(Blame::Input, error))?;
+        }
+    }
+    Ok(())
 }
 
 /// What the cluster knows of the contents of a file under its name.

@@ -111,6 +111,7 @@ fn to_text(nodes: &[Asked]) -> String {
     }
     if !remarks.is_empty() {
         text.push_str("\n\n");
+        let remarks: Vec<_> = remarks.iter().map(|remark| exit::plain(remark)).collect();
         text.push_str(&remarks.join("\n"));
     }
     text

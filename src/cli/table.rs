@@ -1,5 +1,7 @@
 //! Text in columns.
 
+use super::exit;
+
 /// Between two columns.
 pub const GAP: &str = "  ";
 
@@ -37,7 +39,8 @@ impl Table {
 
     /// Adds a row below the others. Cells that it lacks are empty.
     pub fn push(&mut self, cells: impl IntoIterator<Item = String>) {
-        let mut cells: Vec<String> = cells.into_iter().collect();
+        let mut cells: Vec<String> =
+            cells.into_iter().map(|cell| exit::plain(&cell).into_owned()).collect();
         cells.resize(self.columns.len(), String::new());
         self.rows.push(cells);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::args::{RunArgs, ViaArgs};
@@ -13,6 +14,7 @@ use crate::catalogue::{Expansion, Missing, Returned};
 use crate::client::{Client, ClientError};
 use crate::local::Observer;
 use crate::manifest::{File, Manifest};
+use crate::node::Stopper;
 use crate::op::Spec;
 use crate::partial::Partial;
 use crate::placement::NodeId;
@@ -27,6 +29,20 @@ const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 /// The most names that an error lists.
 const NAMED_MAX: usize = 16;
+
+/// How long a program that is interrupted takes to say so to the cluster.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+/// What ends the connection to the cluster that is asked.
+static ASKED: OnceLock<Stopper> = OnceLock::new();
+
+/// Ends the connection to the cluster, if there is one, for a process that is about to
+/// end: its jobs there end with it.
+pub fn leave() {
+    if let Some(stopper) = ASKED.get() {
+        stopper.stop(FAREWELL);
+    }
+}
 
 impl ViaArgs {
     /// The connection to the cluster, which is made on the first call.
@@ -54,6 +70,8 @@ impl ViaArgs {
             return Err(Failure::new(Blame::Cluster, unknown.join("; ")));
         }
         let client = Client::connect(&addrs, &secret)?;
+        // Only the first is asked for jobs.
+        let _set_before = ASKED.set(client.stopper());
         Ok(self.client.get_or_init(|| client))
     }
 }
@@ -149,6 +167,14 @@ fn refuse_missing(missing: &[Missing]) -> Result<(), Failure> {
                 1 => "a file is".to_owned(),
                 count => format!("{count} files are"),
             };
+            if missing.iter().all(|missing| !missing.hashing.is_empty()) {
+                return Err(Failure::new(
+                    Blame::Incomplete,
+                    format!(
+                        "{files} not known to be what was there before: {named}{more}; or allow a part with '--allow-partial'"
+                    ),
+                ));
+            }
             Err(Failure::new(
                 Blame::Incomplete,
                 format!(

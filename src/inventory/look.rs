@@ -50,6 +50,9 @@ impl Look {
             SourceError::Header { .. }
             | SourceError::Overflow { .. }
             | SourceError::Truncated { .. } => Look::Broken(error.to_string()),
+            SourceError::NotNpy { name, start } if is_named_npy(path) => Look::Broken(format!(
+                "'{name}' is not a .npy file ({start}); save it as one, or take the suffix away"
+            )),
             _ if is_named_npy(path) => Look::Broken(error.to_string()),
             _ => Look::Other,
         }

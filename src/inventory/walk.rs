@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use walkdir::{DirEntry, WalkDir};
 
@@ -70,8 +70,9 @@ impl Met {
 
 impl Walk<'_> {
     /// Gives each regular file that counts to `visit`: its name, path and
-    /// state. Hidden files and links are passed over, and links not followed: one
-    /// could lead out of the directory. `None` if it was stopped.
+    /// state. Hidden files and links are passed over: what a link leads to could be
+    /// anywhere, and change without a sign here. One that leads out of the directory
+    /// is a problem, since somebody means it to count. `None` if it was stopped.
     pub fn run(
         &self,
         stop: &Stop,
@@ -94,6 +95,13 @@ impl Walk<'_> {
                 }
             };
             let (path, kind) = (entry.path(), entry.file_type());
+            if kind.is_symlink() && self.leads_out(path) {
+                let problem = format!(
+                    "'{}' is a link out of the data directory, which is not followed; move what it leads to here, or make that the data directory of another node",
+                    path.display()
+                );
+                met.problems.push(&self.shown(path), problem);
+            }
             if !kind.is_dir() && !kind.is_file() {
                 continue;
             }
@@ -132,6 +140,23 @@ impl Walk<'_> {
         let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
         // What the data directory itself is called does not matter.
         entry.depth() == 0 || (!hidden && entry.path() != self.state)
+    }
+
+    /// Whether a link leads to what has no name of its own here, by what it says: to
+    /// look there could take for ever.
+    fn leads_out(&self, link: &Path) -> bool {
+        let Ok(target) = fs::read_link(link) else { return false };
+        let mut end = link.parent().unwrap_or(self.data).to_owned();
+        for part in target.components() {
+            match part {
+                Component::ParentDir => {
+                    end.pop();
+                }
+                Component::CurDir => {}
+                part => end.push(part),
+            }
+        }
+        !end.starts_with(self.data)
     }
 
     /// The name of a path below the data directory, or what is wrong with it.

@@ -55,6 +55,7 @@ fn monoids(dtype: DType) -> Vec<Monoid> {
         Monoid::Tree,
         Monoid::Bits,
         Monoid::Bins(bins),
+        Monoid::Multiset { elements_max: 1000 },
     ]);
     all.filter(|monoid| monoid.takes(dtype)).collect()
 }
@@ -313,6 +314,17 @@ fn outputs_that_are_not_there_take_no_memory() {
     put_number(&mut bytes, u64::MAX);
     bytes.extend([0; 30]);
     assert_eq!(Partial::from_bytes(&bytes), Err(InvalidState::Short.into()));
+}
+
+/// As many outputs as a result has of data without elements.
+#[test]
+fn outputs_of_no_elements_are_read() {
+    for dtype in DType::ALL {
+        for monoid in monoids(dtype) {
+            let partial = Partial::identity(&Spec::of(dtype, monoid), 1000);
+            assert_eq!(Partial::from_bytes(&partial.to_bytes()), Ok(partial));
+        }
+    }
 }
 
 #[test]

@@ -503,6 +503,33 @@ fn a_member_that_is_down_is_dialled_in_case_that_it_returns() {
     assert!(!outputs.iter().any(|output| matches!(output, Output::Forget(a) if *a == addr(2))));
 }
 
+#[test]
+fn a_member_that_claims_addresses_of_others_does_not_keep_them_from_being_dialled() {
+    let mut node1 = Node::new();
+    node1.connect(2, true);
+    node1.connect(3, true);
+    node1.service.handle_lost(NOW, node(3));
+    let mut now = NOW;
+    let mut is_down = false;
+    while !is_down {
+        now = node1.service.poll_timeout().expect("it is declared down").max(now);
+        node1.service.handle_timeout(now);
+        let dialled = |output: &Output| matches!(output, Output::Dial(at) if *at == addr(3));
+        is_down = node1.outputs().iter().any(dialled);
+    }
+    let addrs = vec![addr(4), addr(2), addr(3), addr(44)];
+    node1.service.handle_connected(now, &Hello { addrs, ..hello(4, true) }, addr(4));
+    let forgotten: Vec<SocketAddr> = node1
+        .outputs()
+        .iter()
+        .filter_map(|output| match output {
+            Output::Forget(addr) => Some(*addr),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(forgotten, [addr(44)]);
+}
+
 /// Its own part comes first, so that names are told apart soon.
 fn long_name(number: usize) -> String {
     format!("{number:06}{}", "x".repeat(994))

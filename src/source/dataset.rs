@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::dtype::{Layout, MemoryOrder};
@@ -11,6 +11,7 @@ use crate::manifest::{ENTRY_BYTES, File, Manifest};
 use crate::os;
 
 use super::error::SourceError;
+use super::glob::{self, is_glob, is_missing};
 use super::npy::{Header, HeaderError, MAGIC};
 use super::raw::{RawFormat, array_bytes};
 use super::{DataSet, Options, read_full};
@@ -65,38 +66,14 @@ fn expand(pattern: &OsStr) -> Result<Vec<PathBuf>, SourceError> {
         _ => return Ok(vec![path.to_owned()]),
     };
     let name = display(path);
-    let Some(pattern) = pattern.to_str().filter(|pattern| pattern.contains(['*', '?', '['])) else {
+    let Some(pattern) = pattern.to_str().filter(|pattern| is_glob(pattern)) else {
         return Err(SourceError::io(&name, missing));
     };
-    let options = glob::MatchOptions {
-        case_sensitive: true,
-        require_literal_separator: true,
-        // As in a shell, hidden files are meant only by a pattern that says so.
-        require_literal_leading_dot: true,
-    };
-    let matches = glob::glob_with(pattern, options).map_err(|error| SourceError::Glob {
-        pattern: name.clone(),
-        problem: error.msg.to_owned(),
-    })?;
-    let mut paths = matches
-        .map(|found| {
-            found.map_err(|error| SourceError::io(&display(error.path()), io::Error::from(error)))
-        })
-        .collect::<Result<Vec<PathBuf>, SourceError>>()?;
-    if paths.is_empty() {
-        return Err(SourceError::NoMatch { pattern: name });
+    let paths = glob::expand(pattern)?;
+    match paths.is_empty() {
+        true => Err(SourceError::NoMatch { pattern: name }),
+        false => Ok(paths),
     }
-    paths.sort_by(|a, b| a.as_os_str().as_encoded_bytes().cmp(b.as_os_str().as_encoded_bytes()));
-    Ok(paths)
-}
-
-/// Whether nothing has the path. Windows says of `*` in a name that it is
-/// invalid.
-fn is_missing(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename
-    )
 }
 
 /// What lies in the `.npy` file at `path`. What [`open`] would warn of is not

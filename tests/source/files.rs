@@ -4,7 +4,7 @@ use std::fs;
 
 use adsum::dtype::{ByteOrder, DType, MemoryOrder};
 use adsum::manifest::ManifestError;
-use adsum::source::{Options, RawFormat, SourceError};
+use adsum::source::{Access, Options, RawFormat, SourceError};
 
 use crate::fixture::{
     Directory, WAYS, contents, error_of, f64_bytes, names, npy, npy_f64, open, open_with, raw,
@@ -221,6 +221,42 @@ fn files_count_in_the_order_given_and_globs_by_bytes() {
 }
 
 #[test]
+fn globs_mean_what_they_mean_in_a_shell() {
+    let directory = Directory::new();
+    for name in ["a.npy", "d/b.npy", "d/e/c.npy", "f/a.npy", ".h/d.npy", "f/.i.npy"] {
+        directory.write(name, &npy_f64(&[1.0]));
+    }
+    let found = |pattern: &str| match open(&[directory.path(pattern)]) {
+        Ok(data) => {
+            let root = directory.path("");
+            let below = |name: &String| name.strip_prefix(root.to_str().unwrap()).unwrap().into();
+            names(&data).iter().map(below).collect::<Vec<String>>()
+        }
+        Err(SourceError::NoMatch { .. }) => Vec::new(),
+        Err(error) => panic!("{pattern}: {error}"),
+    };
+    let all = ["a.npy", "d/b.npy", "d/e/c.npy", "f/a.npy"];
+    for (pattern, expected) in [
+        ("*.npy", &all[..1]),
+        ("?/*.npy", &["d/b.npy", "f/a.npy"]),
+        ("*/a.npy", &["f/a.npy"]),
+        ("**", &all),
+        ("**/*.npy", &all),
+        ("**/**/*.npy", &all),
+        ("**/?/**/*.npy", &all[1..]),
+        ("d/../*.npy", &["d/../a.npy"]),
+        (".h/*", &[".h/d.npy"]),
+        ("f/.*", &["f/.i.npy"]),
+        ("a.npy/*", &[]),
+        ("a.npy/**", &[]),
+        ("*.npy/", &[]),
+        ("nowhere/*", &[]),
+    ] {
+        assert_eq!(found(pattern), expected, "{pattern}");
+    }
+}
+
+#[test]
 fn a_file_wins_over_its_name_as_a_glob() {
     let directory = Directory::new();
     directory.write("a1.npy", &npy_f64(&[1.0]));
@@ -306,6 +342,43 @@ mod unix {
         assert_eq!(data.manifest.files()[0].path, path.as_os_str().as_bytes());
         for access in WAYS {
             assert_eq!(contents(&data.manifest, access).unwrap(), f64_bytes(&[4.0]));
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn globs_mean_names_that_are_no_unicode() {
+        let directory = Directory::new();
+        let folder = directory.path("").join(OsStr::from_bytes(b"d\xff"));
+        fs::create_dir(&folder).unwrap();
+        for path in [directory.path("").join(OsStr::from_bytes(b"\xff.npy")), folder.join("a.npy")]
+        {
+            fs::write(&path, npy_f64(&[4.0])).unwrap();
+        }
+        for (pattern, files) in [("*.npy", 1), ("?.npy", 1), ("*/*.npy", 1), ("**/*.npy", 2)] {
+            let data = open(&[directory.path(pattern)]).unwrap();
+            assert_eq!(data.manifest.files().len(), files, "{pattern}");
+            assert_eq!(contents(&data.manifest, Access::Mapped).unwrap().len(), 8 * files);
+        }
+        let nothing = open(&[directory.path("[!a]*.bin")]);
+        assert!(matches!(nothing, Err(SourceError::NoMatch { .. })), "{nothing:?}");
+    }
+
+    #[test]
+    fn globs_follow_links_and_end_where_those_lead_back() {
+        let directory = Directory::new();
+        directory.write("a/b/1.npy", &npy_f64(&[1.0]));
+        let outside = Directory::new();
+        outside.write("2.npy", &npy_f64(&[2.0]));
+        symlink(directory.path("a"), directory.path("a/b/up")).unwrap();
+        symlink(outside.path(""), directory.path("a/out")).unwrap();
+        let data = open(&[directory.path("**/*.npy")]).unwrap();
+        assert_eq!((data.manifest.elements(), data.warnings.len()), (2, 0), "{data:?}");
+        // A link that leads nowhere is not left out silently.
+        symlink("nowhere", directory.path("a/3.npy")).unwrap();
+        for pattern in ["**/*.npy", "**", "a/*.npy", "*/3.npy"] {
+            let message = error_of(&directory.path(pattern), &Options::default());
+            assert!(message.contains("3.npy' does not exist"), "{message}");
         }
     }
 

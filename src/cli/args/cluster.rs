@@ -29,10 +29,12 @@ impl FromStr for Endpoint {
     /// `HOST`, `HOST:PORT`, `::1` or `[::1]:PORT`.
     fn from_str(text: &str) -> Result<Endpoint, String> {
         let advice = "use HOST or HOST:PORT, with an IPv6 address in brackets before a port";
-        if let Ok(addr) = text.parse::<SocketAddr>() {
+        if let Ok(addr) = text.parse::<SocketAddr>()
+            && addr.port() != 0
+        {
             return Ok(Endpoint { host: addr.ip().to_string(), port: Some(addr.port()) });
         }
-        let bare = text.trim_start_matches('[').trim_end_matches(']');
+        let bare = without_brackets(text);
         if bare.parse::<std::net::IpAddr>().is_ok() {
             return Ok(Endpoint { host: bare.to_owned(), port: None });
         }
@@ -145,7 +147,7 @@ pub struct DaemonArgs {
 
     /// Address at which others reach this node; repeatable, the best first
     /// [default: those of this machine but bridges of containers]
-    #[arg(long, value_name = "ADDR", value_parser = parse_bind, help_heading = "Network")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_advertise, help_heading = "Network")]
     pub advertise: Vec<SocketAddr>,
 
     /// A node that is there already, HOST or HOST:PORT; repeatable
@@ -314,12 +316,28 @@ pub fn parse_bind(text: &str) -> Result<SocketAddr, String> {
     if let Some(port) = text.strip_prefix(':') {
         return parse_bind(&format!("0.0.0.0:{port}"));
     }
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let bare = without_brackets(text);
     match (text.parse(), bare.parse()) {
         (Ok(addr), _) => Ok(addr),
         (_, Ok(ip)) => Ok(SocketAddr::new(ip, DEFAULT_PORT)),
         _ => Err(format!("'{text}' is no address; {advice}")),
     }
+}
+
+/// As [`parse_bind`], for an address that others dial.
+pub fn parse_advertise(text: &str) -> Result<SocketAddr, String> {
+    let addr = parse_bind(text)?;
+    match addr.ip().is_unspecified() || addr.ip().is_multicast() {
+        true => Err(format!(
+            "nobody can dial '{text}'; use the address at which others reach this machine, as 192.168.1.5:7386"
+        )),
+        false => Ok(addr),
+    }
+}
+
+/// An IPv6 address may stand in brackets, both of them.
+fn without_brackets(text: &str) -> &str {
+    text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text)
 }
 
 /// A name that fits a line of a table.
@@ -346,7 +364,20 @@ mod tests {
         assert_eq!("192.0.2.7".parse(), endpoint("192.0.2.7", None));
         assert_eq!("[::1]:99".parse(), endpoint("::1", 99));
         assert_eq!("::1".parse(), endpoint("::1", None));
-        for bad in ["", ":99", "lab1:", "lab1:0", "lab1:65536", "a b", "quic://lab1", "x:1:2"] {
+        for bad in [
+            "",
+            ":99",
+            "lab1:",
+            "lab1:0",
+            "lab1:65536",
+            "a b",
+            "quic://lab1",
+            "x:1:2",
+            "[::1",
+            "::1]",
+            "192.0.2.7:0",
+            "[::1]:0",
+        ] {
             assert!(bad.parse::<Endpoint>().is_err(), "{bad}");
         }
         for text in ["lab1", "lab1:99", "[::1]:99", "::1", "192.0.2.7:1"] {
@@ -359,8 +390,13 @@ mod tests {
         assert_eq!(parse_bind(":99"), Ok(([0, 0, 0, 0], 99).into()));
         assert_eq!(parse_bind("192.0.2.7"), Ok(([192, 0, 2, 7], DEFAULT_PORT).into()));
         assert_eq!(parse_bind("[::1]:9").map(|addr| addr.port()), Ok(9));
-        for bad in ["", "lab1", "192.0.2.7:99999", "192.0.2"] {
+        for bad in ["", "lab1", "192.0.2.7:99999", "192.0.2", "[::1", "::1]"] {
             assert!(parse_bind(bad).is_err(), "{bad}");
+        }
+        // What is listened on need not be what can be dialled. Port zero is the socket's.
+        assert!(parse_bind("[::]").is_ok() && parse_advertise("192.0.2.7:0").is_ok());
+        for bad in ["0.0.0.0", "[::]", ":99", "224.0.0.1", "lab1"] {
+            assert!(parse_advertise(bad).is_err(), "{bad}");
         }
     }
 }

@@ -48,11 +48,11 @@ pub struct RunArgs {
 
     /// Bytes a processor takes from the queue at a time [default: 1MiB per CPU
     /// thread, a staging buffer per GPU]
-    #[arg(long, value_name = "SIZE", value_parser = parse_tile)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_tile, conflicts_with = "via")]
     pub tile: Option<u64>,
 
     /// Read files in blocks instead of mapping them
-    #[arg(long)]
+    #[arg(long, conflicts_with = "via")]
     pub no_mmap: bool,
 
     /// Give up with exit code 6 after this time, as 500ms, 30s, 2m

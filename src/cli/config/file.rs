@@ -9,7 +9,9 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::super::args::{Endpoint, THREADS_MAX, parse_bind, parse_name, parse_size};
+use super::super::args::{
+    Endpoint, THREADS_MAX, parse_advertise, parse_bind, parse_name, parse_size,
+};
 use crate::device::DeviceChoice;
 
 /// All of the file.
@@ -176,7 +178,7 @@ fn bind<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<SocketAddr>, D::E
 }
 
 fn addrs<'de, D: Deserializer<'de>>(reader: D) -> Result<Vec<SocketAddr>, D::Error> {
-    each(reader, parse_bind)
+    each(reader, parse_advertise)
 }
 
 fn endpoints<'de, D: Deserializer<'de>>(reader: D) -> Result<Vec<Endpoint>, D::Error> {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::Sender;
 
 use crate::driver::Observer;
-use crate::transport::{Event, LinkError};
+use crate::transport::{CloseCode, Event, LinkError};
 
 /// The most strangers that are remembered.
 const STRANGERS_MAX: usize = 1024;
@@ -59,9 +59,17 @@ pub fn observer(joined: Vec<SocketAddr>, ends: Sender<End>) -> Observer {
 
 /// Whether nodes that know each other turn each other away for this: somebody tried
 /// several addresses of this node at once, or dialled when it was dialled, or this
-/// node itself is among those that it is to join.
+/// node itself is among those that it is to join; or somebody needed no connection any
+/// more.
 fn is_usual(error: &LinkError) -> bool {
-    matches!(error, LinkError::Duplicate { .. } | LinkError::SelfConnection | LinkError::Superseded)
+    matches!(
+        error,
+        LinkError::Duplicate { .. }
+            | LinkError::SelfConnection
+            | LinkError::Superseded
+            | LinkError::Left
+            | LinkError::ClosedByPeer { code: CloseCode::Duplicate | CloseCode::Disconnected }
+    )
 }
 
 /// Who was turned away already: each is logged once for each reason, however often it

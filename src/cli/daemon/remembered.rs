@@ -33,9 +33,13 @@ pub fn node_id(state: &Path) -> Result<NodeId, Failure> {
     };
     let kept = match fs::read(&path) {
         Ok(kept) if kept.len() == NODE_BYTES => kept,
-        Ok(_) => {
-            let broken = io::Error::new(io::ErrorKind::InvalidData, "it is no name of a node");
-            return Err(failed(broken));
+        Ok(kept) => {
+            let message = format!(
+                "'{}' has {} bytes, the name of a node has {NODE_BYTES}; bring the file back, or move it away and the node gets a new name",
+                path.display(),
+                kept.len()
+            );
+            return Err(Failure::new(Blame::Input, message));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let fresh = random_node_id().0.to_vec();

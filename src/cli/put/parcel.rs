@@ -10,7 +10,7 @@ use crate::cli::exit::{Blame, Failure};
 use crate::manifest::{Digest, File};
 use crate::os;
 use crate::placement::NodeId;
-use crate::source::{self, Options};
+use crate::source::{self, Options, SourceError};
 
 /// A file on its way.
 pub struct Parcel {
@@ -54,7 +54,23 @@ pub fn list(
     patterns: &[OsString],
     prefix: Option<&str>,
 ) -> Result<(Vec<Parcel>, Vec<String>), Failure> {
-    let (files, warnings) = source::list(patterns, &Options::default())?;
+    if prefix.is_some_and(|prefix| prefix.trim_matches('/').is_empty()) {
+        let message = format!(
+            "'--as {:?}' names no directory; say one, as '--as runs/', or leave it out",
+            prefix.unwrap_or_default()
+        );
+        return Err(Failure::new(Blame::Usage, message));
+    }
+    let listed = source::list(patterns, &Options::default());
+    let (files, warnings) = listed.map_err(|error| match error {
+        SourceError::NotNpy { name, start } => Failure::new(
+            Blame::Input,
+            format!(
+                "'{name}' is not a .npy file ({start}), and nodes hold no others; save it as one with 'numpy.save'"
+            ),
+        ),
+        error => Failure::from(error),
+    })?;
     let mut given: BTreeMap<String, String> = BTreeMap::new();
     let mut parcels = Vec::new();
     for file in files {
@@ -144,7 +160,7 @@ mod tests {
         }
         assert_eq!(name("..", None), None);
         // What the prefix makes invalid is for the catalogue to refuse.
-        assert_eq!(name("a.npy", Some("/")).as_deref(), Some("/a.npy"));
+        assert_eq!(name("a.npy", Some("/x")).as_deref(), Some("/x/a.npy"));
         assert_eq!(name("a.npy", Some("../x")).as_deref(), Some("../x/a.npy"));
     }
 }

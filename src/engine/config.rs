@@ -30,7 +30,7 @@ pub struct Config {
     /// below [`FAN_IN_MIN`].
     pub fan_in: usize,
     /// How long a deputy keeps what it has merged: 200 ms. It reports sooner when
-    /// it has handed out, or answered, all that it was asked for.
+    /// its team will soon need more to do, and when all is done.
     pub report_every: Duration,
     /// The most results sent in one message: 64, fewer if they are large. Above
     /// [`RESULTS_MAX`](crate::wire::RESULTS_MAX) that limit counts.

@@ -6,7 +6,8 @@
 //! merges, and reports
 //!
 //! * when it has answered all that it was asked for,
-//! * when it has handed out the last of it, so that the next comes in time, and
+//! * when a quarter of what its team takes at once is done, so that more comes
+//!   before the team has nothing to do, and
 //! * [`Config::report_every`] after the first result that waits.
 //!
 //! A parcel can only be taken whole. So an entry that another node may answer too
@@ -47,8 +48,10 @@ pub(super) struct Deputy {
     /// When what waits is reported.
     due: Option<Now>,
     now: Now,
-    was_handed_out: bool,
 }
+
+/// How many reports a deputy makes of as many entries as its team takes at once.
+const PARCELS_PER_WANT: usize = 4;
 
 impl Deputy {
     pub(super) fn new(parent: NodeId, team: BTreeSet<NodeId>) -> Deputy {
@@ -60,7 +63,6 @@ impl Deputy {
             told: None,
             due: None,
             now: Now::ZERO,
-            was_handed_out: true,
         }
     }
 
@@ -169,15 +171,13 @@ impl Job {
     pub(super) fn report(&mut self, outbox: &mut Outbox) {
         let Some(deputy) = &mut self.deputy else { return };
         let is_due = deputy.due.is_some_and(|due| due <= deputy.now);
-        let handed_out = self.schedule.is_handed_out();
-        let was_handed_out = std::mem::replace(&mut deputy.was_handed_out, handed_out);
-        if is_due || (handed_out && !was_handed_out) || self.schedule.entries() == 0 {
+        let everybody = self.schedule.wants();
+        let want = everybody.unwrap_or_else(|| self.schedule.wants_so_far()).min(POSITIONS_MAX);
+        let enough = self.ledger.covered() >= (want / PARCELS_PER_WANT).max(1);
+        if is_due || enough || self.schedule.entries() == 0 {
             self.pack();
         }
-        let everybody = self.schedule.wants();
-        let want = everybody.unwrap_or_else(|| self.schedule.wants_so_far());
-        // Half of it is under way while the other half waits here.
-        let want = (2 * want).min(POSITIONS_MAX) as u32;
+        let want = want as u32;
         let Some(deputy) = &mut self.deputy else { return };
         let (job, parent) = (self.id, deputy.parent);
         for report in std::mem::take(&mut deputy.ready) {

@@ -150,11 +150,6 @@ impl Schedule {
             || self.exhausted.contains(&position)
     }
 
-    /// Whether every entry that is to be reduced was given to somebody.
-    pub(super) fn is_handed_out(&self) -> bool {
-        self.backlog.len() == 0
-    }
-
     /// How many entries all members take at once; `None` as long as one has not
     /// said it.
     pub(super) fn wants(&self) -> Option<usize> {

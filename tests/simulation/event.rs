@@ -31,3 +31,14 @@ pub enum Letter {
     Bytes(Vec<u8>),
     Message(Box<Message>),
 }
+
+/// A message in a line.
+pub fn brief(message: &Message) -> String {
+    let mut text = match message {
+        Message::Offer { job, .. } => format!("Offer {job}"),
+        Message::Delegate { job, team, .. } => format!("Delegate {job} to {team:?}"),
+        other => format!("{other:?}"),
+    };
+    text.truncate(160);
+    text
+}

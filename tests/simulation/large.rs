@@ -6,22 +6,25 @@ use std::time::Duration;
 use crate::formula::Job;
 use crate::scale::{START, calm, rough};
 
+/// Without teams.
 fn job(nodes: u64) -> Job {
-    Job::growing(nodes, 3)
+    Job::growing(nodes, 16, u64::MAX)
 }
 
 /// Runs a job and compares what was sent with the formula.
 #[track_caller]
 fn assert_costs(job: Job) {
-    let mut world = calm(&job, None);
+    let mut world = calm(&job, None, 0);
     world.run_until(START + Duration::from_secs(60));
     let Some(Ok(outcome)) = &world.asks[0].result else { panic!("no result of {job:?}") };
     assert_eq!((outcome.course.recomputed, outcome.course.duplicates), (0, 0));
     assert!(world.is_quiet(), "a node works for nobody");
     let traffic = world.traffic.as_ref().expect("it was counted");
-    assert_eq!(traffic.counts, job.counts(&world.nodes[0].computed), "{job:?}");
+    let team = job.team(&world.job_id(0));
+    let computed: Vec<&[u32]> = world.nodes.iter().map(|node| &node.computed[..]).collect();
+    assert_eq!(traffic.counts, job.counts(&team, &computed), "{job:?}");
     if !job.collector_reduces {
-        assert_eq!(world.asks[0].ended - START, job.time(), "{job:?}");
+        assert_eq!(world.asks[0].ended - START, job.time(&team), "{job:?}");
     }
 }
 
@@ -52,15 +55,39 @@ fn a_job_costs_what_the_formula_says() {
     }
 }
 
+#[test]
+fn a_job_of_teams_costs_what_the_formula_says() {
+    for (nodes, fan_in) in [(8, 3), (10, 3), (11, 4), (31, 6), (40, 32), (101, 10), (1000, 32)] {
+        for (workers, outstanding) in [(4, 2), (1, 2), (2, 3)] {
+            let entries = workers * outstanding;
+            assert_costs(Job { workers, outstanding, ..Job::growing(nodes, entries, fan_in) });
+        }
+    }
+}
+
 /// One entry more or less, or another limit, and the formula says something
 /// else: it is no bound but the number.
 #[test]
 fn the_formula_is_no_bound() {
-    let all = |job: Job| job.counts(&[]);
+    let all = |job: Job| job.counts(&job.team(&[0; 32]), &[]);
     let ten = job(10);
     assert_ne!(all(ten), all(Job { entries: 170, ..ten }));
     assert_ne!(all(ten), all(Job { workers: 5, ..ten }));
-    assert_ne!(all(ten), all(Job { results_per_message: 4, ..ten }));
+    assert_ne!(all(ten), all(Job { results_per_message: 3, ..ten }));
+}
+
+/// With teams nobody speaks to many, at any size.
+#[test]
+fn a_collector_of_ten_thousand_takes_few_messages() {
+    let job = Job::growing(10_000, 16, 32);
+    let mut world = calm(&job, None, 0);
+    world.run_until(START + Duration::from_secs(60));
+    assert!(matches!(&world.asks[0].result, Some(Ok(_))), "{:?}", world.asks[0].result);
+    assert!(world.is_quiet(), "a node works for nobody");
+    let most = world.nodes.iter().map(|node| node.received).max();
+    // Of 32 deputies, or nodes: a pull, the end, and a report of each quarter of
+    // what they take at once, which is half of their entries.
+    assert!(most <= Some(32 * (2 + 2 * 4 + 1)), "{most:?}");
 }
 
 fn assert_survives(seed: u64, nodes: usize) {

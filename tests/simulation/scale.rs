@@ -9,7 +9,7 @@ use crate::chance::Chance;
 use crate::data::Data;
 use crate::event::Event;
 use crate::fault::Fault;
-use crate::formula::Job;
+use crate::formula::{Job, Team};
 use crate::traffic::Traffic;
 use crate::weather::Weather;
 use crate::world::{Place, World};
@@ -23,8 +23,9 @@ fn events_max(nodes: usize, entries: usize) -> u64 {
 }
 
 /// A world without faults where the node at 0 is asked for a job. What a node
-/// sends takes time if `bytes_per_second` says so.
-pub fn calm(job: &Job, bytes_per_second: Option<u64>) -> World {
+/// sends takes time if `bytes_per_second` says so, and so do messages that it
+/// takes in.
+pub fn calm(job: &Job, bytes_per_second: Option<u64>, message_us: u64) -> World {
     let nodes = job.nodes as usize;
     let workers: Vec<usize> = (0..nodes)
         .map(|place| if place > 0 || job.collector_reduces { job.workers as usize } else { 0 })
@@ -32,7 +33,7 @@ pub fn calm(job: &Job, bytes_per_second: Option<u64>) -> World {
     let config = Config {
         outstanding_per_worker: job.outstanding as usize,
         results_per_message: job.results_per_message as usize,
-        fan_in: usize::MAX,
+        fan_in: usize::try_from(job.fan_in).unwrap_or(usize::MAX),
         ..Config::default()
     };
     let mut world = World::new(Chance::new(1), config, &workers);
@@ -41,19 +42,28 @@ pub fn calm(job: &Job, bytes_per_second: Option<u64>) -> World {
         delay_us: (delay, delay),
         work_us: (work, work),
         bytes_per_second,
+        message_us,
         bytes: nodes <= 100,
         ..Weather::CALM
     };
     world.traffic = Some(Traffic::default());
     world.events_max = events_max(nodes, job.entries as usize);
-    for place in 1..nodes {
-        world.connect(0, place);
-    }
     let (files, entries) = (job.files as usize, job.entries as usize);
     assert!(entries.is_multiple_of(files), "files of one length");
-    let data = world.add_data(Data::ones(files, entries / files));
+    let data = Data::ones(files, entries / files);
+    connect(&mut world, &job.team(&data.manifest.job_id(&data.spec).0));
+    let data = world.add_data(data);
     world.ask(START, 0, data, Holders::Everyone, None);
     world
+}
+
+/// Connects a collector with all nodes that it collects from, and its deputies
+/// with theirs.
+fn connect(world: &mut World, team: &Team) {
+    for place in team.everybody() {
+        world.connect(team.collector, place);
+    }
+    team.teams.iter().for_each(|below| connect(world, below));
 }
 
 /// A world where two nodes are asked for the same job at once, every file is at
@@ -64,16 +74,17 @@ pub fn rough(seed: u64, nodes: usize, entries_per_file: usize) -> World {
     let mut world = World::new(Chance::new(seed), Config::default(), &vec![2; nodes]);
     world.weather = Weather { repeated: 50, ghosts: 50, bytes: nodes <= 100, ..Weather::CALM };
     world.events_max = 2 * events_max(nodes, nodes * entries_per_file);
-    for hub in 0..COLLECTORS {
-        (hub + 1..nodes).for_each(|place| world.connect(hub, place));
-    }
     let holders_of =
         |file: usize| -> BTreeSet<Place> { [0, 1, 7].map(|step| (file + step) % nodes).into() };
     let name = |place: Place| world.nodes[place].id;
     let holders = (0..nodes).map(|file| holders_of(file).into_iter().map(name).collect()).collect();
     let holders = Holders::PerFile(holders);
-    let data = world.add_data(Data::counting(nodes, entries_per_file));
+    let data = Data::counting(nodes, entries_per_file);
+    let id = data.manifest.job_id(&data.spec).0;
+    let data = world.add_data(data);
     for hub in 0..COLLECTORS {
+        let others = (0..nodes).filter(|&place| place != hub).collect();
+        connect(&mut world, &Team::of(hub, others, Config::default().fan_in, &id));
         world.ask(START, hub, data, holders.clone(), None);
     }
     let mut doomed: BTreeSet<Place> = BTreeSet::new();

@@ -9,6 +9,8 @@ pub struct Weather {
     /// What a node sends in a second, one message after the other; without it
     /// messages of any length leave at once.
     pub bytes_per_second: Option<u64>,
+    /// How long a node takes to take in a message, one after the other, in us.
+    pub message_us: u64,
     /// Messages in a thousand that come a second time, later.
     pub repeated: u64,
     /// Messages in a thousand of a cut connection that come all the same, late.
@@ -24,6 +26,7 @@ impl Weather {
         delay_us: (100, 200),
         work_us: (200, 4000),
         bytes_per_second: None,
+        message_us: 0,
         repeated: 0,
         ghosts: 0,
         rogues: false,

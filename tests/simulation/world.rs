@@ -23,7 +23,7 @@ use adsum::wire::{self, Message};
 use crate::chance::Chance;
 use crate::check;
 use crate::data::{Data, Lie};
-use crate::event::{Computation, Event, Letter};
+use crate::event::{Computation, Event, Letter, brief};
 use crate::stats::Stats;
 use crate::traffic::Traffic;
 use crate::weather::{Flaw, Weather};
@@ -71,8 +71,12 @@ pub struct Node {
     pub process: Option<Process>,
     /// Entries that it reduced, over all jobs.
     pub computed: Vec<u32>,
+    /// Messages that came to it.
+    pub received: u64,
     /// When its last message will have left.
     sending_until: Duration,
+    /// When it will have taken in the last message that came.
+    receiving_until: Duration,
     /// Number of the process: how many there were before.
     incarnation: u32,
 }
@@ -147,7 +151,9 @@ impl World {
                 doomed: false,
                 process: None,
                 computed: Vec::new(),
+                received: 0,
                 sending_until: Duration::ZERO,
+                receiving_until: Duration::ZERO,
                 incarnation: 0,
             });
             world.start(place);
@@ -217,6 +223,12 @@ impl World {
                 self.with_engine(place, |engine, now| engine.handle_timeout(now));
             }
         }
+    }
+
+    /// The name of the job that a request is for.
+    pub fn job_id(&self, ask: usize) -> [u8; 32] {
+        let data = &self.data[self.asks[ask].data];
+        data.manifest.job_id(&data.spec).0
     }
 
     // Nodes.
@@ -348,6 +360,10 @@ impl World {
             let Connection { ends, last, .. } = &mut self.connections[connection];
             let end = usize::from(ends[1] == peer);
             last[end] = last[end].max(arrival);
+            let node = &mut self.nodes[peer];
+            let takes = Duration::from_micros(self.weather.message_us);
+            node.receiving_until = node.receiving_until.max(last[end]) + takes;
+            last[end] = node.receiving_until;
             let in_order = last[end];
             self.schedule(in_order, deliver(false, letter));
         }
@@ -411,6 +427,7 @@ impl World {
                     Letter::Message(message) => *message,
                 };
                 self.tell(|| format!("{from} -> {place}: {}", brief(&message)));
+                self.nodes[place].received += 1;
                 let from = self.nodes[from].id;
                 self.with_engine(place, |engine, now| engine.handle_message(now, from, message));
             }
@@ -585,14 +602,4 @@ impl World {
             }
         }
     }
-}
-
-fn brief(message: &Message) -> String {
-    let mut text = match message {
-        Message::Offer { job, .. } => format!("Offer {job}"),
-        Message::Delegate { job, team, .. } => format!("Delegate {job} to {team:?}"),
-        other => format!("{other:?}"),
-    };
-    text.truncate(160);
-    text
 }

@@ -144,7 +144,7 @@ fn picture(rows: &[Row]) -> String {
     };
     plot::svg(&[
         Panel {
-            y: Axis { name: "messages of a job", low: 10.0, high: 1e6 },
+            y: Axis { name: "messages of a job", low: 1.0, high: 1e6 },
             curves: vec![
                 Curve {
                     name: "all, with teams",

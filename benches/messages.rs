@@ -65,8 +65,7 @@ fn microseconds_per_message(burst: u32, messages: u32) -> f64 {
     let addr = transport.local_addr();
     let senders = std::thread::spawn(move || {
         runtime().block_on(async {
-            let mut peers: Vec<(Transport, Receiver<Event>)> =
-                (1..=PEERS).map(|byte| start(byte)).collect();
+            let mut peers: Vec<(Transport, Receiver<Event>)> = (1..=PEERS).map(start).collect();
             for (transport, events) in &mut peers {
                 transport.dial(addr);
                 while !matches!(events.recv().await, Some(Event::Connected { .. })) {}

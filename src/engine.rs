@@ -361,8 +361,9 @@ impl Engine {
                 self.collector.handle_results(now, from, job, results, want, &mut self.outbox);
             }
             Message::Failed { job, position, node, error } => {
+                let failure = (node, error);
                 let outbox = &mut self.outbox;
-                self.collector.handle_failed(now, from, job, position, node, error, outbox);
+                self.collector.handle_failed(now, from, job, position, failure, outbox);
             }
             Message::Refused { job, refusal } => {
                 self.collector.handle_refused(now, from, job, refusal, &mut self.outbox);

@@ -8,10 +8,10 @@ use std::time::Duration;
 use super::config::Config;
 use super::deputy::Deputy;
 use super::job::{Description, Job, Step};
+use super::schedule::Failure;
 use super::{JobError, JobRequest, Now, Outbox, Output, RequestId, SubmitError};
 use crate::manifest::JobId;
 use crate::placement::{Holders, NodeId};
-use crate::shard::ShardError;
 use crate::wire::{EntryResult, FRAME_BYTES_MAX, Message, Refusal, Report, encode};
 
 /// The jobs that run here, and the requests that wait for them.
@@ -238,12 +238,11 @@ impl Collector {
         node: NodeId,
         id: JobId,
         position: u32,
-        by: NodeId,
-        error: ShardError,
+        failure: Failure,
         outbox: &mut Outbox,
     ) {
         self.step_or_cancel(now, node, id, outbox, |job, outbox| {
-            job.handle_failed(now, node, position, by, error, outbox);
+            job.handle_failed(now, node, position, failure, outbox);
         });
     }
 

@@ -351,6 +351,9 @@ impl Engine {
             Message::Report { job, report, want } => {
                 self.collector.handle_report(now, from, job, &report, want, &mut self.outbox);
             }
+            Message::Unreached { job, nodes } => {
+                self.collector.handle_unreached(now, from, job, &nodes, &mut self.outbox);
+            }
             Message::Returned { job, positions } => {
                 self.collector.handle_returned(now, from, job, &positions, &mut self.outbox);
             }

@@ -32,6 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "bounded",
             "catalogue",
             "dtype",
+            "ledger",
             "manifest",
             "op",
             "partial",

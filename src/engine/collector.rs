@@ -101,8 +101,12 @@ impl Collector {
                 return;
             }
         }
-        let deputy = Deputy::new(from, team.into_iter().collect());
-        let job = Job::for_parent(description, nodes, &self.config, outbox.own, deputy);
+        let own = outbox.own;
+        let nodes: BTreeSet<NodeId> = nodes.collect();
+        let reached = |node: NodeId| node == own || nodes.contains(&node);
+        let deputy = Deputy::new(from, team.into_iter().collect(), reached);
+        let job =
+            Job::for_parent(description, nodes.iter().copied(), &self.config, outbox.own, deputy);
         self.jobs.insert(id, job);
         self.step(now, id, outbox, |job, _, outbox| {
             job.invite_all(outbox);
@@ -217,6 +221,19 @@ impl Collector {
             job.handle_report(now, node, report, want, outbox);
         });
         self.note_moved(id);
+    }
+
+    pub(super) fn handle_unreached(
+        &mut self,
+        now: Now,
+        node: NodeId,
+        id: JobId,
+        nodes: &[NodeId],
+        outbox: &mut Outbox,
+    ) {
+        self.step_or_cancel(now, node, id, outbox, |job, outbox| {
+            job.handle_unreached(now, node, nodes, outbox);
+        });
     }
 
     pub(super) fn handle_returned(

@@ -139,6 +139,9 @@ impl Job {
         }
         self.schedule.leave_team(now, node);
         let entries = self.remove(now, node, outbox);
+        if let Some(deputy) = &mut self.deputy {
+            deputy.lose(node);
+        }
         if entries > 0 {
             self.tally.warn(Warning::Lost { node, entries });
         }
@@ -189,6 +192,22 @@ impl Job {
         let asked = self.schedule.answered(now, node, positions);
         self.take_report(now, node, report, &asked);
         self.handle_pull(now, node, want, outbox);
+    }
+
+    /// A deputy does not reach some of its team. They are asked from here.
+    pub(super) fn handle_unreached(
+        &mut self,
+        now: Now,
+        deputy: NodeId,
+        nodes: &[NodeId],
+        outbox: &mut Outbox,
+    ) {
+        let team = self.schedule.team(deputy);
+        for &node in nodes.iter().filter(|node| team.contains(node)) {
+            self.schedule.leave_team(now, node);
+            self.admit(node, outbox);
+        }
+        self.serve(now, outbox);
     }
 
     /// A node gives entries back: it reaches nobody who has them. Those who should

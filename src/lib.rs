@@ -11,6 +11,7 @@
 pub mod backend;
 mod bounded;
 pub mod catalogue;
+pub mod collective;
 pub mod dtype;
 pub mod engine;
 pub mod finish;

@@ -39,6 +39,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 pub mod blocks;
 mod choice;
 mod cost;
@@ -51,7 +53,7 @@ pub use choice::{Tuning, choose};
 pub use cost::Cost;
 
 /// What is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Kind {
     /// All fold into one rank.
@@ -127,7 +129,7 @@ impl Kind {
 }
 
 /// How a call is carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Algorithm {
     /// Every rank with every rank, in one round.
     Flat,

@@ -15,6 +15,8 @@ pub mod collective;
 pub mod dtype;
 pub mod engine;
 pub mod finish;
+pub mod fold;
+pub mod group;
 pub mod ledger;
 pub mod manifest;
 pub mod op;

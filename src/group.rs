@@ -57,6 +57,7 @@ mod shrink;
 mod signature;
 
 pub use buffer::Buffer;
+pub use calls::derived;
 pub use config::Config;
 pub use error::GroupError;
 pub use frame::Frame;
@@ -251,7 +252,8 @@ impl Group {
         let contexts: Vec<u64> = self.contexts.keys().copied().collect();
         contexts.into_iter().for_each(|id| self.close(id));
         for to in (0..self.size).filter(|&to| to != self.rank && !self.gone.contains(&to)) {
-            self.outputs.push_back(Output::Send { to, frame: Frame::new(&Head::Bye, Bytes::new()) });
+            self.outputs
+                .push_back(Output::Send { to, frame: Frame::new(&Head::Bye, Bytes::new()) });
         }
         self.expelled.get_or_insert(GroupError::Closed);
     }

@@ -28,12 +28,7 @@ pub struct Tuning {
 impl Default for Tuning {
     /// For a local network, or one machine.
     fn default() -> Tuning {
-        Tuning {
-            flat_bytes_max: 48 << 10,
-            flat_ranks_max: 16,
-            tree_bytes_max: 64 << 10,
-            fan: 4,
-        }
+        Tuning { flat_bytes_max: 48 << 10, flat_ranks_max: 16, tree_bytes_max: 64 << 10, fan: 4 }
     }
 }
 

@@ -92,11 +92,7 @@ fn to_and_fro(call: &Call<'_>) -> Plan {
         Part { id: owner as u32, input: range, room, up: Some(up), down, after: None }
     };
     let parts = all_after(rank, size).map(part).filter(|part| !part.input.is_empty());
-    Plan {
-        parts: parts.collect(),
-        output: if has_result { count } else { 0 },
-        ..Plan::default()
-    }
+    Plan { parts: parts.collect(), output: if has_result { count } else { 0 }, ..Plan::default() }
 }
 
 fn reduce_scatter(call: &Call<'_>) -> Plan {

@@ -154,9 +154,7 @@ fn integer<T: Integer>(operator: Operator, other: &[u8], out: &mut [u8]) {
 
 /// Any byte but zero is true.
 fn boolean(operator: Operator, other: &[u8], out: &mut [u8]) {
-    let of = |fold: fn(bool, bool) -> bool| {
-        move |a: u8, b: u8| u8::from(fold(a != 0, b != 0))
-    };
+    let of = |fold: fn(bool, bool) -> bool| move |a: u8, b: u8| u8::from(fold(a != 0, b != 0));
     match operator {
         Operator::Min | Operator::LogicalAnd | Operator::BitAnd => {
             each(other, out, of(|a, b| a & b));

@@ -1,7 +1,7 @@
 //! The smallest or largest, with the index that comes with it.
 
-use crate::dtype::{DType, Layout};
 use crate::backend::reference::element_bits;
+use crate::dtype::{DType, Layout};
 use crate::reduction::extremum::{End, Extremum};
 
 /// Folds elements that are each followed by an index of eight bytes. NaN wins, of

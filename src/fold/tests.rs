@@ -178,7 +178,8 @@ fn extremes_follow_the_library() {
 
 #[test]
 fn the_lowest_index_wins() {
-    let element = |value: i16, index: u64| [&value.to_le_bytes()[..], &index.to_le_bytes()].concat();
+    let element =
+        |value: i16, index: u64| [&value.to_le_bytes()[..], &index.to_le_bytes()].concat();
     let all = [element(3, 9), element(-2, 8), element(-2, 1), element(3, 4)];
     let all: Vec<&[u8]> = all.iter().map(Vec::as_slice).collect();
     let mut out = vec![0; 10];

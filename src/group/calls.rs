@@ -1,8 +1,8 @@
 //! What is called, what comes, and when time is over.
 
-use super::*;
 use super::frame::{Agree, PointSegment, Segment};
 use super::shrink::Agreed;
+use super::*;
 
 impl Group {
     /// Starts a call. Its end comes as [`Output::Finished`].
@@ -29,8 +29,7 @@ impl Group {
         context.next_call += 1;
         let Call { fold, array, timeout, .. } = call;
         let window = self.config.window_bytes;
-        let mut operation =
-            Operation::new(id, number, signature, plan, fold, unit, array, window);
+        let mut operation = Operation::new(id, number, signature, plan, fold, unit, array, window);
         operation.deadline = timeout.or(self.config.timeout).map(|after| (now + after, after));
         let mut times: Vec<Now> = operation.deadline.iter().map(|(until, _)| *until).collect();
         if size > 1 {
@@ -53,6 +52,11 @@ impl Group {
         }
         self.look_for_left(context_id, Some(number));
         Ok(())
+    }
+
+    /// Calls that were begun in a communicator: the number of the next one.
+    pub fn calls_begun(&self, context: u64) -> u64 {
+        self.contexts.get(&context).map_or(0, |context| context.next_call)
     }
 
     /// Starts to send a message of little-endian elements to one rank.
@@ -401,8 +405,7 @@ impl Group {
 
     fn at_points(&mut self, id: u64, f: impl FnOnce(&mut points::Points, &mut Port<'_>)) {
         let Some(context) = self.contexts.get_mut(&id) else { return };
-        let (mut port, _, points, _) =
-            context.split(&self.config, &self.gone, &mut self.outputs);
+        let (mut port, _, points, _) = context.split(&self.config, &self.gone, &mut self.outputs);
         f(points, &mut port);
         let finished = std::mem::take(&mut points.finished);
         self.finish_points(finished);
@@ -479,9 +482,8 @@ impl Group {
             let reason = "it went over to another communicator by shrink()".to_owned();
             self.fail(id, GroupError::PeerLost { rank: from as u32, reason }, true);
         }
-        let agreed = self
-            .at_shrink(id, |shrink, port| shrink.handle(from, epoch, agree, port))
-            .flatten();
+        let agreed =
+            self.at_shrink(id, |shrink, port| shrink.handle(from, epoch, agree, port)).flatten();
         self.settle_agreed(now, id, agreed);
     }
 
@@ -496,8 +498,7 @@ impl Group {
         f: impl FnOnce(&mut shrink::Shrink, &mut Port<'_>) -> T,
     ) -> Option<T> {
         let context = self.contexts.get_mut(&id)?;
-        let (mut port, _, _, shrink) =
-            context.split(&self.config, &self.gone, &mut self.outputs);
+        let (mut port, _, _, shrink) = context.split(&self.config, &self.gone, &mut self.outputs);
         Some(f(shrink, &mut port))
     }
 
@@ -587,9 +588,8 @@ fn scheduled(
         }
         Counts::Sent(blocks) => (Extent::Sent(blocks), 0, 0, 0),
     };
-    let algorithm = call
-        .algorithm
-        .unwrap_or_else(|| choose(kind, size, bytes, in_groups, &config.tuning));
+    let algorithm =
+        call.algorithm.unwrap_or_else(|| choose(kind, size, bytes, in_groups, &config.tuning));
     let groups = algorithm.folds_in_groups() && !in_groups;
     if !algorithm.serves(kind) || groups {
         let (call, algorithm) = (kind.name().to_owned(), algorithm.name().to_owned());

@@ -17,7 +17,9 @@ use crate::fold::Operator;
 pub enum GroupError {
     /// Two ranks made different calls where all must make the same. The program is
     /// wrong.
-    #[error("rank {first} called {first_call}, rank {second} called {second_call}; all ranks must make the same calls in the same order")]
+    #[error(
+        "rank {first} called {first_call}, rank {second} called {second_call}; all ranks must make the same calls in the same order"
+    )]
     Mismatch {
         /// One of them.
         first: u32,
@@ -43,7 +45,9 @@ pub enum GroupError {
         reason: String,
     },
     /// A call did not end in its time.
-    #[error("rank {rank} waited {after:?} in {call} for ranks {waiting_for:?}; give it more time, or find out what keeps them")]
+    #[error(
+        "rank {rank} waited {after:?} in {call} for ranks {waiting_for:?}; give it more time, or find out what keeps them"
+    )]
     Timeout {
         /// The rank whose time was over.
         rank: u32,
@@ -65,7 +69,9 @@ pub enum GroupError {
         message: String,
     },
     /// A rank said something that no rank says.
-    #[error("rank {rank} sent {what}, which this version does not; run the same program on all ranks")]
+    #[error(
+        "rank {rank} sent {what}, which this version does not; run the same program on all ranks"
+    )]
     Protocol {
         /// The rank.
         rank: u32,
@@ -73,7 +79,9 @@ pub enum GroupError {
         what: String,
     },
     /// Fewer than half are left, so another part may have gone on.
-    #[error("{live} of {size} ranks are left, which is no majority; another part may go on, so start again")]
+    #[error(
+        "{live} of {size} ranks are left, which is no majority; another part may go on, so start again"
+    )]
     Minority {
         /// Ranks that live.
         live: u32,

@@ -473,8 +473,9 @@ impl Operation {
     fn settle(&mut self, index: usize, port: &mut Port<'_>) -> Result<(), GroupError> {
         let (part, progress) = (&self.plan.parts[index], &mut self.parts[index]);
         let leaf = part.up.as_ref().is_some_and(|up| up.children.is_empty() && up.parent.is_some());
-        let folded =
-            part.up.is_none() || leaf || (progress.folds && Some(progress.folded) == progress.total);
+        let folded = part.up.is_none()
+            || leaf
+            || (progress.folds && Some(progress.folded) == progress.total);
         let receives = part.down.as_ref().is_some_and(|down| down.from.is_some());
         let sends = part.after.is_none() || progress.begun;
         if progress.done || !folded || (receives && !progress.arrived) || !sends {
@@ -506,9 +507,10 @@ impl Operation {
         let stream = self.streams.get_mut(&to).expect("all ranks of the plan");
         let waits = !stream.queue.is_empty() || stream.sent >= stream.credit;
         // Prefixes differ from rank to rank; all else is in the output.
-        let in_output = matches!(self.plan.parts[self.by_id[&outgoing.part]].room, Some(Room::At(_)))
-            && outgoing.down
-            && !matches!(self.fold_of(outgoing.part), Some(Make::Prefixes { .. }));
+        let in_output =
+            matches!(self.plan.parts[self.by_id[&outgoing.part]].room, Some(Room::At(_)))
+                && outgoing.down
+                && !matches!(self.fold_of(outgoing.part), Some(Make::Prefixes { .. }));
         let stream = self.streams.get_mut(&to).expect("all ranks of the plan");
         if waits && in_output {
             outgoing.content = Content::Output;

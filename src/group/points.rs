@@ -64,6 +64,8 @@ pub(super) struct Points {
     ahead: Vec<u64>,
     /// Bytes of small messages of each rank that it was not told are received.
     taken: Vec<u64>,
+    /// No deadline is earlier.
+    earliest: Option<Now>,
     pub finished: Vec<(OpId, Result<Message, GroupError>)>,
 }
 
@@ -76,6 +78,7 @@ impl Points {
             receives: VecDeque::new(),
             ahead: vec![0; size],
             taken: vec![0; size],
+            earliest: None,
             finished: Vec::new(),
         }
     }
@@ -105,14 +108,21 @@ impl Points {
         if limit == bytes.len() {
             self.ahead[to] += limit as u64;
         }
+        self.note(deadline);
         let sending = Sending { id, tag, dtype, bytes, sent: 0, limit, deadline };
         self.sending.insert((to, number), sending);
         self.flush(to, number, true, port);
     }
 
     pub fn receive(&mut self, receive: Receive, port: &mut Port<'_>) {
+        self.note(receive.deadline);
         self.receives.push_back(receive);
         self.pair(port);
+    }
+
+    fn note(&mut self, deadline: Option<(Now, Now)>) {
+        let until = deadline.map(|(until, _)| until);
+        self.earliest = self.earliest.into_iter().chain(until).min();
     }
 
     /// More of a message came. False if it is none that can come.
@@ -169,9 +179,8 @@ impl Points {
             .filter(|one| one.message.from == rank && (one.message.bytes.len() as u64) < one.total)
             .filter_map(|one| one.receive)
             .collect();
-        self.incoming.retain(|one| {
-            one.message.from != rank || one.message.bytes.len() as u64 == one.total
-        });
+        self.incoming
+            .retain(|one| one.message.from != rank || one.message.bytes.len() as u64 == one.total);
         self.receives.retain(|receive| {
             if lost(receive.from) || matched.contains(&receive.id) {
                 self.finished.push((receive.id, Err(error.clone())));
@@ -199,6 +208,9 @@ impl Points {
 
     /// Ends receives whose time is over; gives the sends whose time is over.
     pub fn expire(&mut self, now: Now, rank: usize) -> Option<GroupError> {
+        if self.earliest.is_none_or(|earliest| earliest > now) {
+            return None;
+        }
         let late = |deadline: Option<(Now, Now)>| deadline.filter(|(until, _)| *until <= now);
         let timeout = |call: String, after: Now, waiting_for: Vec<u32>| GroupError::Timeout {
             rank: rank as u32,
@@ -217,6 +229,10 @@ impl Points {
             }
             false
         });
+        let sends = self.sending.values().filter_map(|sending| sending.deadline);
+        let receives = self.receives.iter().filter_map(|receive| receive.deadline);
+        let untils = sends.chain(receives).map(|(until, _)| until);
+        self.earliest = untils.filter(|until| *until > now).min();
         self.sending.iter().find_map(|((to, _), sending)| {
             let (_, after) = late(sending.deadline)?;
             let call = format!("send of {} bytes", sending.bytes.len());
@@ -224,14 +240,12 @@ impl Points {
         })
     }
 
-    /// When [`Points::expire`] has something to do.
+    /// When [`Points::expire`] may have something to do.
     pub fn next_timeout(&self) -> Option<Now> {
-        let sends = self.sending.values().filter_map(|sending| sending.deadline);
-        let receives = self.receives.iter().filter_map(|receive| receive.deadline);
-        sends.chain(receives).map(|(until, _)| until).min()
+        self.earliest
     }
 
-    /// Whether a receive waits for a rank.
+    /// Sends and receives that have not ended.
     pub fn under_way(&self) -> usize {
         self.sending.len() + self.receives.len()
     }

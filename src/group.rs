@@ -225,8 +225,8 @@ impl Group {
         });
         let mut context = Context::new(id, members, rank);
         context.failure = match dead {
-            Some((rank, reason)) => Some(GroupError::PeerLost { rank, reason }),
-            None => self.expelled.clone(),
+            Some((rank, reason)) => Some((0, GroupError::PeerLost { rank, reason })),
+            None => self.expelled.clone().map(|error| (0, error)),
         };
         self.contexts.insert(id, context);
         for (from, bytes) in self.unknown.remove(&id).unwrap_or_default() {
@@ -236,7 +236,7 @@ impl Group {
 
     /// Gives a communicator back. What is under way in it fails.
     pub fn close(&mut self, id: u64) {
-        self.fail(id, GroupError::Closed, false);
+        self.fail(id, 0, GroupError::Closed, false);
         let context = self.contexts.remove(&id);
         if let Some((id, _)) = context.and_then(|context| context.shrink.waiting) {
             self.outputs.push_back(Output::Finished { id, result: Err(GroupError::Closed) });

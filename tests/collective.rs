@@ -258,7 +258,10 @@ fn check_cost(run: &Run, kind: Kind, algorithm: Algorithm, size: usize, bytes: u
     // Formulas that promise too little would pass for ever.
     if bytes >= 64 * size as u64 && size > 1 {
         assert!(run.count * 2 > cost.messages, "{what}: {} messages, {cost:?}", run.count);
-        assert_eq!(run.rounds, cost.rounds, "{what}");
+        // Of a tree it is that of the fullest one of its depth.
+        let exact = !matches!(algorithm, Algorithm::Tree { .. });
+        assert!(run.rounds * 2 >= cost.rounds, "{what}: {} rounds, {cost:?}", run.rounds);
+        assert!(!exact || run.rounds == cost.rounds, "{what}: {} rounds, {cost:?}", run.rounds);
     }
 }
 
@@ -299,7 +302,7 @@ fn reductions_count_every_rank_once_and_in_order() {
 #[test]
 fn scans_fold_what_comes_before() {
     for (size, algorithm) in sizes().flat_map(|size| ALGORITHMS.map(|one| (size, one))) {
-        let count = if size % 2 == 0 { 64 * size as u64 } else { 3 };
+        let count = if size % 8 == 0 && size <= 32 { 64 * size as u64 } else { 3 };
         for (kind, own) in [(Kind::Scan, 1), (Kind::Exscan, 0)] {
             if !algorithm.serves(kind) {
                 continue;

@@ -2,7 +2,6 @@
 //! every library.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
 /// SplitMix64 (Steele, Lea and Flood 2014).
 #[derive(Clone, Debug)]
@@ -31,20 +30,8 @@ impl Chance {
         self.number(0..=length as u64 - 1) as usize
     }
 
-    pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.index(choices.len())]
-    }
-
     /// True this many times in a thousand.
     pub fn per_mille(&mut self, times: u64) -> bool {
         self.number(0..=999) < times
-    }
-
-    pub fn micros(&mut self, range: RangeInclusive<u64>) -> Duration {
-        Duration::from_micros(self.number(range))
-    }
-
-    pub fn millis(&mut self, range: RangeInclusive<u64>) -> Duration {
-        self.micros(range.start() * 1000..=range.end() * 1000)
     }
 }

@@ -1,5 +1,7 @@
 //! What every call gives, by every schedule, at sizes from one rank on.
 
+use std::sync::Arc;
+
 use adsum::collective::Algorithm;
 use adsum::communicator::{Combine, Communicator, GroupError, Operator};
 use adsum::{DType, Op, Value};
@@ -41,35 +43,43 @@ fn with(comm: &Communicator, algorithm: Option<Algorithm>) -> Communicator {
 #[test]
 fn float_sums_are_exact_at_every_rank_by_every_schedule() {
     for size in SIZES {
-        for config in [tiny(), Default::default()] {
-            group_with(size, &config, move |comm| {
-                for count in [0, 1, 5, 100, 1000] {
-                    let all: Vec<Vec<f32>> = (0..size).map(|rank| narrow(rank, count)).collect();
-                    let wide: Vec<Vec<f64>> = (0..size).map(|rank| floats(rank, count)).collect();
-                    let (rank, root) = (comm.rank(), size / 2);
-                    let expected = model::sums_f32(&all);
-                    for algorithm in [None, Some(Algorithm::Flat), Some(Algorithm::Direct)] {
-                        let comm = with(&comm, algorithm);
-                        let sum = comm.all_reduce(&all[rank], Operator::Sum).unwrap();
-                        assert_eq!(bits32(&sum), expected, "{size} {count} {algorithm:?}");
-                        let sum = comm.reduce(&wide[rank], Operator::Sum, root).unwrap();
-                        let at_root = (rank == root).then(|| model::sums_f64(&wide));
-                        assert_eq!(sum.map(|sum| bits64(&sum)), at_root);
-                        let sum = comm.scan(&wide[rank], Operator::Sum).unwrap();
-                        assert_eq!(bits64(&sum), model::sums_f64(&wide[..=rank]));
-                        let sum = comm.exscan(&all[rank], Operator::Sum).unwrap();
-                        let before = (rank > 0).then(|| model::sums_f32(&all[..rank]));
-                        assert_eq!(sum.map(|sum| bits32(&sum)), before);
-                        let mean = comm.all_reduce(&wide[rank], Operator::Mean).unwrap();
-                        assert_eq!(bits64(&mean), model::means_f64(&wide));
-                    }
-                    let mut place = all[rank].clone();
-                    comm.all_reduce_in_place(&mut place, Operator::Sum).unwrap();
-                    assert_eq!(bits32(&place), expected);
-                }
-            });
+        for count in [0, 1, 5, 100] {
+            let all: Vec<Vec<f32>> = (0..size).map(|rank| narrow(rank, count)).collect();
+            let wide: Vec<Vec<f64>> = (0..size).map(|rank| floats(rank, count)).collect();
+            // Of the first ranks, one more each time.
+            let sums: Vec<_> = (1..=size).map(|end| model::sums_f32(&all[..end])).collect();
+            let doubles: Vec<_> = (1..=size).map(|end| model::sums_f64(&wide[..end])).collect();
+            let means = model::means_f64(&wide);
+            let model = Arc::new((all, wide, sums, doubles, means));
+            for config in [tiny(), Default::default()] {
+                let model = Arc::clone(&model);
+                group_with(size, &config, move |comm| float_sums(&comm, &model));
+            }
         }
     }
+}
+
+type Floats = (Vec<Vec<f32>>, Vec<Vec<f64>>, Vec<Vec<u32>>, Vec<Vec<u64>>, Vec<u64>);
+
+fn float_sums(comm: &Communicator, (all, wide, sums, doubles, means): &Floats) {
+    let (rank, size) = (comm.rank(), comm.size());
+    let (root, last) = (size / 2, size - 1);
+    for algorithm in [None, Some(Algorithm::Flat), Some(Algorithm::Direct)] {
+        let comm = with(comm, algorithm);
+        let sum = comm.all_reduce(&all[rank], Operator::Sum).unwrap();
+        assert_eq!(bits32(&sum), sums[last], "{size} {algorithm:?}");
+        let sum = comm.reduce(&wide[rank], Operator::Sum, root).unwrap();
+        assert_eq!(sum.map(|sum| bits64(&sum)), (rank == root).then(|| doubles[last].clone()));
+        let sum = comm.scan(&wide[rank], Operator::Sum).unwrap();
+        assert_eq!(bits64(&sum), doubles[rank]);
+        let sum = comm.exscan(&all[rank], Operator::Sum).unwrap();
+        assert_eq!(sum.map(|sum| bits32(&sum)), (rank > 0).then(|| sums[rank - 1].clone()));
+        let mean = comm.all_reduce(&wide[rank], Operator::Mean).unwrap();
+        assert_eq!(bits64(&mean), *means);
+    }
+    let mut place = all[rank].clone();
+    comm.all_reduce_in_place(&mut place, Operator::Sum).unwrap();
+    assert_eq!(bits32(&place), sums[last]);
 }
 
 #[test]

@@ -302,7 +302,8 @@ fn reductions_count_every_rank_once_and_in_order() {
 #[test]
 fn scans_fold_what_comes_before() {
     for (size, algorithm) in sizes().flat_map(|size| ALGORITHMS.map(|one| (size, one))) {
-        let count = if size % 8 == 0 && size <= 32 { 64 * size as u64 } else { 3 };
+        // The lists of a scan grow with the square of the ranks.
+        let count = if size <= 8 { 64 * size as u64 } else { 3 };
         for (kind, own) in [(Kind::Scan, 1), (Kind::Exscan, 0)] {
             if !algorithm.serves(kind) {
                 continue;
@@ -333,6 +334,9 @@ fn nobody_leaves_a_barrier_before_all_have_come() {
             })
             .collect();
         check_cost(&run(plans.clone(), vec![0; size]), Kind::Barrier, algorithm, size, 0);
+        if size > 24 {
+            continue;
+        }
         // Knowledge of who has come spreads with messages; at the end it is of all.
         let known = spread(&plans);
         for (rank, known) in known.iter().enumerate() {

@@ -41,9 +41,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::collective::{self, Algorithm, Call as Scheduled, Extent, Kind, choose};
+use crate::collective::{self, Algorithm, Kind};
 use crate::dtype::DType;
-use crate::fold::element_bytes;
 
 mod buffer;
 mod calls;
@@ -53,16 +52,18 @@ mod error;
 mod frame;
 mod operation;
 mod points;
+mod schedule;
 mod shrink;
 mod signature;
+mod stream;
 
 pub use buffer::Buffer;
-pub use calls::derived;
 pub use config::Config;
 pub use error::GroupError;
 pub use frame::Frame;
 pub use operation::{Answer, Fold, OwnFold};
 pub use points::Message;
+pub use schedule::derived;
 pub use signature::{Folding, Signature};
 
 use context::{Context, Early, Port};

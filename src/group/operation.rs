@@ -11,7 +11,7 @@
 //! ```
 //!
 //! What is folded or copied is consumed; the sender may then send as much again
-//! ([`Stream`]). Nothing is folded while what was folded before waits for a rank
+//! (`Stream`). Nothing is folded while what was folded before waits for a rank
 //! below, so what a call holds is bounded by its window, whatever its size.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -25,6 +25,7 @@ use super::buffer::Buffer;
 use super::context::Port;
 use super::frame::{Head, Segment};
 use super::signature::Signature;
+use super::stream::{Content, Outgoing, Progress, Stream};
 use super::{GroupError, Now, OpId};
 use crate::collective::{Make, Plan, Room};
 use crate::dtype::DType;
@@ -42,61 +43,6 @@ pub enum Fold {
     By(Operator),
     /// By a function of the user's, in rank order.
     Own(OwnFold),
-}
-
-/// Where the bytes of a segment are.
-enum Content {
-    /// In the input.
-    Input,
-    /// In the output.
-    Output,
-    /// Here.
-    Held(Bytes),
-}
-
-/// Segments of one part that wait to be sent to one rank.
-struct Outgoing {
-    part: u32,
-    down: bool,
-    /// Bytes of the part before them, and of the array that holds them.
-    offset: u64,
-    at: usize,
-    length: usize,
-    total: u64,
-    content: Content,
-}
-
-/// What goes to one rank and comes from it in one call, in one direction of the
-/// trees. The two directions have credits of their own: contributions may have to wait
-/// until results have gone, but results wait for nothing.
-#[derive(Default)]
-struct Stream {
-    queue: VecDeque<Outgoing>,
-    /// Bytes in `queue` that are held.
-    held: u64,
-    sent: u64,
-    /// Bytes that may be sent in all.
-    credit: u64,
-    asked: bool,
-    /// Bytes that came and were folded or copied.
-    consumed: u64,
-    /// Bytes that the other may send in all.
-    granted: u64,
-}
-
-/// How far one part is.
-#[derive(Default)]
-struct Progress {
-    /// Bytes of the part; of an open room unknown until the first segment.
-    total: Option<u64>,
-    /// For each child what has come and is not folded, and how much came in all.
-    queues: Vec<(VecDeque<Bytes>, u64, bool)>,
-    folded: u64,
-    folds: bool,
-    came: u64,
-    arrived: bool,
-    begun: bool,
-    done: bool,
 }
 
 /// One call under way.

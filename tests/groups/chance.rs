@@ -29,9 +29,4 @@ impl Chance {
     pub fn index(&mut self, length: usize) -> usize {
         self.number(0..=length as u64 - 1) as usize
     }
-
-    /// True this many times in a thousand.
-    pub fn per_mille(&mut self, times: u64) -> bool {
-        self.number(0..=999) < times
-    }
 }

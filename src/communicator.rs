@@ -47,6 +47,7 @@ use std::time::Duration;
 use crate::collective::Algorithm;
 use crate::group::{self, Answer, Outcome, WORLD};
 
+mod calibrate;
 mod collectives;
 mod combine;
 mod divide;

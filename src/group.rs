@@ -186,7 +186,7 @@ impl Group {
     /// If there is no such rank.
     pub fn new(rank: usize, size: usize, config: Config) -> Group {
         assert!(rank < size, "rank {rank} of {size}");
-        let world = Context::new(WORLD, (0..size).collect(), rank);
+        let world = Context::new(WORLD, (0..size).collect(), rank, config.tuning);
         Group {
             rank,
             size,
@@ -209,9 +209,12 @@ impl Group {
         &self.config
     }
 
-    /// Takes another tuning, which all ranks must take between the same calls.
-    pub fn tune(&mut self, tuning: collective::Tuning) {
-        self.config.tuning = tuning;
+    /// Gives a communicator a tuning of its own, which all its ranks must do between the
+    /// same calls.
+    pub fn tune(&mut self, context: u64, tuning: collective::Tuning) {
+        if let Some(context) = self.contexts.get_mut(&context) {
+            context.tuning = tuning;
+        }
     }
 
     /// Makes the communicator `id` of these ranks of the group, among them this one.
@@ -224,7 +227,7 @@ impl Group {
         let dead = members.iter().enumerate().find_map(|(rank, member)| {
             self.dead.get(member).map(|reason| (rank as u32, reason.clone()))
         });
-        let mut context = Context::new(id, members, rank);
+        let mut context = Context::new(id, members, rank, self.config.tuning);
         context.failure = match dead {
             Some((rank, reason)) => Some((0, GroupError::PeerLost { rank, reason })),
             None => self.expelled.clone().map(|error| (0, error)),

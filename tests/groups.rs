@@ -14,6 +14,8 @@ mod faults;
 mod mixed;
 #[path = "groups/model.rs"]
 mod model;
+#[path = "groups/properties.rs"]
+mod properties;
 #[path = "groups/semantics.rs"]
 mod semantics;
 #[path = "groups/threads.rs"]

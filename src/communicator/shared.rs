@@ -120,6 +120,11 @@ impl Shared {
         slot
     }
 
+    /// The time since this rank began.
+    pub fn clock(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
     /// Does something with the machine.
     pub fn tell<T>(&self, f: impl FnOnce(&mut Group, Now) -> T) -> T {
         self.with(|inner, now| f(&mut inner.group, now))

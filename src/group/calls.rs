@@ -24,8 +24,9 @@ impl Group {
     ) -> Result<(), GroupError> {
         let next = self.calls_begun(context_id);
         let context = self.usable(context_id, next)?;
-        let (rank, size) = (context.rank, context.members.len());
-        let (plan, signature, unit) = scheduled(&call, rank, size, &self.config)?;
+        let (rank, size, tuning) = (context.rank, context.members.len(), context.tuning);
+        let segment_bytes = self.config.segment_bytes;
+        let (plan, signature, unit) = scheduled(&call, rank, size, segment_bytes, &tuning)?;
         let context = self.usable(context_id, next)?;
         let number = context.next_call;
         context.next_call += 1;

@@ -14,6 +14,7 @@ use super::points::Points;
 use super::shrink::Shrink;
 use super::signature::Signature;
 use super::{Config, GroupError, Output};
+use crate::collective::Tuning;
 
 /// Bytes that a message counts beside its body.
 const MESSAGE_BYTES: u64 = 64;
@@ -69,6 +70,8 @@ pub(super) struct Context {
     pub failure: Option<(u64, GroupError)>,
     pub points: Points,
     pub shrink: Shrink,
+    /// By what its calls choose their schedules.
+    pub tuning: Tuning,
     ahead: Vec<Ahead>,
 }
 
@@ -116,7 +119,7 @@ impl Port<'_> {
 }
 
 impl Context {
-    pub fn new(id: u64, members: Vec<usize>, rank: usize) -> Context {
+    pub fn new(id: u64, members: Vec<usize>, rank: usize, tuning: Tuning) -> Context {
         let ahead = members.iter().map(|_| Ahead::default()).collect();
         Context {
             id,
@@ -129,6 +132,7 @@ impl Context {
             early: BTreeMap::new(),
             recent: VecDeque::new(),
             failure: None,
+            tuning,
             ahead,
         }
     }

@@ -1,7 +1,7 @@
 //! From a call to the plan of this rank, and what all ranks must have in common.
 
-use super::{Call, Config, Counts, Fold, Folding, GroupError, Signature};
-use crate::collective::{self, Call as Scheduled, Extent, Kind, choose};
+use super::{Call, Counts, Fold, Folding, GroupError, Signature};
+use crate::collective::{self, Call as Scheduled, Extent, Kind, Tuning, choose};
 use crate::fold::element_bytes;
 
 /// The name of a communicator that comes from another: the same at all its ranks.
@@ -20,7 +20,8 @@ pub(super) fn scheduled(
     call: &Call,
     rank: usize,
     size: usize,
-    config: &Config,
+    segment_bytes: usize,
+    tuning: &Tuning,
 ) -> Result<(collective::Plan, Signature, usize), GroupError> {
     let &Call { kind, root, dtype, commutative, .. } = call;
     if root >= size {
@@ -64,8 +65,7 @@ pub(super) fn scheduled(
         }
         Counts::Sent(blocks) => (Extent::Sent(blocks), 0, 0, 0),
     };
-    let algorithm =
-        call.algorithm.unwrap_or_else(|| choose(kind, size, bytes, in_groups, &config.tuning));
+    let algorithm = call.algorithm.unwrap_or_else(|| choose(kind, size, bytes, in_groups, tuning));
     let groups = algorithm.folds_in_groups() && !in_groups;
     if !algorithm.serves(kind) || groups {
         let (call, algorithm) = (kind.name().to_owned(), algorithm.name().to_owned());
@@ -73,7 +73,7 @@ pub(super) fn scheduled(
     }
     let plan = collective::plan(&Scheduled { kind, rank, size, root, extent }, algorithm);
     // Whole elements.
-    let segment = (config.segment_bytes / unit).max(1) * unit;
+    let segment = (segment_bytes / unit).max(1) * unit;
     let root = root as u32;
     let segment = segment as u32;
     let signature = Signature { kind, algorithm, folding, dtype, root, count, counts, segment };

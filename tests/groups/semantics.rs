@@ -324,6 +324,21 @@ fn sixty_four_ranks_sum_the_same_bits() {
 }
 
 #[test]
+fn what_was_measured_is_the_same_at_all_ranks() {
+    let tunings = group(3, |comm| {
+        let half = comm.split(Some(u32::from(comm.rank() > 0)), 0).unwrap().unwrap();
+        half.calibrate().unwrap();
+        let tuning = comm.calibrate().unwrap();
+        for count in [1, 1000, 100_000] {
+            let sum = comm.all_reduce(&vec![1_i32; count], Operator::Sum);
+            assert_eq!(sum, Ok(vec![3; count]));
+        }
+        tuning
+    });
+    assert!(tunings.iter().all(|tuning| *tuning == tunings[0]));
+}
+
+#[test]
 fn one_rank_needs_nobody() {
     let comm = Communicator::solo();
     assert_eq!(comm.all_reduce(&[2.5_f64], Operator::Sum), Ok(vec![2.5]));

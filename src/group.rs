@@ -238,9 +238,14 @@ impl Group {
         }
     }
 
-    /// Gives a communicator back. What is under way in it fails.
+    /// Gives a communicator back. What is under way in it fails, and at other ranks what
+    /// needs this one.
     pub fn close(&mut self, id: u64) {
         self.fail(id, 0, GroupError::Closed, false);
+        if let Some(context) = self.contexts.get_mut(&id) {
+            let (mut port, ..) = context.split(&self.config, &self.gone, &mut self.outputs);
+            port.send_all(&Head::Close { context: id });
+        }
         let context = self.contexts.remove(&id);
         if let Some((id, _)) = context.and_then(|context| context.shrink.waiting) {
             self.outputs.push_back(Output::Finished { id, result: Err(GroupError::Closed) });

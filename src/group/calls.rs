@@ -85,12 +85,10 @@ impl Group {
             self.outputs.push_back(Output::Finished { id, result: Err(error) });
             return id;
         }
-        self.at_points(context, |points, port| {
-            if port.gone.contains(&port.members[to]) {
-                points.finished.push((id, Err(has_left(to))));
-            } else {
-                points.send(id, to, tag, dtype, bytes, deadline, port);
-            }
+        let left = self.has_left(context, to);
+        self.at_points(context, |points, port| match left {
+            true => points.finished.push((id, Err(has_left(to)))),
+            false => points.send(id, to, tag, dtype, bytes, deadline, port),
         });
         id
     }
@@ -116,9 +114,10 @@ impl Group {
             self.outputs.push_back(Output::Finished { id, result: Err(error) });
             return id;
         }
+        let left = from.filter(|&from| self.has_left(context, from));
         self.at_points(context, |points, port| {
             points.receive(Receive { id, from, tag, dtype, deadline }, port);
-            if let Some(from) = from.filter(|&from| port.gone.contains(&port.members[from])) {
+            if let Some(from) = left {
                 points.lose(from, &has_left(from));
             }
         });
@@ -174,6 +173,7 @@ impl Group {
             | Head::Probe { context, .. }
             | Head::Abort { context, .. }
             | Head::Agree { context, .. }
+            | Head::Close { context }
             | Head::PointCredit { context, .. }
             | Head::PointTaken { context, .. } => *context,
         };
@@ -188,6 +188,7 @@ impl Group {
             Head::Credit { call, .. } | Head::Ask { call, .. } => *call,
             Head::Probe { call, .. } | Head::Abort { call, .. } => *call,
             Head::Agree { .. } | Head::Dead { .. } | Head::Bye => 0,
+            Head::Close { .. } => u64::MAX,
             Head::Point(_) | Head::PointCredit { .. } | Head::PointTaken { .. } => u64::MAX,
         };
         if context.failure_of(call).is_some() && !matches!(head, Head::Agree { .. }) {
@@ -220,6 +221,11 @@ impl Group {
             }
             Head::PointTaken { bytes, .. } => {
                 self.at_points(id, |points, _| points.taken(from, bytes));
+            }
+            Head::Close { .. } => {
+                context.closed.insert(from);
+                self.look_for_left(id, None);
+                self.at_points(id, |points, _| points.lose(from, &has_left(from)));
             }
             Head::Dead { .. } | Head::Bye => {}
         }
@@ -462,13 +468,24 @@ impl Group {
         }
     }
 
+    /// Whether a rank of a communicator says nothing more in it.
+    fn has_left(&self, id: u64, rank: usize) -> bool {
+        self.contexts.get(&id).is_some_and(|context| {
+            context.closed.contains(&rank) || self.gone.contains(&context.members[rank])
+        })
+    }
+
     /// Fails a communicator in which a call waits for a rank that has left.
     fn look_for_left(&mut self, id: u64, only: Option<u64>) {
-        let Some(context) = self.contexts.get(&id).filter(|_| !self.left.is_empty()) else {
+        let Some(context) = self.contexts.get(&id) else { return };
+        if self.left.is_empty() && context.closed.is_empty() {
             return;
-        };
+        }
         let calls = context.calls.iter().filter(|(call, _)| only.is_none_or(|one| one == **call));
-        let left = |rank: &u32| self.left.contains(&context.members[*rank as usize]);
+        let left = |rank: &u32| {
+            let rank = *rank as usize;
+            self.left.contains(&context.members[rank]) || context.closed.contains(&rank)
+        };
         let waits = |operation: &Operation| operation.waits_for().into_iter().find(left);
         let found = calls.into_iter().find_map(|(call, one)| Some((*call, waits(one)?)));
         if let Some((call, rank)) = found {
@@ -543,5 +560,5 @@ impl Group {
 }
 
 fn has_left(rank: usize) -> GroupError {
-    GroupError::PeerLost { rank: rank as u32, reason: "it left the group".to_owned() }
+    GroupError::PeerLost { rank: rank as u32, reason: "it left".to_owned() }
 }

@@ -68,6 +68,8 @@ pub(super) struct Context {
     pub recent: VecDeque<(u64, Signature)>,
     /// Why all calls from one on have no result.
     pub failure: Option<(u64, GroupError)>,
+    /// Ranks that make no more calls here.
+    pub closed: BTreeSet<usize>,
     pub points: Points,
     pub shrink: Shrink,
     /// By what its calls choose their schedules.
@@ -132,6 +134,7 @@ impl Context {
             early: BTreeMap::new(),
             recent: VecDeque::new(),
             failure: None,
+            closed: BTreeSet::new(),
             tuning,
             ahead,
         }

@@ -54,6 +54,8 @@ pub(super) enum Head {
     Abort { context: u64, call: u64, error: GroupError },
     /// A rank of the group is dead.
     Dead { rank: u32, reason: String },
+    /// The sender makes no more calls in a communicator.
+    Close { context: u64 },
     /// The sender leaves; nothing more comes.
     Bye,
     /// How the living agree.

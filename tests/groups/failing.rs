@@ -270,6 +270,24 @@ fn who_leaves_after_its_last_call_is_not_missed() {
 }
 
 #[test]
+fn who_gives_a_communicator_back_is_missed_by_the_first_call_that_needs_it() {
+    group(3, |comm| {
+        let copy = comm.dup().unwrap();
+        copy.barrier().unwrap();
+        if comm.rank() == 1 {
+            copy.send(&[5_u8], 0, 0).unwrap();
+            drop(copy);
+        } else {
+            let got = (comm.rank() == 0).then(|| copy.receive::<u8>(Some(1), None));
+            assert!(got.is_none_or(|got| got.is_ok_and(|got| got.data == [5])));
+            let missed = copy.barrier();
+            assert!(matches!(missed, Err(GroupError::PeerLost { rank: 1, .. })), "{missed:?}");
+        }
+        comm.barrier().unwrap();
+    });
+}
+
+#[test]
 fn half_of_the_ranks_go_on_only_with_rank_zero() {
     for leaving in [0, 1] {
         let ended = group(2, move |comm| {

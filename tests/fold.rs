@@ -106,7 +106,7 @@ fn words(dtype: DType, ranks: usize, count: usize) -> impl Strategy<Value = Vec<
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(3000))]
 
     #[test]
     fn sums_and_means_are_exact_and_rounded_once(
@@ -152,6 +152,40 @@ proptest! {
         prop_assert_eq!(of(Operator::LogicalAnd), i32::from(a != 0 && b != 0 && c != 0));
         let parity = [a, b, c].iter().filter(|x| **x != 0).count() % 2;
         prop_assert_eq!(of(Operator::LogicalXor), parity as i32);
+    }
+}
+
+#[test]
+fn a_tie_is_broken_by_what_lies_far_below() {
+    // One, half of its last place, and something that decides far below or not at all.
+    for (dtype, one, half, far, sign) in [
+        (DType::F16, 0x3c00, 0x1000, 0x0001, 1_u64 << 15),
+        (DType::BF16, 0x3f80, 0x3b80, 0x0d80, 1 << 15),
+        (DType::F32, 0x3f80_0000, 0x3380_0000, 0x2180_0000, 1 << 31),
+        (DType::F32, 0x3f80_0000, 0x3380_0000, 0x0000_0001, 1 << 31),
+        (
+            DType::F64,
+            1.0_f64.to_bits(),
+            2f64.powi(-53).to_bits(),
+            2f64.powi(-120).to_bits(),
+            1 << 63,
+        ),
+        (DType::F64, 1.0_f64.to_bits(), 2f64.powi(-53).to_bits(), 1, 1 << 63),
+    ] {
+        for odd in [0, 1] {
+            for below in [0, far, far | sign] {
+                for flip in [0, sign] {
+                    let terms = [one | odd, half, below].map(|bits: u64| vec![bits ^ flip]);
+                    check(dtype, &terms, false);
+                    check(dtype, &terms, true);
+                    let mut turned = terms.to_vec();
+                    turned.rotate_left(1);
+                    check(dtype, &turned, false);
+                    // A half of it, which is a tie again.
+                    check(dtype, &[terms[0].clone(), terms[1].clone()], true);
+                }
+            }
+        }
     }
 }
 

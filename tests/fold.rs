@@ -57,7 +57,7 @@ fn check(dtype: DType, words: &[Vec<u64>], mean: bool) {
         let mut bytes = [0; 8];
         bytes[..size].copy_from_slice(out);
         let found = u64::from_le_bytes(bytes);
-        let infinite = |sign: f64| elements.iter().any(|&x| x == sign * f64::INFINITY);
+        let infinite = |sign: f64| elements.contains(&(sign * f64::INFINITY));
         let nan = elements.iter().any(|x| x.is_nan()) || (infinite(1.0) && infinite(-1.0));
         let expected = if nan {
             infinity | (infinity & infinity.wrapping_neg()) >> 1

@@ -213,7 +213,8 @@ impl Group {
                 context.heard(from, call);
                 self.compare(id, from, call, &signature);
             }
-            Head::Abort { call, error, .. } => self.fail(id, call, error, false),
+            // Told on, so that it comes before the word that this rank leaves.
+            Head::Abort { call, error, .. } => self.fail(id, call, error, true),
             Head::Agree { epoch, agree, .. } => self.handle_agree(now, id, from, epoch, agree),
             Head::Point(segment) => self.handle_point(id, from, segment, &body),
             Head::PointCredit { number, .. } => {

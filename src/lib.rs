@@ -11,9 +11,12 @@
 pub mod backend;
 mod bounded;
 pub mod catalogue;
+pub mod collective;
 pub mod dtype;
 pub mod engine;
 pub mod finish;
+pub mod fold;
+pub mod group;
 pub mod ledger;
 pub mod manifest;
 pub mod op;
@@ -27,6 +30,7 @@ pub mod value;
 pub mod wire;
 
 // Edges: files, processors, network. Processors and network never meet here.
+pub mod communicator;
 pub mod compute;
 pub mod device;
 #[cfg(feature = "net")]

@@ -14,6 +14,7 @@ pub mod catalogue;
 pub mod dtype;
 pub mod engine;
 pub mod finish;
+pub mod launch;
 pub mod ledger;
 pub mod manifest;
 pub mod op;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Core.
     ("bounded", &[]),
+    ("launch", &[]),
     ("dtype", &[]),
     ("value", &["dtype"]),
     ("op", &["bounded", "dtype"]),

@@ -28,6 +28,7 @@ pub mod value;
 pub mod wire;
 
 // Edges: files, processors, network. Processors and network never meet here.
+pub mod communicator;
 pub mod compute;
 pub mod device;
 #[cfg(feature = "net")]

@@ -44,6 +44,8 @@ pub mod node;
 #[cfg(feature = "files")]
 mod os;
 #[cfg(feature = "net")]
+pub mod rendezvous;
+#[cfg(feature = "net")]
 pub mod service;
 #[cfg(feature = "files")]
 pub mod sink;

@@ -306,10 +306,9 @@ fn half_set_variables_are_errors() {
     let step = [("SLURM_STEP_ID", "1"), ("SLURM_PROCID", "0")];
     refused(&step, &["SLURM_PROCID is 0", "SLURM_STEP_NUM_TASKS"]);
     refused(&[step[0], ("SLURM_NTASKS", "2")], &["SLURM_NTASKS is 2", "SLURM_PROCID"]);
-    for given in [
-        Given { rank: Some(0), ..Given::default() },
-        Given { size: Some(2), ..Given::default() },
-    ] {
+    for given in
+        [Given { rank: Some(0), ..Given::default() }, Given { size: Some(2), ..Given::default() }]
+    {
         let error = Launch::resolve(&given, &environment(&[])).expect_err("half given");
         assert!(error.to_string().contains("both or neither"), "{error}");
     }
@@ -405,17 +404,30 @@ fn lists_of_hosts() {
         ("a", &["a"][..]),
         ("n[01-03,7],x2", &["n01", "n02", "n03", "n7", "x2"]),
         ("n[9-11]", &["n9", "n10", "n11"]),
-        ("r[1-2]n[08-10]-ib", &[
-            "r1n08-ib", "r1n09-ib", "r1n10-ib", "r2n08-ib", "r2n09-ib", "r2n10-ib",
-        ]),
+        (
+            "r[1-2]n[08-10]-ib",
+            &["r1n08-ib", "r1n09-ib", "r1n10-ib", "r2n08-ib", "r2n09-ib", "r2n10-ib"],
+        ),
         ("[1-2]", &["1", "2"]),
         ("a, b", &["a", "b"]),
     ] {
         assert_eq!(expand(list).expect(list), hosts);
     }
     for bad in [
-        "", "a,", ",a", "n[1", "n1]", "n[[1]]", "n[]", "n[1-]", "n[-1]", "n[2-1]", "n[a-b]",
-        "n[1-99999999]", "n[0-9999]m[0-9999]", "n[18446744073709551616]",
+        "",
+        "a,",
+        ",a",
+        "n[1",
+        "n1]",
+        "n[[1]]",
+        "n[]",
+        "n[1-]",
+        "n[-1]",
+        "n[2-1]",
+        "n[a-b]",
+        "n[1-99999999]",
+        "n[0-9999]m[0-9999]",
+        "n[18446744073709551616]",
     ] {
         assert!(expand(bad).is_err(), "{bad}");
     }

@@ -88,8 +88,8 @@ impl Template {
         own: &str,
     ) -> Result<Template, Failure> {
         let bytes = |text: &OsStr| text.as_bytes().to_vec();
-        let directory =
-            std::env::current_dir().map_err(|error| internal("find the current directory", error))?;
+        let directory = std::env::current_dir()
+            .map_err(|error| internal("find the current directory", error))?;
         let environment = hosts::variables(&args.environment)?;
         let environment =
             environment.iter().map(|(name, value)| (name.clone().into_bytes(), bytes(value)));
@@ -114,14 +114,13 @@ impl Template {
 }
 
 /// Where rank 0 will listen: the first host that has ranks.
-fn root(
-    args: &RanksArgs,
-    hosts: &[Host],
-    ranks: &[Vec<u32>],
-    own: &str,
-) -> Result<Root, Failure> {
-    let used: Vec<&Host> =
-        hosts.iter().zip(ranks).filter(|(_, ranks)| !ranks.is_empty()).map(|(host, _)| host).collect();
+fn root(args: &RanksArgs, hosts: &[Host], ranks: &[Vec<u32>], own: &str) -> Result<Root, Failure> {
+    let used: Vec<&Host> = hosts
+        .iter()
+        .zip(ranks)
+        .filter(|(_, ranks)| !ranks.is_empty())
+        .map(|(host, _)| host)
+        .collect();
     let first = used.first().ok_or_else(|| Failure::new(Blame::Usage, "there is no host"))?;
     let is_one = used.len() == 1;
     if first.is_loopback() && !is_one {
@@ -175,6 +174,9 @@ struct Agent {
     orders: Option<Sender<Order>>,
     /// Until it is sent.
     start: Option<Start>,
+    /// The ranks' process groups, if they are of this machine.
+    groups: Vec<u32>,
+    is_here: bool,
     has_rank_0: bool,
     /// Ranks that have not ended.
     running: usize,
@@ -218,7 +220,10 @@ impl Run {
         } else {
             let mut words = args.rsh.split_whitespace();
             let rsh = words.next().ok_or_else(|| {
-                Failure::new(Blame::Usage, "--rsh is empty; it is the command that runs another on a host")
+                Failure::new(
+                    Blame::Usage,
+                    "--rsh is empty; it is the command that runs another on a host",
+                )
             })?;
             let mut command = Command::new(rsh);
             let adsum = args.adsum.clone().unwrap_or_else(|| own.to_string_lossy().into_owned());
@@ -254,6 +259,8 @@ impl Run {
             has_rank_0: start.ranks.first() == Some(&0),
             running: start.ranks.len(),
             start: Some(start),
+            groups: Vec::new(),
+            is_here,
             is_done: false,
             is_gone: false,
         });
@@ -320,12 +327,22 @@ impl Run {
                     let _ended = permits.send(());
                 }
             }
+            Notice::Event(index, Event::Started(groups)) => {
+                let agent = &mut self.agents[index];
+                if agent.is_here {
+                    agent.groups = groups;
+                }
+            }
             // Written by the thread that reads it.
             Notice::Event(_, Event::Output { .. }) => {}
             Notice::Gone(index, how) => {
                 self.agents[index].is_gone = true;
                 self.agents[index].orders = None;
                 if self.agents[index].running > 0 {
+                    // What the ranks have started is nobody's now. Nothing else
+                    // has taken the numbers in so short a time.
+                    let groups = &self.agents[index].groups;
+                    groups.iter().for_each(|&group| process::signal_group(group, Signal::Kill));
                     let message = self.lost(index, how);
                     self.fail(Blame::Cluster as u8, Some(&message), grace);
                 }
@@ -337,7 +354,8 @@ impl Run {
                 if self.verdict.is_some() {
                     self.order_all(&Order::Kill);
                 }
-                let message = "interrupted; all ranks are told to end, and killed by another Ctrl-C";
+                let message =
+                    "interrupted; all ranks are told to end, and killed by another Ctrl-C";
                 self.fail(Blame::Interrupted as u8, Some(message), grace);
             }
         }
@@ -352,7 +370,9 @@ impl Run {
             Ok(how) if agent.start.is_some() => format!(
                 "'{host}' cannot be reached, or has no adsum: what should start it {how}; try it by hand, and give the path with --adsum"
             ),
-            Ok(how) => format!("'{host}' is lost with its ranks: the process that started them {how}"),
+            Ok(how) => {
+                format!("'{host}' is lost with its ranks: the process that started them {how}")
+            }
         }
     }
 

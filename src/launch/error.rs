@@ -11,7 +11,8 @@ pub enum LaunchError {
     /// Nothing says which rank this is.
     #[error(
         "nothing says which rank this process is: start it with 'adsum run -n N -- PROGRAM', mpirun, torchrun or srun, or set {} and {}{hint}",
-        variable::RANK, variable::SIZE
+        variable::RANK,
+        variable::SIZE
     )]
     NoLauncher {
         /// What may be meant, beginning with a semicolon; or empty.
@@ -95,7 +96,10 @@ pub enum LaunchError {
         what: &'static str,
     },
     /// A list of hosts cannot be read.
-    #[error("{variable} is '{value}', which is no list of hosts: {source}; set {} instead", variable::ROOT)]
+    #[error(
+        "{variable} is '{value}', which is no list of hosts: {source}; set {} instead",
+        variable::ROOT
+    )]
     Hosts {
         /// The variable.
         variable: &'static str,

@@ -21,7 +21,12 @@ pub struct RanksArgs {
 
     /// Where, as a,b or a:2,b:4 with a number of slots; repeatable [default: this
     /// machine]
-    #[arg(long, value_name = "HOST[:SLOTS],..", value_delimiter = ',', conflicts_with = "hostfile")]
+    #[arg(
+        long,
+        value_name = "HOST[:SLOTS],..",
+        value_delimiter = ',',
+        conflicts_with = "hostfile"
+    )]
     pub hosts: Vec<String>,
 
     /// Where, one host a line: HOST slots=N; # begins a comment
@@ -64,8 +69,10 @@ pub struct RanksArgs {
 
     /// The program and its arguments
     #[arg(
-        required_unless_present = "remote", trailing_var_arg = true,
-        allow_hyphen_values = true, value_name = "PROGRAM"
+        required_unless_present = "remote",
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "PROGRAM"
     )]
     pub program: Vec<OsString>,
 }

@@ -4,7 +4,8 @@
 //! when either dies: when its standard input ends, whatever the reason, it ends
 //! every process group that it started, with all that the ranks have started
 //! themselves. When it is killed itself, the ranks go with it where the system
-//! can do that (Linux), and `adsum run` sees the end of its output.
+//! can do that (Linux), and `adsum run` sees the end of its output and ends the
+//! groups if they are of its own machine.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -12,9 +13,9 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use super::super::exit::{Blame, Failure};
@@ -46,7 +47,9 @@ pub fn run() -> Result<ExitCode, Failure> {
     let parent = |error: io::Error| {
         Failure::new(
             Blame::Usage,
-            format!("'--remote' is for 'adsum run' itself, which does not speak on standard input: {error}"),
+            format!(
+                "'--remote' is for 'adsum run' itself, which does not speak on standard input: {error}"
+            ),
         )
     };
     channel::greet(io::stdout()).map_err(parent)?;
@@ -73,6 +76,7 @@ pub fn run() -> Result<ExitCode, Failure> {
             return Ok(ExitCode::SUCCESS);
         }
     };
+    tell.event(&Event::Started(ranks.children.iter().map(Child::id).collect()));
     let orders = notices;
     spawn("adsum-orders", move || listen(&orders)).map_err(parent)?;
     ranks.supervise(&inbox, &tell, Duration::from_millis(start.grace_ms));
@@ -135,12 +139,8 @@ impl Ranks {
             ),
             Output::Piped | Output::Prefixed => None,
         };
-        let mut ranks = Ranks {
-            children: Vec::new(),
-            numbers: start.ranks.clone(),
-            input: None,
-            outputs: 0,
-        };
+        let mut ranks =
+            Ranks { children: Vec::new(), numbers: start.ranks.clone(), input: None, outputs: 0 };
         for (local_rank, &rank) in start.ranks.iter().enumerate() {
             let (token, mut writer) = io::pipe().map_err(|error| internal("make a pipe", error))?;
             // It fits into a pipe, so nothing waits for the rank to read it.
@@ -227,7 +227,8 @@ impl Ranks {
         let mut outputs = self.outputs;
         let mut deadline = None;
         while running > 0 {
-            let left = deadline.map_or(NEVER, |at: Instant| at.saturating_duration_since(Instant::now()));
+            let left =
+                deadline.map_or(NEVER, |at: Instant| at.saturating_duration_since(Instant::now()));
             match inbox.recv_timeout(left) {
                 Ok(Notice::Ended(index, how)) => {
                     running -= 1;
@@ -309,9 +310,10 @@ fn command(start: &Start, directory: &PathBuf, rank: u32, local_rank: usize) -> 
 
 /// Why a program could not be started, with the code that shells give it.
 fn not_started(start: &Start, error: &io::Error) -> Event {
-    let program = start.program.first().map_or_else(String::new, |program| {
-        String::from_utf8_lossy(program).into_owned()
-    });
+    let program = start
+        .program
+        .first()
+        .map_or_else(String::new, |program| String::from_utf8_lossy(program).into_owned());
     let (code, advice) = match error.kind() {
         io::ErrorKind::NotFound => (127, "give its path, or see that it is in PATH there"),
         _ => (126, "see that it is a program which this user may run"),

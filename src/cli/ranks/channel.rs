@@ -97,6 +97,8 @@ pub enum Event {
         /// What they wrote.
         bytes: Vec<u8>,
     },
+    /// The ranks run, in process groups of these numbers.
+    Started(Vec<u32>),
     /// Rank 0 has read a piece of its standard input, or never will.
     InputTaken,
     /// A rank's process ended.

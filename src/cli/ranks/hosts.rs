@@ -55,7 +55,9 @@ pub fn of_argument(hosts: &[String]) -> Result<Vec<Host>, Failure> {
 pub fn of_file(path: &Path) -> Result<Vec<Host>, Failure> {
     let name = path.display();
     let unreadable = |error: std::io::Error| {
-        usage(format!("--hostfile '{name}' cannot be read: {error}; one host a line, as 'a slots=2'"))
+        usage(format!(
+            "--hostfile '{name}' cannot be read: {error}; one host a line, as 'a slots=2'"
+        ))
     };
     let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
     if bytes > HOSTFILE_BYTES_MAX {

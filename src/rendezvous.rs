@@ -1,0 +1,159 @@
+//! How the ranks of a group find each other, and the mesh of connections that
+//! they have then.
+//!
+//! ```text
+//!   rank 2 ---- Hello: group, rank, size ----> rank 0     all have come?
+//!   rank 2 <--- Table: where everybody is ---- rank 0     each gets the table
+//!   rank 2 ---- Hello -----------------------> rank 1     each dials those below
+//!   rank 2 <--- Welcome ---------------------- rank 1
+//!   all    <=== frames ======================> all
+//! ```
+//!
+//! Connections are those of nodes: QUIC with mutual TLS under the group's
+//! secret, with an application protocol of their own. Each carries one stream,
+//! which the dialler opened, in both directions.
+//!
+//! Rank 0 writes into the table what it sees: the address that a rank's packets
+//! come from. One that it sees on loopback is on its own machine, and is
+//! reached where rank 0 is reached. So nobody needs to know its own address, and
+//! no name of this machine is ever bound.
+//!
+//! A meeting ends in bounded time. Whatever contradiction rank 0 finds, it tells
+//! all who have come, so that each ends with the reason.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `meet` | the meeting |
+//! | `word` | what is said in it |
+//! | `frames` | frames out of a stream |
+//! | [`mesh`](Mesh) | the connections, as a [`Link`](crate::communicator::Link) |
+//! | `secret` | the secret from where the launcher put it |
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use crate::launch::{Environment, Launch, Root};
+use crate::transport::{self, Secret, TransportError};
+
+mod error;
+mod frames;
+mod meet;
+mod mesh;
+mod secret;
+mod word;
+
+pub use error::{MeetError, Refusal, SecretError};
+pub use mesh::Mesh;
+pub use secret::read as read_secret;
+
+/// The application protocol of TLS between ranks. It changes with what they say
+/// in a meeting.
+pub const ALPN: &[u8] = b"adsum-group/1";
+
+/// How long ranks have to come, where nothing else is said.
+pub const MEET_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The limits and times of a group's connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How long all ranks have to come.
+    pub meet_timeout: Duration,
+    /// How long they have to connect with each other when all have come.
+    pub connect_timeout: Duration,
+    /// Of each connection. Its address to bind is not used: the group has one
+    /// of rank 0, and the others take any.
+    pub transport: transport::Config,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            meet_timeout: MEET_TIMEOUT,
+            connect_timeout: Duration::from_secs(15),
+            transport: transport::Config::group(([127, 0, 0, 1], 0).into()),
+        }
+    }
+}
+
+/// The environment variables of this process. What is not Unicode is read as
+/// well as it can be.
+pub fn environment() -> Environment {
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
+}
+
+/// Meets the other ranks; waits for them.
+///
+/// A group of one meets nobody and opens no port.
+///
+/// # Errors
+/// Not all came in time, or they contradict each other. No connection and no
+/// thread is left; the meeting may be tried again, by all.
+pub fn meet(launch: &Launch, config: &Config) -> Result<Mesh, MeetError> {
+    let source = launch.secret.as_ref().filter(|_| launch.place.size() > 1);
+    let secret = source.map(secret::read).transpose()?;
+    match secret {
+        Some(secret) => join(Member::new(launch), &secret, config),
+        None => Ok(Mesh::alone()),
+    }
+}
+
+/// Who a rank is in its group.
+#[derive(Clone, Debug)]
+struct Member {
+    group: [u8; 16],
+    rank: u32,
+    size: u32,
+    root: Root,
+}
+
+impl Member {
+    fn new(launch: &Launch) -> Member {
+        let name = blake3::derive_key("adsum 2026 name of a group", launch.job.as_bytes());
+        let mut group = [0; 16];
+        group.copy_from_slice(&name[..16]);
+        Member {
+            group,
+            rank: launch.place.rank(),
+            size: launch.place.size(),
+            root: launch.root.clone(),
+        }
+    }
+}
+
+/// Starts the thread that all connections run on, and waits for the meeting.
+fn join(member: Member, secret: &Secret, config: &Config) -> Result<Mesh, MeetError> {
+    let tls = transport::tls::Tls::new(secret, ALPN).map_err(TransportError::from)?;
+    let (met, meeting) = mpsc::channel();
+    let config = config.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(TransportError::Thread)?;
+    let thread = std::thread::Builder::new()
+        .name("adsum-group".to_owned())
+        .spawn(move || {
+            let serve = async {
+                match meet::meet(&member, tls, &config).await {
+                    Ok((endpoint, peers)) => {
+                        let (mesh, tasks) = mesh::start(&member, peers);
+                        // Whoever waits for the meeting waits until it is over.
+                        let _waiting = met.send(Ok(mesh));
+                        tasks.run(endpoint).await;
+                    }
+                    Err(error) => drop(met.send(Err(error))),
+                }
+            };
+            runtime.block_on(serve);
+        })
+        .map_err(TransportError::Thread)?;
+    match meeting.recv() {
+        Ok(Ok(mesh)) => Ok(mesh.with_thread(thread)),
+        Ok(Err(error)) => {
+            // A panic there was reported when it happened.
+            let _panicked = thread.join();
+            Err(error)
+        }
+        Err(_) => Err(MeetError::Stopped),
+    }
+}

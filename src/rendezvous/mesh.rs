@@ -1,0 +1,263 @@
+//! The connections of a rank with all others.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use quinn::{Connection, Endpoint, SendStream};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+
+use crate::communicator::{Frame, Link, Receiver};
+use crate::rendezvous::frames::Frames;
+use crate::rendezvous::Member;
+use crate::transport::quic::FAREWELL;
+use crate::transport::{CloseCode, LinkError};
+use crate::wire::{FRAME_BYTES_MAX, frame};
+
+/// How long a link that is closed goes on so that its peers get what was sent.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
+
+/// The most frames that one write takes.
+const BATCH_FRAMES_MAX: usize = 64;
+
+/// The connections of a rank with all others of its group.
+///
+/// All of them run on one thread, which calls the [`Receiver`] directly: a frame
+/// passes one thread between the wire and the group. Sending queues, wakes that
+/// thread, and returns.
+///
+/// Dropping it closes it.
+pub struct Mesh {
+    rank: u32,
+    size: u32,
+    /// By rank; none for this one itself.
+    peers: Vec<Option<Arc<Peer>>>,
+    shared: Arc<Shared>,
+    /// Until it is closed.
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the mesh and its tasks share.
+#[derive(Default)]
+struct Shared {
+    receiver: OnceLock<Arc<dyn Receiver>>,
+    started: Notify,
+    /// The receiver is called no more.
+    is_closed: AtomicBool,
+    closing: Notify,
+}
+
+/// Another rank, as the mesh sees it.
+struct Peer {
+    out: mpsc::UnboundedSender<Out>,
+    connection: Connection,
+    is_abandoned: AtomicBool,
+}
+
+/// What a peer's queue holds.
+enum Out {
+    Frame(Frame),
+    /// Nothing comes after it.
+    End,
+}
+
+/// A connection whose ends know each other.
+pub(super) struct Joined {
+    pub rank: u32,
+    pub connection: Connection,
+    pub send: SendStream,
+    pub frames: Frames,
+}
+
+impl Mesh {
+    /// That of a group of one.
+    pub(super) fn alone() -> Mesh {
+        Mesh {
+            rank: 0,
+            size: 1,
+            peers: vec![None],
+            shared: Arc::default(),
+            thread: Mutex::default(),
+        }
+    }
+
+    pub(super) fn with_thread(self, thread: JoinHandle<()>) -> Mesh {
+        *self.thread() = Some(thread);
+        self
+    }
+
+    fn thread(&self) -> std::sync::MutexGuard<'_, Option<JoinHandle<()>>> {
+        // It is set whole or not at all.
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn peer(&self, rank: usize) -> Option<&Arc<Peer>> {
+        self.peers.get(rank)?.as_ref()
+    }
+}
+
+impl Link for Mesh {
+    fn rank(&self) -> usize {
+        self.rank as usize
+    }
+
+    fn size(&self) -> usize {
+        self.size as usize
+    }
+
+    fn start(&self, receiver: Arc<dyn Receiver>) {
+        // The first stays.
+        let _again = self.shared.receiver.set(receiver);
+        self.shared.started.notify_waiters();
+    }
+
+    /// # Panics
+    /// If the frame is empty or longer than
+    /// [`FRAME_BYTES_MAX`]: no group makes such one.
+    fn send(&self, to: usize, frame: Frame) {
+        assert!((1..=FRAME_BYTES_MAX).contains(&frame.len()), "a frame of {} bytes", frame.len());
+        if let Some(peer) = self.peer(to) {
+            // The peer is lost, if this fails.
+            let _lost = peer.out.send(Out::Frame(frame));
+        }
+    }
+
+    fn abandon(&self, peer: usize) {
+        if let Some(peer) = self.peer(peer) {
+            peer.is_abandoned.store(true, Ordering::SeqCst);
+            peer.connection.close(CloseCode::Disconnected.into(), &[]);
+        }
+    }
+
+    fn close(&self) {
+        self.shared.is_closed.store(true, Ordering::SeqCst);
+        for peer in self.peers.iter().flatten() {
+            let _lost = peer.out.send(Out::End);
+        }
+        self.shared.closing.notify_one();
+        let thread = self.thread().take();
+        // The receiver itself may close the link, on that thread.
+        if let Some(thread) = thread.filter(|it| it.thread().id() != std::thread::current().id()) {
+            // A panic there was reported when it happened.
+            let _panicked = thread.join();
+        }
+    }
+}
+
+impl Drop for Mesh {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl std::fmt::Debug for Mesh {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Mesh(rank {} of {})", self.rank, self.size)
+    }
+}
+
+/// The tasks of a mesh.
+pub(super) struct Tasks {
+    readers: JoinSet<()>,
+    writers: JoinSet<()>,
+    shared: Arc<Shared>,
+}
+
+/// Makes the mesh of these connections, on the runtime that they belong to.
+pub(super) fn start(member: &Member, joined: Vec<Joined>) -> (Mesh, Tasks) {
+    let shared = Arc::<Shared>::default();
+    let mut tasks =
+        Tasks { readers: JoinSet::new(), writers: JoinSet::new(), shared: Arc::clone(&shared) };
+    let mut peers: Vec<Option<Arc<Peer>>> = vec![None; member.size as usize];
+    for Joined { rank, connection, send, frames } in joined {
+        let (out, queue) = mpsc::unbounded_channel();
+        let peer = Arc::new(Peer { out, connection, is_abandoned: AtomicBool::new(false) });
+        peers[rank as usize] = Some(Arc::clone(&peer));
+        tasks.readers.spawn(read(rank as usize, frames, peer, Arc::clone(&shared)));
+        tasks.writers.spawn(write(send, queue));
+    }
+    let (rank, size) = (member.rank, member.size);
+    (Mesh { rank, size, peers, shared, thread: Mutex::default() }, tasks)
+}
+
+impl Tasks {
+    /// Runs until the mesh is closed, and until what was sent has arrived, or
+    /// does not.
+    pub(super) async fn run(mut self, endpoint: Endpoint) {
+        self.shared.closing.notified().await;
+        let written = async { while self.writers.join_next().await.is_some() {} };
+        let _in_time = tokio::time::timeout(CLOSE_MAX, written).await;
+        self.readers.abort_all();
+        endpoint.close(CloseCode::Shutdown.into(), &[]);
+        let _unheard = tokio::time::timeout(FAREWELL, endpoint.wait_idle()).await;
+    }
+}
+
+async fn read(rank: usize, mut frames: Frames, peer: Arc<Peer>, shared: Arc<Shared>) {
+    let receiver = loop {
+        let started = shared.started.notified();
+        match shared.receiver.get() {
+            Some(receiver) => break receiver,
+            None => started.await,
+        }
+    };
+    let reason = loop {
+        let frame = match frames.next(FRAME_BYTES_MAX).await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => break LinkError::Left,
+            Err(error) => break error,
+        };
+        if shared.is_closed.load(Ordering::SeqCst) || peer.is_abandoned.load(Ordering::SeqCst) {
+            return;
+        }
+        receiver.frame(rank, frame);
+    };
+    if let LinkError::Misbehaved(_) = reason {
+        peer.connection.close(reason.close_code().into(), &[]);
+    }
+    if !shared.is_closed.load(Ordering::SeqCst) && !peer.is_abandoned.load(Ordering::SeqCst) {
+        receiver.lost(rank, reason.to_string());
+    }
+}
+
+/// Writes frames until the end, and waits until the peer has them.
+async fn write(mut send: SendStream, mut queue: mpsc::UnboundedReceiver<Out>) {
+    let mut batch = Vec::with_capacity(BATCH_FRAMES_MAX);
+    let mut chunks = Vec::with_capacity(2 * BATCH_FRAMES_MAX);
+    while queue.recv_many(&mut batch, BATCH_FRAMES_MAX).await > 0 {
+        let mut is_last = false;
+        for out in batch.drain(..) {
+            match out {
+                Out::Frame(frame) => push_chunks(frame, &mut chunks),
+                Out::End => is_last = true,
+            }
+        }
+        // An error is the end of the connection, which the reader tells.
+        if send.write_all_chunks(&mut chunks).await.is_err() {
+            return;
+        }
+        chunks.clear();
+        if is_last {
+            break;
+        }
+    }
+    if send.finish().is_ok() {
+        let _lost = send.stopped().await;
+    }
+}
+
+/// The frame's length and head, which are short and so become one, and its body
+/// as it is.
+fn push_chunks(frame: Frame, chunks: &mut Vec<Bytes>) {
+    let Frame { head, body } = frame;
+    let mut start = BytesMut::with_capacity(frame::HEADER_BYTES + head.len());
+    start.put_slice(&frame::header(head.len() + body.len()));
+    start.put_slice(&head);
+    chunks.push(start.freeze());
+    if !body.is_empty() {
+        chunks.push(body);
+    }
+}

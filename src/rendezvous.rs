@@ -139,7 +139,7 @@ fn join(member: Member, secret: &Secret, config: &Config) -> Result<Mesh, MeetEr
                         let (mesh, tasks) = mesh::start(&member, peers);
                         // Whoever waits for the meeting waits until it is over.
                         let _waiting = met.send(Ok(mesh));
-                        tasks.run(endpoint).await;
+                        tasks.run(endpoint, &config).await;
                     }
                     Err(error) => drop(met.send(Err(error))),
                 }

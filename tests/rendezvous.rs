@@ -296,16 +296,16 @@ fn a_rank_that_comes_again_takes_its_place() {
     let group = Group::new();
     let root = group.join(0, 3);
     // It gives up before rank 2 comes.
-    let error = join(group.launch(1, 3), hasty(Duration::from_millis(300)));
-    let first = std::thread::spawn(move || error.join().unwrap());
+    let first = join(group.launch(1, 3), hasty(Duration::from_millis(300)));
     let text = first.join().unwrap().expect_err("rank 2 is missing").to_string();
     assert!(text.contains("who has come"), "{text}");
-    let ranks = [group.join(1, 3), group.join(2, 3)];
-    root.join().unwrap().unwrap();
-    for rank in ranks {
-        // Rank 0 may have left by now, which is its own affair.
-        drop(rank.join().unwrap());
-    }
+    let ranks = [root, group.join(2, 3), group.join(1, 3)];
+    let meshes = ranks.map(|rank| rank.join().unwrap().unwrap());
+    // Whoever comes now comes too late, and hears so at once.
+    let start = Instant::now();
+    assert_eq!(refused(group.join(1, 3)), Refusal::Late { rank: 1 });
+    assert!(start.elapsed() < Duration::from_secs(5));
+    drop(meshes);
 }
 
 #[cfg(unix)]

@@ -120,8 +120,19 @@ pub enum Refusal {
         /// Where it is.
         addr: SocketAddr,
     },
+    /// The group has met.
+    #[error(
+        "the group has met, with another process as rank {rank}; start all ranks of a group once, and together"
+    )]
+    Late {
+        /// The rank.
+        rank: u32,
+    },
     /// A rank of another job came.
-    #[error("at this address is rank 0 of another group; give each group a port of its own, in {}", variable::ROOT)]
+    #[error(
+        "at this address is rank 0 of another group; give each group a port of its own, in {}",
+        variable::ROOT
+    )]
     Group,
     /// Not all came.
     #[error("{} did not come within {after:?}{hint}; see that all were started", ranks(missing))]

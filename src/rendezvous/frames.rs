@@ -154,7 +154,8 @@ mod tests {
 
     #[test]
     fn a_header_over_the_limit_is_refused_before_memory_is_spent() {
-        for (header, max) in [(u32::MAX.to_le_bytes(), FRAME_BYTES_MAX), (frame::header(101), 100)] {
+        for (header, max) in [(u32::MAX.to_le_bytes(), FRAME_BYTES_MAX), (frame::header(101), 100)]
+        {
             let mut pieces = Pieces::default();
             pieces.extend([Bytes::copy_from_slice(&header)].into_iter());
             let got = u32::from_le_bytes(header) as usize;

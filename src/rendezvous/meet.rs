@@ -7,7 +7,7 @@ use std::time::Duration;
 use quinn::{Connection, Endpoint, Incoming, SendStream};
 use tokio::net::lookup_host;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use crate::rendezvous::error::{MeetError, Refusal};
 use crate::rendezvous::frames::Frames;
@@ -16,7 +16,7 @@ use crate::rendezvous::word::{WORD_BYTES_MAX, Word};
 use crate::rendezvous::{Config, Member};
 use crate::transport::quic::{self, is_loopback};
 use crate::transport::tls::{SERVER_NAME, Tls};
-use crate::transport::{LinkError, Terms, socket};
+use crate::transport::{CloseCode, LinkError, Terms, socket};
 use crate::wire::{WireError, frame};
 
 /// How long the first try to reach a rank takes at most; each further one takes
@@ -44,19 +44,47 @@ pub(super) async fn meet(
     config: &Config,
 ) -> Result<(Endpoint, Vec<Joined>), MeetError> {
     let (member, config) = (Arc::new(member.clone()), Arc::new(config.clone()));
-    let room =
-        Room { terms: terms(&config), member: Arc::clone(&member), config, start: Instant::now() };
-    match member.rank {
-        0 => {
-            let endpoint = room.listen(tls).await?;
-            let joined = room.gather(&endpoint).await?;
-            Ok((endpoint, joined))
+    let room = Room { terms: terms(&config), member, config, start: Instant::now() };
+    let endpoint = match room.member.rank {
+        0 => room.listen(tls).await?,
+        _ => room.set_out(tls).await?,
+    };
+    let met = match room.member.rank {
+        0 => room.gather(&endpoint).await,
+        _ => room.attend(&endpoint).await,
+    };
+    match met {
+        Ok(joined) => Ok((endpoint, joined)),
+        Err(error) => {
+            part(&endpoint).await;
+            Err(error)
         }
-        _ => {
-            let (endpoint, root, table) = room.attend(tls).await?;
-            let joined = room.connect(&endpoint, root, &table).await?;
-            Ok((endpoint, joined))
+    }
+}
+
+/// Closes all connections, and goes on for so long that the others hear of it.
+pub(super) async fn part(endpoint: &Endpoint) {
+    endpoint.close(CloseCode::Shutdown.into(), &[]);
+    let _unheard = timeout(quic::FAREWELL, endpoint.wait_idle()).await;
+}
+
+/// Tells everybody who dials from now on that the group has met.
+pub(super) async fn turn_away_all(endpoint: &Endpoint, config: &Config) {
+    let mut arriving = JoinSet::new();
+    while let Some(incoming) = endpoint.accept().await {
+        while arriving.try_join_next().is_some() {}
+        let Some(incoming) = quic::validated(incoming) else { continue };
+        if arriving.len() >= config.transport.handshakes_max {
+            incoming.refuse();
+            continue;
         }
+        let (terms, limit) = (terms(config), config.transport.handshake_timeout);
+        arriving.spawn(async move {
+            if let Ok(guest) = receive(incoming, terms, limit).await {
+                let rank = guest.rank;
+                refuse(guest, Refusal::Late { rank }).await;
+            }
+        });
     }
 }
 
@@ -117,7 +145,8 @@ impl Room {
 
     fn endpoint(&self, tls: Tls, addr: SocketAddr) -> Result<Endpoint, MeetError> {
         let failed = |source| MeetError::Bind { addr, source };
-        let bound = socket::bind(addr, self.config.transport.socket_buffer_bytes).map_err(failed)?;
+        let bound =
+            socket::bind(addr, self.config.transport.socket_buffer_bytes).map_err(failed)?;
         let runtime = tokio::runtime::Handle::current();
         quic::endpoint(&self.config.transport, tls, bound.socket, &runtime).map_err(failed)
     }
@@ -128,14 +157,9 @@ impl Room {
         let mut guests: Vec<Option<Guest>> = (0..size).map(|_| None).collect();
         let mut arriving = JoinSet::new();
         let mut turned_away: Option<TurnedAway> = None;
-        let deadline = self.start + self.config.meet_timeout;
+        let deadline = self.deadline();
         let refusal = loop {
-            for guest in &mut guests {
-                // Who has gone again may come again.
-                if guest.as_ref().is_some_and(|guest| guest.connection.close_reason().is_some()) {
-                    *guest = None;
-                }
-            }
+            forget_gone(&mut guests);
             if guests.iter().flatten().count() == size - 1 {
                 return self.seat(guests).await;
             }
@@ -152,6 +176,7 @@ impl Room {
                 tokio::spawn(refuse(guest, Refusal::Group));
                 continue;
             }
+            forget_gone(&mut guests);
             match self.contradiction(&guest, &guests) {
                 None => {
                     let rank = guest.rank as usize;
@@ -263,27 +288,36 @@ impl Room {
         while refusing.join_next().await.is_some() {}
     }
 
-    /// Goes to rank 0, says who this is, and waits for the table.
-    async fn attend(&self, tls: Tls) -> Result<(Endpoint, Joined, Vec<SocketAddr>), MeetError> {
-        let root = self.member.root.clone();
-        let deadline = self.start + self.config.meet_timeout;
-        let no_root = |error: String| MeetError::NoRoot {
-            root: root.clone(),
-            after: self.config.meet_timeout,
-            error,
-        };
-        let addrs = self.look_up(deadline).await.map_err(no_root)?;
+    fn deadline(&self) -> Instant {
+        self.start + self.config.meet_timeout
+    }
+
+    fn no_root(&self, error: String) -> MeetError {
+        let (root, after) = (self.member.root.clone(), self.config.meet_timeout);
+        MeetError::NoRoot { root, after, error }
+    }
+
+    /// The endpoint of another rank than 0.
+    async fn set_out(&self, tls: Tls) -> Result<Endpoint, MeetError> {
+        let addrs = self.look_up().await?;
         let bind = match addrs.iter().all(|addr| is_loopback(addr.ip())) {
             true if addrs.iter().all(SocketAddr::is_ipv4) => Ipv4Addr::LOCALHOST.into(),
             _ => wildcard(&addrs),
         };
-        let endpoint = self.endpoint(tls, SocketAddr::new(bind, 0))?;
-        let dialled = self.dial(&endpoint, 0, &addrs, deadline).await;
+        self.endpoint(tls, SocketAddr::new(bind, 0))
+    }
+
+    /// Goes to rank 0, says who this is, waits for the table, and connects.
+    async fn attend(&self, endpoint: &Endpoint) -> Result<Vec<Joined>, MeetError> {
+        let root = self.member.root.clone();
+        let addrs = self.look_up().await?;
+        let dialled = self.dial(endpoint, 0, &addrs, self.deadline()).await;
         let mut joined = dialled.map_err(|error| match error {
             LinkError::Identity => MeetError::Identity { root: root.clone() },
-            error => no_root(error.to_string()),
+            error => self.no_root(error.to_string()),
         })?;
-        let verdict = timeout_at(deadline + VERDICT_MAX, joined.frames.next(WORD_BYTES_MAX)).await;
+        let until = self.deadline() + VERDICT_MAX;
+        let verdict = timeout_at(until, joined.frames.next(WORD_BYTES_MAX)).await;
         let lost = |error| MeetError::RootLost { root: root.clone(), error };
         let word = match verdict {
             Ok(Ok(Some(bytes))) => Word::decode(&bytes),
@@ -291,11 +325,11 @@ impl Room {
             // Only now does a client hear that its certificate was refused.
             Ok(Err(LinkError::Identity)) => return Err(MeetError::Identity { root }),
             Ok(Err(error)) => return Err(lost(error)),
-            Err(_) => return Err(no_root("it did not say who has come".to_owned())),
+            Err(_) => return Err(self.no_root("it did not say who has come".to_owned())),
         };
         match word {
             Some(Word::Table(table)) if table.len() == self.member.size as usize => {
-                Ok((endpoint, joined, table))
+                self.connect(endpoint, joined, &table).await
             }
             Some(Word::Refused(refusal)) => Err(refusal.into()),
             _ => Err(lost(LinkError::OutOfTurn { expected: "a table of all ranks" })),
@@ -303,7 +337,7 @@ impl Room {
     }
 
     /// Rank 0's addresses; a name that is not known may be in a while.
-    async fn look_up(&self, deadline: Instant) -> Result<Vec<SocketAddr>, String> {
+    async fn look_up(&self) -> Result<Vec<SocketAddr>, MeetError> {
         let root = &self.member.root;
         loop {
             let error = match lookup_host((root.host.as_str(), root.port)).await {
@@ -316,8 +350,8 @@ impl Room {
                 }
                 Err(error) => format!("the host '{}' is not known: {error}", root.host),
             };
-            if Instant::now() + NAME_PAUSE >= deadline {
-                return Err(error);
+            if Instant::now() + NAME_PAUSE >= self.deadline() {
+                return Err(self.no_root(error));
             }
             sleep(NAME_PAUSE).await;
         }
@@ -333,17 +367,22 @@ impl Room {
     ) -> Result<Joined, LinkError> {
         let mut patience = TRY_FIRST;
         loop {
+            let start = Instant::now();
             let mut last = LinkError::NoAnswer { after: patience };
             for &addr in addrs {
                 let until = deadline.min(Instant::now() + patience);
                 match timeout_at(until, self.try_dial(endpoint, rank, addr)).await {
                     Ok(Ok(joined)) => return Ok(joined),
                     // Trying again does not help.
-                    Ok(Err(error @ (LinkError::Identity | LinkError::Foreign))) => return Err(error),
+                    Ok(Err(error @ (LinkError::Identity | LinkError::Foreign))) => {
+                        return Err(error);
+                    }
                     Ok(Err(error)) => last = error,
                     Err(_) => {}
                 }
             }
+            // An error may come at once, and would again.
+            sleep_until(deadline.min(start + patience)).await;
             if Instant::now() >= deadline {
                 return Err(last);
             }
@@ -401,8 +440,7 @@ impl Room {
             let mut arriving = JoinSet::new();
             let mut above: Vec<Joined> = Vec::new();
             while above.len() < (self.member.size - 1 - own) as usize {
-                let arrived =
-                    timeout_at(deadline, self.arrival(endpoint, &mut arriving)).await;
+                let arrived = timeout_at(deadline, self.arrival(endpoint, &mut arriving)).await;
                 let Ok(arrived) = arrived else { break };
                 let Ok(mut guest) = arrived else { continue };
                 let is_expected = guest.group == self.member.group
@@ -427,7 +465,9 @@ impl Room {
         missing.retain(|rank| joined.iter().all(|peer| peer.rank != *rank));
         match missing.is_empty() {
             true => Ok(joined),
-            false => Err(MeetError::Unreachable { rank: own, unreachable: missing, error: last_error }),
+            false => {
+                Err(MeetError::Unreachable { rank: own, unreachable: missing, error: last_error })
+            }
         }
     }
 
@@ -450,12 +490,14 @@ impl Room {
     }
 }
 
+/// Who has gone again may come again.
+fn forget_gone(guests: &mut [Option<Guest>]) {
+    let is_gone = |guest: &Guest| guest.connection.close_reason().is_some();
+    guests.iter_mut().for_each(|guest| drop(guest.take_if(|guest| is_gone(guest))));
+}
+
 /// Hears who dialled.
-async fn receive(
-    incoming: Incoming,
-    terms: Terms,
-    limit: Duration,
-) -> Result<Guest, TurnedAway> {
+async fn receive(incoming: Incoming, terms: Terms, limit: Duration) -> Result<Guest, TurnedAway> {
     let addr = incoming.remote_address();
     let hear = async {
         let lost = |error| LinkError::from_connection(error, terms);

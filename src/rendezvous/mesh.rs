@@ -12,8 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::communicator::{Frame, Link, Receiver};
 use crate::rendezvous::frames::Frames;
-use crate::rendezvous::Member;
-use crate::transport::quic::FAREWELL;
+use crate::rendezvous::{Config, Member, meet};
 use crate::transport::{CloseCode, LinkError};
 use crate::wire::{FRAME_BYTES_MAX, frame};
 
@@ -186,13 +185,15 @@ pub(super) fn start(member: &Member, joined: Vec<Joined>) -> (Mesh, Tasks) {
 impl Tasks {
     /// Runs until the mesh is closed, and until what was sent has arrived, or
     /// does not.
-    pub(super) async fn run(mut self, endpoint: Endpoint) {
-        self.shared.closing.notified().await;
+    pub(super) async fn run(mut self, endpoint: Endpoint, config: &Config) {
+        tokio::select! {
+            () = self.shared.closing.notified() => {}
+            () = meet::turn_away_all(&endpoint, config) => {}
+        }
         let written = async { while self.writers.join_next().await.is_some() {} };
         let _in_time = tokio::time::timeout(CLOSE_MAX, written).await;
         self.readers.abort_all();
-        endpoint.close(CloseCode::Shutdown.into(), &[]);
-        let _unheard = tokio::time::timeout(FAREWELL, endpoint.wait_idle()).await;
+        meet::part(&endpoint).await;
     }
 }
 

@@ -37,7 +37,10 @@ impl Word {
 
     /// `None` if no rank said it.
     pub(super) fn decode(bytes: &[u8]) -> Option<Word> {
-        postcard::take_from_bytes(bytes).ok().filter(|(_, rest)| rest.is_empty()).map(|(word, _)| word)
+        postcard::take_from_bytes(bytes)
+            .ok()
+            .filter(|(_, rest)| rest.is_empty())
+            .map(|(word, _)| word)
     }
 }
 

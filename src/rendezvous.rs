@@ -27,9 +27,10 @@
 //! | `word` | what is said in it |
 //! | `frames` | frames out of a stream |
 //! | [`mesh`](Mesh) | the connections, as a [`Link`](crate::communicator::Link) |
+//! | `turn` | who runs the network: a thread, or a caller who waits |
 //! | `secret` | the secret from where the launcher put it |
 
-use std::sync::mpsc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::launch::{Environment, Launch, Root};
@@ -40,11 +41,13 @@ mod frames;
 mod meet;
 mod mesh;
 mod secret;
+mod turn;
 mod word;
 
 pub use error::{MeetError, Refusal, SecretError};
 pub use mesh::Mesh;
 pub use secret::read as read_secret;
+use turn::Turns;
 
 /// The application protocol of TLS between ranks. It changes with what they say
 /// in a meeting.
@@ -121,39 +124,20 @@ impl Member {
     }
 }
 
-/// Starts the thread that all connections run on, and waits for the meeting.
+/// Meets on the caller's thread, and starts the one that the connections have.
 fn join(member: Member, secret: &Secret, config: &Config) -> Result<Mesh, MeetError> {
     let tls = transport::tls::Tls::new(secret, ALPN).map_err(TransportError::from)?;
-    let (met, meeting) = mpsc::channel();
-    let config = config.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(TransportError::Thread)?;
+    let (endpoint, peers) = runtime.block_on(meet::meet(&member, tls, config))?;
+    let turns = Arc::new(Turns::new(runtime));
+    let (mesh, tasks) = mesh::start(&member, Arc::clone(&turns), peers);
+    let config = config.clone();
     let thread = std::thread::Builder::new()
         .name("adsum-group".to_owned())
-        .spawn(move || {
-            let serve = async {
-                match meet::meet(&member, tls, &config).await {
-                    Ok((endpoint, peers)) => {
-                        let (mesh, tasks) = mesh::start(&member, peers);
-                        // Whoever waits for the meeting waits until it is over.
-                        let _waiting = met.send(Ok(mesh));
-                        tasks.run(endpoint, &config).await;
-                    }
-                    Err(error) => drop(met.send(Err(error))),
-                }
-            };
-            runtime.block_on(serve);
-        })
+        .spawn(move || turns.run(tasks.run(endpoint, &config)))
         .map_err(TransportError::Thread)?;
-    match meeting.recv() {
-        Ok(Ok(mesh)) => Ok(mesh.with_thread(thread)),
-        Ok(Err(error)) => {
-            // A panic there was reported when it happened.
-            let _panicked = thread.join();
-            Err(error)
-        }
-        Err(_) => Err(MeetError::Stopped),
-    }
+    Ok(mesh.with_thread(thread))
 }

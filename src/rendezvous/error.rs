@@ -77,10 +77,6 @@ pub enum MeetError {
         /// What came of the last try.
         error: String,
     },
-    /// The thread of the connections ended, a defect that was reported when it
-    /// happened.
-    #[error("the network thread stopped")]
-    Stopped,
 }
 
 /// What rank 0 found wrong, as it tells all.

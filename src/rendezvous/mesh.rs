@@ -1,6 +1,6 @@
 //! The connections of a rank with all others.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -12,12 +12,17 @@ use tokio::task::JoinSet;
 
 use crate::communicator::{Frame, Link, Receiver};
 use crate::rendezvous::frames::Frames;
+use crate::rendezvous::turn::Turns;
 use crate::rendezvous::{Config, Member, meet};
 use crate::transport::{CloseCode, LinkError};
 use crate::wire::{FRAME_BYTES_MAX, frame};
 
 /// How long a link that is closed goes on so that its peers get what was sent.
 const CLOSE_MAX: Duration = Duration::from_secs(2);
+
+/// How often a caller who is done lets other tasks run, so that they write what it
+/// queued. What is still queued then waits for the peer.
+const FLUSH_YIELDS_MAX: usize = 8;
 
 /// The most frames that one write takes.
 const BATCH_FRAMES_MAX: usize = 64;
@@ -26,7 +31,8 @@ const BATCH_FRAMES_MAX: usize = 64;
 ///
 /// All of them run on one thread, which calls the [`Receiver`] directly: a frame
 /// passes one thread between the wire and the group. Sending queues, wakes that
-/// thread, and returns.
+/// thread, and returns. A caller who waits can lend its own thread by
+/// [`Link::drive`], and then a frame passes none.
 ///
 /// Dropping it closes it.
 pub struct Mesh {
@@ -35,6 +41,8 @@ pub struct Mesh {
     /// By rank; none for this one itself.
     peers: Vec<Option<Arc<Peer>>>,
     shared: Arc<Shared>,
+    /// Who runs the network; nobody for a group of one.
+    turns: Option<Arc<Turns>>,
     /// Until it is closed.
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -44,6 +52,10 @@ pub struct Mesh {
 struct Shared {
     receiver: OnceLock<Arc<dyn Receiver>>,
     started: Notify,
+    /// The receiver was called.
+    news: Notify,
+    /// Frames that wait to be written.
+    queued: AtomicUsize,
     /// The receiver is called no more.
     is_closed: AtomicBool,
     closing: Notify,
@@ -79,6 +91,7 @@ impl Mesh {
             size: 1,
             peers: vec![None],
             shared: Arc::default(),
+            turns: None,
             thread: Mutex::default(),
         }
     }
@@ -119,9 +132,40 @@ impl Link for Mesh {
     fn send(&self, to: usize, frame: Frame) {
         assert!((1..=FRAME_BYTES_MAX).contains(&frame.len()), "a frame of {} bytes", frame.len());
         if let Some(peer) = self.peer(to) {
-            // The peer is lost, if this fails.
-            let _lost = peer.out.send(Out::Frame(frame));
+            self.shared.queued.fetch_add(1, Ordering::SeqCst);
+            if peer.out.send(Out::Frame(frame)).is_err() {
+                // The peer is lost.
+                self.shared.queued.fetch_sub(1, Ordering::SeqCst);
+            }
         }
+    }
+
+    fn drive(&self, is_done: &mut dyn FnMut() -> bool, limit: Duration) -> Option<bool> {
+        let shared = &self.shared;
+        self.turns.as_ref()?.lend(async {
+            let wait = async {
+                loop {
+                    let mut news = std::pin::pin!(shared.news.notified());
+                    // From here on news are not missed.
+                    news.as_mut().enable();
+                    if is_done() {
+                        return;
+                    }
+                    news.await;
+                }
+            };
+            let is_done = tokio::time::timeout(limit, wait).await.is_ok();
+            // What was queued meanwhile is written, and then sent, by other tasks.
+            let mut yields = 0;
+            while yields < FLUSH_YIELDS_MAX && shared.queued.load(Ordering::SeqCst) > 0 {
+                tokio::task::yield_now().await;
+                yields += 1;
+            }
+            if yields > 0 {
+                tokio::task::yield_now().await;
+            }
+            (is_done, shared.queued.load(Ordering::SeqCst) > 0)
+        })
     }
 
     fn abandon(&self, peer: usize) {
@@ -137,6 +181,9 @@ impl Link for Mesh {
             let _lost = peer.out.send(Out::End);
         }
         self.shared.closing.notify_one();
+        if let Some(turns) = &self.turns {
+            turns.close();
+        }
         let thread = self.thread().take();
         // The receiver itself may close the link, on that thread.
         if let Some(thread) = thread.filter(|it| it.thread().id() != std::thread::current().id()) {
@@ -166,7 +213,8 @@ pub(super) struct Tasks {
 }
 
 /// Makes the mesh of these connections, on the runtime that they belong to.
-pub(super) fn start(member: &Member, joined: Vec<Joined>) -> (Mesh, Tasks) {
+pub(super) fn start(member: &Member, turns: Arc<Turns>, joined: Vec<Joined>) -> (Mesh, Tasks) {
+    let runtime = turns.runtime().clone();
     let shared = Arc::<Shared>::default();
     let mut tasks =
         Tasks { readers: JoinSet::new(), writers: JoinSet::new(), shared: Arc::clone(&shared) };
@@ -175,11 +223,11 @@ pub(super) fn start(member: &Member, joined: Vec<Joined>) -> (Mesh, Tasks) {
         let (out, queue) = mpsc::unbounded_channel();
         let peer = Arc::new(Peer { out, connection, is_abandoned: AtomicBool::new(false) });
         peers[rank as usize] = Some(Arc::clone(&peer));
-        tasks.readers.spawn(read(rank as usize, frames, peer, Arc::clone(&shared)));
-        tasks.writers.spawn(write(send, queue));
+        tasks.readers.spawn_on(read(rank as usize, frames, peer, Arc::clone(&shared)), &runtime);
+        tasks.writers.spawn_on(write(send, queue, Arc::clone(&shared)), &runtime);
     }
     let (rank, size) = (member.rank, member.size);
-    (Mesh { rank, size, peers, shared, thread: Mutex::default() }, tasks)
+    (Mesh { rank, size, peers, shared, turns: Some(turns), thread: Mutex::default() }, tasks)
 }
 
 impl Tasks {
@@ -215,29 +263,41 @@ async fn read(rank: usize, mut frames: Frames, peer: Arc<Peer>, shared: Arc<Shar
             return;
         }
         receiver.frame(rank, frame);
+        shared.news.notify_waiters();
     };
     if let LinkError::Misbehaved(_) = reason {
         peer.connection.close(reason.close_code().into(), &[]);
     }
     if !shared.is_closed.load(Ordering::SeqCst) && !peer.is_abandoned.load(Ordering::SeqCst) {
         receiver.lost(rank, reason.to_string());
+        shared.news.notify_waiters();
     }
 }
 
 /// Writes frames until the end, and waits until the peer has them.
-async fn write(mut send: SendStream, mut queue: mpsc::UnboundedReceiver<Out>) {
+async fn write(mut send: SendStream, mut queue: mpsc::UnboundedReceiver<Out>, shared: Arc<Shared>) {
     let mut batch = Vec::with_capacity(BATCH_FRAMES_MAX);
     let mut chunks = Vec::with_capacity(2 * BATCH_FRAMES_MAX);
     while queue.recv_many(&mut batch, BATCH_FRAMES_MAX).await > 0 {
         let mut is_last = false;
+        let mut frames = 0;
         for out in batch.drain(..) {
             match out {
-                Out::Frame(frame) => push_chunks(frame, &mut chunks),
+                Out::Frame(frame) => {
+                    frames += 1;
+                    push_chunks(frame, &mut chunks);
+                }
                 Out::End => is_last = true,
             }
         }
         // An error is the end of the connection, which the reader tells.
-        if send.write_all_chunks(&mut chunks).await.is_err() {
+        let written = send.write_all_chunks(&mut chunks).await;
+        shared.queued.fetch_sub(frames, Ordering::SeqCst);
+        if written.is_err() {
+            queue.close();
+            while let Ok(Out::Frame(_)) = queue.try_recv() {
+                shared.queued.fetch_sub(1, Ordering::SeqCst);
+            }
             return;
         }
         chunks.clear();

@@ -1,13 +1,13 @@
 //! The connections of a rank with all others.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use quinn::{Connection, Endpoint, SendStream};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::communicator::{Frame, Link, Receiver};
@@ -23,9 +23,6 @@ const CLOSE_MAX: Duration = Duration::from_secs(2);
 /// How often a caller who is done lets other tasks run, so that they write what it
 /// queued. What is still queued then waits for the peer.
 const FLUSH_YIELDS_MAX: usize = 8;
-
-/// The most frames that one write takes.
-const BATCH_FRAMES_MAX: usize = 64;
 
 /// The connections of a rank with all others of its group.
 ///
@@ -54,8 +51,8 @@ struct Shared {
     started: Notify,
     /// The receiver was called.
     news: Notify,
-    /// Frames that wait to be written.
-    queued: AtomicUsize,
+    /// Peers with frames that are not written.
+    queues: AtomicUsize,
     /// The receiver is called no more.
     is_closed: AtomicBool,
     closing: Notify,
@@ -63,16 +60,28 @@ struct Shared {
 
 /// Another rank, as the mesh sees it.
 struct Peer {
-    out: mpsc::UnboundedSender<Out>,
+    queue: Mutex<Queue>,
+    /// Something is in the queue.
+    ready: Arc<Notify>,
     connection: Connection,
     is_abandoned: AtomicBool,
 }
 
-/// What a peer's queue holds.
-enum Out {
-    Frame(Frame),
-    /// Nothing comes after it.
-    End,
+/// What waits to be written to a peer.
+#[derive(Default)]
+struct Queue {
+    frames: Vec<Frame>,
+    /// Nothing comes after these.
+    is_ended: bool,
+    /// The peer is lost, and nothing is taken any more.
+    is_lost: bool,
+}
+
+impl Peer {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Nothing that holds the lock can panic half way through a change.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A connection whose ends know each other.
@@ -101,7 +110,7 @@ impl Mesh {
         self
     }
 
-    fn thread(&self) -> std::sync::MutexGuard<'_, Option<JoinHandle<()>>> {
+    fn thread(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
         // It is set whole or not at all.
         self.thread.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -131,12 +140,18 @@ impl Link for Mesh {
     /// [`FRAME_BYTES_MAX`]: no group makes such one.
     fn send(&self, to: usize, frame: Frame) {
         assert!((1..=FRAME_BYTES_MAX).contains(&frame.len()), "a frame of {} bytes", frame.len());
-        if let Some(peer) = self.peer(to) {
-            self.shared.queued.fetch_add(1, Ordering::SeqCst);
-            if peer.out.send(Out::Frame(frame)).is_err() {
-                // The peer is lost.
-                self.shared.queued.fetch_sub(1, Ordering::SeqCst);
-            }
+        let (Some(peer), Some(turns)) = (self.peer(to), &self.turns) else { return };
+        let mut queue = peer.queue();
+        if queue.is_lost {
+            return;
+        }
+        queue.frames.push(frame);
+        let is_first = queue.frames.len() == 1;
+        drop(queue);
+        // Otherwise its task knows already.
+        if is_first {
+            self.shared.queues.fetch_add(1, Ordering::SeqCst);
+            turns.announce(&peer.ready);
         }
     }
 
@@ -157,14 +172,14 @@ impl Link for Mesh {
             let is_done = tokio::time::timeout(limit, wait).await.is_ok();
             // What was queued meanwhile is written, and then sent, by other tasks.
             let mut yields = 0;
-            while yields < FLUSH_YIELDS_MAX && shared.queued.load(Ordering::SeqCst) > 0 {
+            while yields < FLUSH_YIELDS_MAX && shared.queues.load(Ordering::SeqCst) > 0 {
                 tokio::task::yield_now().await;
                 yields += 1;
             }
             if yields > 0 {
                 tokio::task::yield_now().await;
             }
-            (is_done, shared.queued.load(Ordering::SeqCst) > 0)
+            (is_done, shared.queues.load(Ordering::SeqCst) > 0)
         })
     }
 
@@ -177,13 +192,14 @@ impl Link for Mesh {
 
     fn close(&self) {
         self.shared.is_closed.store(true, Ordering::SeqCst);
-        for peer in self.peers.iter().flatten() {
-            let _lost = peer.out.send(Out::End);
-        }
-        self.shared.closing.notify_one();
         if let Some(turns) = &self.turns {
             turns.close();
         }
+        for peer in self.peers.iter().flatten() {
+            peer.queue().is_ended = true;
+            peer.ready.notify_one();
+        }
+        self.shared.closing.notify_one();
         let thread = self.thread().take();
         // The receiver itself may close the link, on that thread.
         if let Some(thread) = thread.filter(|it| it.thread().id() != std::thread::current().id()) {
@@ -220,11 +236,16 @@ pub(super) fn start(member: &Member, turns: Arc<Turns>, joined: Vec<Joined>) -> 
         Tasks { readers: JoinSet::new(), writers: JoinSet::new(), shared: Arc::clone(&shared) };
     let mut peers: Vec<Option<Arc<Peer>>> = vec![None; member.size as usize];
     for Joined { rank, connection, send, frames } in joined {
-        let (out, queue) = mpsc::unbounded_channel();
-        let peer = Arc::new(Peer { out, connection, is_abandoned: AtomicBool::new(false) });
+        let peer = Arc::new(Peer {
+            queue: Mutex::default(),
+            ready: Arc::default(),
+            connection,
+            is_abandoned: AtomicBool::new(false),
+        });
         peers[rank as usize] = Some(Arc::clone(&peer));
-        tasks.readers.spawn_on(read(rank as usize, frames, peer, Arc::clone(&shared)), &runtime);
-        tasks.writers.spawn_on(write(send, queue, Arc::clone(&shared)), &runtime);
+        let reader = read(rank as usize, frames, Arc::clone(&peer), Arc::clone(&shared));
+        tasks.readers.spawn_on(reader, &runtime);
+        tasks.writers.spawn_on(write(send, peer, Arc::clone(&shared)), &runtime);
     }
     let (rank, size) = (member.rank, member.size);
     (Mesh { rank, size, peers, shared, turns: Some(turns), thread: Mutex::default() }, tasks)
@@ -275,34 +296,33 @@ async fn read(rank: usize, mut frames: Frames, peer: Arc<Peer>, shared: Arc<Shar
 }
 
 /// Writes frames until the end, and waits until the peer has them.
-async fn write(mut send: SendStream, mut queue: mpsc::UnboundedReceiver<Out>, shared: Arc<Shared>) {
-    let mut batch = Vec::with_capacity(BATCH_FRAMES_MAX);
-    let mut chunks = Vec::with_capacity(2 * BATCH_FRAMES_MAX);
-    while queue.recv_many(&mut batch, BATCH_FRAMES_MAX).await > 0 {
-        let mut is_last = false;
-        let mut frames = 0;
-        for out in batch.drain(..) {
-            match out {
-                Out::Frame(frame) => {
-                    frames += 1;
-                    push_chunks(frame, &mut chunks);
-                }
-                Out::End => is_last = true,
+async fn write(mut send: SendStream, peer: Arc<Peer>, shared: Arc<Shared>) {
+    let mut chunks = Vec::new();
+    loop {
+        let ready = peer.ready.notified();
+        let (frames, is_ended) = {
+            let mut queue = peer.queue();
+            (std::mem::take(&mut queue.frames), queue.is_ended)
+        };
+        if frames.is_empty() {
+            if is_ended {
+                break;
             }
+            ready.await;
+            continue;
         }
-        // An error is the end of the connection, which the reader tells.
+        frames.into_iter().for_each(|frame| push_chunks(frame, &mut chunks));
         let written = send.write_all_chunks(&mut chunks).await;
-        shared.queued.fetch_sub(frames, Ordering::SeqCst);
+        chunks.clear();
+        shared.queues.fetch_sub(1, Ordering::SeqCst);
+        // An error is the end of the connection, which the reader tells.
         if written.is_err() {
-            queue.close();
-            while let Ok(Out::Frame(_)) = queue.try_recv() {
-                shared.queued.fetch_sub(1, Ordering::SeqCst);
+            let mut queue = peer.queue();
+            queue.is_lost = true;
+            if !std::mem::take(&mut queue.frames).is_empty() {
+                shared.queues.fetch_sub(1, Ordering::SeqCst);
             }
             return;
-        }
-        chunks.clear();
-        if is_last {
-            break;
         }
     }
     if send.finish().is_ok() {

@@ -11,7 +11,7 @@
 //! Exactly one of them is inside at a time, which tokio sees to: a thread that
 //! blocks on the runtime while another drives it is woken by that one.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, Runtime};
@@ -38,6 +38,8 @@ struct State {
     left: Option<Instant>,
     is_thread_in: bool,
     is_closed: bool,
+    /// Tasks that have something to do and are not told yet.
+    untold: Vec<Arc<Notify>>,
 }
 
 impl Turns {
@@ -56,6 +58,7 @@ impl Turns {
         loop {
             self.enter();
             let is_over = self.runtime.block_on(async {
+                self.tell();
                 tokio::select! {
                     () = &mut future => true,
                     () = self.wanted.notified() => false,
@@ -81,7 +84,10 @@ impl Turns {
                 self.wanted.notify_one();
             }
         }
-        let (result, is_more) = self.runtime.block_on(future);
+        let (result, is_more) = self.runtime.block_on(async {
+            self.tell();
+            future.await
+        });
         let mut state = self.state();
         state.callers -= 1;
         state.left = (!is_more).then(Instant::now);
@@ -89,6 +95,24 @@ impl Turns {
             self.changed.notify_one();
         }
         Some(result)
+    }
+
+    /// Tells a task that it has something to do; later, if nobody is in, since to
+    /// wake a runtime that nobody drives is a system call for nothing.
+    pub(super) fn announce(&self, task: &Arc<Notify>) {
+        let mut state = self.state();
+        if state.is_thread_in || state.callers > 0 || state.is_closed {
+            drop(state);
+            task.notify_one();
+        } else {
+            state.untold.push(Arc::clone(task));
+        }
+    }
+
+    /// Tells the tasks that were announced while nobody was in.
+    fn tell(&self) {
+        let untold = std::mem::take(&mut self.state().untold);
+        untold.iter().for_each(|task| task.notify_one());
     }
 
     /// Lets the mesh's thread in at once, and for good.

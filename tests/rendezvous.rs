@@ -181,6 +181,84 @@ fn a_rank_that_is_given_up_hears_and_says_nothing_more() {
     assert!(inboxes[0].try_recv().is_err());
 }
 
+/// Waits for `count` frames by driving the network on this thread.
+fn drive(mesh: &Mesh, inbox: &Inbox<News>, count: usize) -> Vec<News> {
+    let mut news = Vec::new();
+    let mut is_done = || {
+        news.extend(inbox.try_iter());
+        news.len() >= count
+    };
+    assert_eq!(mesh.drive(&mut is_done, PATIENCE), Some(true));
+    news
+}
+
+#[test]
+fn a_caller_can_drive_the_network_itself() {
+    const ROUNDS: usize = 2000;
+    let group = Group::new();
+    let play = |mesh: Mesh| {
+        std::thread::spawn(move || {
+            let inbox = listen(&mesh);
+            let other = 1 - mesh.rank();
+            for round in 0..ROUNDS {
+                let word = (round as u32).to_le_bytes();
+                if mesh.rank() == 0 {
+                    mesh.send(other, frame(&word, b""));
+                }
+                assert_eq!(drive(&mesh, &inbox, 1), [News::Frame(other, word.to_vec())]);
+                if mesh.rank() == 1 {
+                    mesh.send(other, frame(&word, b""));
+                }
+                if round % 500 == 0 {
+                    // Nobody drives for so long that the mesh's own thread does.
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
+            // The last word of rank 1 goes out although nobody drives any more.
+            std::thread::sleep(Duration::from_millis(20));
+        })
+    };
+    let players: Vec<_> = group.all(2).into_iter().map(play).collect();
+    players.into_iter().for_each(|player| player.join().unwrap());
+}
+
+#[test]
+fn what_a_driver_queued_goes_out_when_it_leaves() {
+    let group = Group::new();
+    let meshes = group.all(2);
+    let inbox = listen(&meshes[1]);
+    let _own = listen(&meshes[0]);
+    for i in 0..100_u8 {
+        // Done at once; without more of this thread's time the frame arrives.
+        let body = vec![i; 10_000];
+        meshes[0].send(1, frame(&[i], &body));
+        assert_eq!(meshes[0].drive(&mut || true, PATIENCE), Some(true));
+        let expected = News::Frame(0, [&[i][..], &body].concat());
+        assert_eq!(inbox.recv_timeout(PATIENCE), Ok(expected));
+    }
+}
+
+#[test]
+fn drivers_end_in_time_and_can_be_several() {
+    let group = Group::new();
+    let meshes = group.all(2);
+    let _ears = [listen(&meshes[0]), listen(&meshes[1])];
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let limit = Duration::from_millis(100);
+                assert_eq!(meshes[0].drive(&mut || false, limit), Some(false));
+            });
+        }
+    });
+    assert!(start.elapsed() < PATIENCE);
+    // A runtime's thread cannot run another one.
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let driven = runtime.block_on(async { meshes[0].drive(&mut || true, PATIENCE) });
+    assert_eq!(driven, None);
+}
+
 #[test]
 fn a_group_of_one_needs_nobody() {
     let given = Given { rank: Some(0), size: Some(1), ..Given::default() };
@@ -323,4 +401,76 @@ fn token_files_are_private_and_tokens() {
     std::fs::remove_file(&path).unwrap();
     let text = try_it();
     assert!(text.contains("adsum token new") && text.contains("ADSUM_TOKEN_FILE"), "{text}");
+}
+
+/// Ranks that `adsum run` starts: this file's own program, which then runs the one
+/// test that is told to be a rank.
+#[cfg(all(feature = "cli", target_os = "linux"))]
+mod started {
+    use std::process::{Command, Output, Stdio};
+
+    use adsum::rendezvous::environment;
+
+    use super::*;
+
+    /// What the ranks are to do.
+    const ROLE: &str = "ROLE_OF_A_RANK";
+
+    fn run(ranks: &str, role: &str) -> Output {
+        let own = std::env::current_exe().unwrap();
+        Command::new(env!("CARGO_BIN_EXE_adsum"))
+            .args(["run", "-n", ranks, "--prefix", "--"])
+            .arg(own)
+            .args(["started::as_a_rank", "--exact", "--ignored", "--nocapture"])
+            .env(ROLE, role)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    #[test]
+    fn they_meet_with_what_they_are_given() {
+        let output = run("4", "greet");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        for rank in 0..4 {
+            assert!(text.contains(&format!("[{rank}] heard 3 of 4\n")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rank_that_is_killed_is_lost_to_the_others() {
+        let output = run("3", "die");
+        assert_eq!(output.status.code(), Some(128 + 9), "{output:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains("rank 2 on localhost was ended by signal 9"), "{text}");
+    }
+
+    #[test]
+    #[ignore = "is a rank, when 'adsum run' starts it for the tests beside it"]
+    fn as_a_rank() {
+        let role = std::env::var(ROLE).expect("a role");
+        let launch = Launch::resolve(&Given::default(), &environment()).unwrap();
+        let mesh = meet(&launch, &config()).unwrap();
+        // The token is still known when the pipe is empty.
+        assert!(adsum::rendezvous::read_secret(launch.secret.as_ref().unwrap()).is_ok());
+        let inbox = listen(&mesh);
+        if role == "die" && mesh.rank() == 2 {
+            let own = std::process::id().to_string();
+            Command::new("kill").args(["-KILL", &own]).status().unwrap();
+        }
+        for to in (0..mesh.size()).filter(|&to| to != mesh.rank()) {
+            mesh.send(to, frame(b"hello", b""));
+        }
+        let mut heard = std::collections::BTreeSet::new();
+        while heard.len() + 1 < mesh.size() {
+            match inbox.recv_timeout(PATIENCE).unwrap() {
+                News::Frame(from, bytes) => assert!(bytes == b"hello" && heard.insert(from)),
+                // One that has said all may leave.
+                News::Lost(peer, reason) => assert!(heard.contains(&peer), "{peer}: {reason}"),
+            }
+        }
+        let heard = heard.len();
+        println!("heard {heard} of {}", mesh.size());
+    }
 }

@@ -11,9 +11,12 @@
 pub mod backend;
 mod bounded;
 pub mod catalogue;
+pub mod collective;
 pub mod dtype;
 pub mod engine;
 pub mod finish;
+pub mod fold;
+pub mod group;
 pub mod launch;
 pub mod ledger;
 pub mod manifest;

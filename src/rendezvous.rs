@@ -28,6 +28,7 @@
 //! | `frames` | frames out of a stream |
 //! | [`mesh`](Mesh) | the connections, as a [`Link`](crate::communicator::Link) |
 //! | `turn` | who runs the network: a thread, or a caller who waits |
+//! | `start` | [`Communicator::from_env`](crate::communicator::Communicator::from_env) |
 //! | `secret` | the secret from where the launcher put it |
 
 use std::sync::Arc;
@@ -41,6 +42,7 @@ mod frames;
 mod meet;
 mod mesh;
 mod secret;
+mod start;
 mod turn;
 mod word;
 

@@ -409,6 +409,7 @@ fn token_files_are_private_and_tokens() {
 mod started {
     use std::process::{Command, Output, Stdio};
 
+    use adsum::communicator::{Communicator, Operator};
     use adsum::rendezvous::environment;
 
     use super::*;
@@ -447,9 +448,36 @@ mod started {
     }
 
     #[test]
+    fn they_are_a_communicator() {
+        let output = run("4", "sum");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(text.matches("the sum is [6.0, 0.4]\n").count(), 4, "{text}");
+    }
+
+    fn sum() {
+        let group = Communicator::from_env().unwrap();
+        let mine = [group.rank() as f64, 0.1];
+        for _ in 0..200 {
+            let total = group.all_reduce(&mine, Operator::Sum).unwrap();
+            assert_eq!(total, [6.0, 0.4]);
+        }
+        // Of many frames, and beside others.
+        let long: Vec<f64> = vec![mine[0]; 1 << 20];
+        let calls: Vec<_> = (0..4).map(|_| group.all_reduce_async(&long, Operator::Sum)).collect();
+        for call in calls {
+            assert!(call.wait().unwrap().iter().all(|&total| total == 6.0));
+        }
+        println!("the sum is {:?}", group.all_reduce(&mine, Operator::Sum).unwrap());
+    }
+
+    #[test]
     #[ignore = "is a rank, when 'adsum run' starts it for the tests beside it"]
     fn as_a_rank() {
         let role = std::env::var(ROLE).expect("a role");
+        if role == "sum" {
+            return sum();
+        }
         let launch = Launch::resolve(&Given::default(), &environment()).unwrap();
         let mesh = meet(&launch, &config()).unwrap();
         // The token is still known when the pipe is empty.

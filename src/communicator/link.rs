@@ -29,29 +29,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-/// One message: its bytes are those of `head`, then those of `body`.
-///
-/// The two are apart so that nothing needs to be copied to put a header before
-/// an array. A link does not look into either; it delivers them as one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
-    /// A few dozen bytes.
-    pub head: Bytes,
-    /// A segment of an array, or nothing.
-    pub body: Bytes,
-}
-
-impl Frame {
-    /// The bytes of the whole message.
-    pub fn len(&self) -> usize {
-        self.head.len() + self.body.len()
-    }
-
-    /// Whether it has no bytes at all, which no frame of a group is.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
+pub use crate::group::Frame;
 
 /// Carries frames between the ranks of one group.
 pub trait Link: Send + Sync + 'static {

@@ -7,13 +7,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::launch::{Root, variable};
+use crate::launch::{LaunchError, Root, variable};
 use crate::transport::token::TokenError;
 use crate::transport::{LinkError, TransportError};
 
 /// Why ranks did not meet. Nothing is left of the meeting.
 #[derive(Debug, thiserror::Error)]
 pub enum MeetError {
+    /// This process does not know its place.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
     /// The secret cannot be read.
     #[error(transparent)]
     Secret(#[from] SecretError),

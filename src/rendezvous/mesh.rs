@@ -201,8 +201,11 @@ impl Link for Mesh {
         }
         self.shared.closing.notify_one();
         let thread = self.thread().take();
-        // The receiver itself may close the link, on that thread.
-        if let Some(thread) = thread.filter(|it| it.thread().id() != std::thread::current().id()) {
+        // The receiver itself may close the link; then the network goes on when it
+        // returns, and must not be waited for.
+        let is_inside = self.turns.as_ref().is_some_and(|turns| turns.is_inside());
+        let is_own = |it: &JoinHandle<()>| it.thread().id() == std::thread::current().id();
+        if let Some(thread) = thread.filter(|it| !is_inside && !is_own(it)) {
             // A panic there was reported when it happened.
             let _panicked = thread.join();
         }

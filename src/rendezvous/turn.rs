@@ -12,6 +12,7 @@
 //! blocks on the runtime while another drives it is woken by that one.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, Runtime};
@@ -33,7 +34,7 @@ pub(super) struct Turns {
 #[derive(Default)]
 struct State {
     /// Callers that are in, or want to be.
-    callers: usize,
+    callers: Vec<ThreadId>,
     /// When the last one left, if the next is waited for.
     left: Option<Instant>,
     is_thread_in: bool,
@@ -79,7 +80,7 @@ impl Turns {
         }
         {
             let mut state = self.state();
-            state.callers += 1;
+            state.callers.push(thread::current().id());
             if state.is_thread_in {
                 self.wanted.notify_one();
             }
@@ -89,7 +90,8 @@ impl Turns {
             future.await
         });
         let mut state = self.state();
-        state.callers -= 1;
+        let own = thread::current().id();
+        state.callers.retain(|&caller| caller != own);
         state.left = (!is_more).then(Instant::now);
         if is_more {
             self.changed.notify_one();
@@ -97,11 +99,17 @@ impl Turns {
         Some(result)
     }
 
+    /// Whether the calling thread is one that drives the network, in a call of the
+    /// receiver.
+    pub(super) fn is_inside(&self) -> bool {
+        self.state().callers.contains(&thread::current().id())
+    }
+
     /// Tells a task that it has something to do; later, if nobody is in, since to
     /// wake a runtime that nobody drives is a system call for nothing.
     pub(super) fn announce(&self, task: &Arc<Notify>) {
         let mut state = self.state();
-        if state.is_thread_in || state.callers > 0 || state.is_closed {
+        if state.is_thread_in || !state.callers.is_empty() || state.is_closed {
             drop(state);
             task.notify_one();
         } else {
@@ -125,7 +133,7 @@ impl Turns {
         let mut state = self.state();
         while !state.is_closed {
             let since = state.left.map(|left| left.elapsed());
-            if state.callers == 0 && since.is_none_or(|since| since >= PAUSE) {
+            if state.callers.is_empty() && since.is_none_or(|since| since >= PAUSE) {
                 break;
             }
             let wait = self.changed.wait_timeout(state, PAUSE);

@@ -455,6 +455,50 @@ mod started {
         assert_eq!(text.matches("the sum is [6.0, 0.4]\n").count(), 4, "{text}");
     }
 
+    #[test]
+    fn a_rank_whose_process_dies_is_lost_in_bounded_time() {
+        // Without 'adsum run', which would end all.
+        let group = Group::new();
+        let start = |rank: u32| {
+            Command::new(std::env::current_exe().unwrap())
+                .args(["started::as_a_rank", "--exact", "--ignored", "--nocapture"])
+                .env(ROLE, if rank == 1 { "die" } else { "survive" })
+                .env("ADSUM_RANK", rank.to_string())
+                .env("ADSUM_SIZE", "3")
+                .env("ADSUM_ROOT", &group.root)
+                .env("ADSUM_TOKEN_FILE", group.folder.path().join("token"))
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap()
+        };
+        let ranks = [0, 1, 2].map(start);
+        let begin = Instant::now();
+        for (rank, process) in ranks.into_iter().enumerate() {
+            let output = process.wait_with_output().unwrap();
+            if rank != 1 {
+                let text = String::from_utf8(output.stdout).unwrap();
+                assert!(text.contains("lost 1: the peer was silent for 4s"), "{rank}: {text}");
+            }
+        }
+        assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
+    }
+
+    /// Waits until rank 1 is lost; another survivor may leave before.
+    fn survive(mesh: &Mesh, inbox: &Inbox<News>) {
+        loop {
+            let mut news = None;
+            let mut is_done = || {
+                news = news.take().or_else(|| inbox.try_recv().ok());
+                news.is_some()
+            };
+            assert_eq!(mesh.drive(&mut is_done, PATIENCE), Some(true));
+            match news {
+                Some(News::Lost(1, reason)) => return println!("lost 1: {reason}"),
+                _ => assert!(news.is_some()),
+            }
+        }
+    }
+
     fn sum() {
         let group = Communicator::from_env().unwrap();
         let mine = [group.rank() as f64, 0.1];
@@ -483,7 +527,12 @@ mod started {
         // The token is still known when the pipe is empty.
         assert!(adsum::rendezvous::read_secret(launch.secret.as_ref().unwrap()).is_ok());
         let inbox = listen(&mesh);
-        if role == "die" && mesh.rank() == 2 {
+        if role == "survive" {
+            return survive(&mesh, &inbox);
+        }
+        // By 'adsum run' the last one; by hand the one that is told to.
+        let is_last = mesh.rank() + 1 == mesh.size();
+        if role == "die" && (is_last || std::env::var_os("ADSUM_TOKEN_FILE").is_some()) {
             let own = std::process::id().to_string();
             Command::new("kill").args(["-KILL", &own]).status().unwrap();
         }

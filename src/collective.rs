@@ -244,7 +244,7 @@ pub struct Part {
     /// The way down, if this rank is on it.
     pub down: Option<Down>,
     /// Position in [`Plan::parts`] of what must be complete before this rank
-    /// sends anything of this part.
+    /// sends anything of this part, or counts it as complete.
     pub after: Option<usize>,
 }
 

@@ -175,6 +175,3 @@ pub fn fold(operator: Operator, dtype: DType, contributions: &[&[u8]], out: &mut
         _ => elements::in_pairs(operator, dtype, contributions, out),
     }
 }
-
-#[cfg(test)]
-mod tests;

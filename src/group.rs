@@ -41,9 +41,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::collective::{self, Algorithm, Call as Scheduled, Extent, Kind, choose};
+use crate::collective::{self, Algorithm, Kind};
 use crate::dtype::DType;
-use crate::fold::element_bytes;
 
 mod buffer;
 mod calls;
@@ -53,16 +52,18 @@ mod error;
 mod frame;
 mod operation;
 mod points;
+mod schedule;
 mod shrink;
 mod signature;
+mod stream;
 
 pub use buffer::Buffer;
-pub use calls::derived;
 pub use config::Config;
 pub use error::GroupError;
 pub use frame::Frame;
 pub use operation::{Answer, Fold, OwnFold};
 pub use points::Message;
+pub use schedule::derived;
 pub use signature::{Folding, Signature};
 
 use context::{Context, Early, Port};
@@ -225,8 +226,8 @@ impl Group {
         });
         let mut context = Context::new(id, members, rank);
         context.failure = match dead {
-            Some((rank, reason)) => Some(GroupError::PeerLost { rank, reason }),
-            None => self.expelled.clone(),
+            Some((rank, reason)) => Some((0, GroupError::PeerLost { rank, reason })),
+            None => self.expelled.clone().map(|error| (0, error)),
         };
         self.contexts.insert(id, context);
         for (from, bytes) in self.unknown.remove(&id).unwrap_or_default() {
@@ -236,7 +237,7 @@ impl Group {
 
     /// Gives a communicator back. What is under way in it fails.
     pub fn close(&mut self, id: u64) {
-        self.fail(id, GroupError::Closed, false);
+        self.fail(id, 0, GroupError::Closed, false);
         let context = self.contexts.remove(&id);
         if let Some((id, _)) = context.and_then(|context| context.shrink.waiting) {
             self.outputs.push_back(Output::Finished { id, result: Err(GroupError::Closed) });

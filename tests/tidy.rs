@@ -26,6 +26,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("placement", &["manifest"]),
     ("catalogue", &["bounded", "dtype", "manifest", "placement"]),
     ("backend", &["dtype", "op", "partial", "reduction", "site"]),
+    ("collective", &[]),
+    ("fold", &["backend", "dtype", "op", "reduction"]),
+    ("group", &["collective", "dtype", "fold"]),
     (
         "wire",
         &[
@@ -42,6 +45,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("engine", &["dtype", "ledger", "manifest", "op", "partial", "placement", "shard", "wire"]),
     // Edges.
+    (
+        "communicator",
+        &["backend", "collective", "dtype", "finish", "fold", "group", "op", "partial"],
+    ),
     ("os", &["manifest"]),
     ("source", &["dtype", "manifest", "os", "shard"]),
     ("sink", &["dtype", "manifest", "os", "source"]),
@@ -172,6 +179,7 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
         &[
             "cli",
             "client",
+            "communicator/shared",
             "compute/worker",
             "driver",
             "gpu",

@@ -34,14 +34,15 @@ pub fn plan(call: &Call<'_>) -> Plan {
             down: Some(Down { from: None, to: vec![to] }),
             after: heard,
         });
-        heard = Some(plan.parts.len());
+        // Messages of later rounds may overtake; a round is over only after the one before.
+        let before = heard.replace(plan.parts.len());
         plan.parts.push(Part {
             id: received,
             input: 0..0,
             room: Some(Room::At(0..0)),
             up: None,
             down: Some(Down { from: Some(from), to: Vec::new() }),
-            after: None,
+            after: before,
         });
         distance *= 2;
     }

@@ -1,6 +1,7 @@
 //! What is called, what comes, and when time is over.
 
 use super::frame::{Agree, PointSegment, Segment};
+use super::schedule::scheduled;
 use super::shrink::Agreed;
 use super::*;
 
@@ -21,10 +22,11 @@ impl Group {
         call: Call,
         id: OpId,
     ) -> Result<(), GroupError> {
-        let context = self.usable(context_id)?;
+        let next = self.calls_begun(context_id);
+        let context = self.usable(context_id, next)?;
         let (rank, size) = (context.rank, context.members.len());
         let (plan, signature, unit) = scheduled(&call, rank, size, &self.config)?;
-        let context = self.usable(context_id)?;
+        let context = self.usable(context_id, next)?;
         let number = context.next_call;
         context.next_call += 1;
         let Call { fold, array, timeout, .. } = call;
@@ -46,7 +48,7 @@ impl Group {
         for (from, early) in early {
             match early {
                 Early::Data(segment, body) => self.handle_data(context_id, from, segment, body),
-                Early::Ask => self.handle_ask(context_id, from, number),
+                Early::Ask(down) => self.handle_ask(context_id, (from, down), number),
                 Early::Probe(theirs) => self.compare(context_id, from, number, &theirs),
             }
         }
@@ -78,7 +80,7 @@ impl Group {
             true => Ok(()),
             false => Err(GroupError::Rank { rank: to, size }),
         };
-        if let Err(error) = self.usable(context).map(|_| ()).and_then(|()| there()) {
+        if let Err(error) = self.usable(context, u64::MAX).map(|_| ()).and_then(|()| there()) {
             self.outputs.push_back(Output::Finished { id, result: Err(error) });
             return id;
         }
@@ -109,7 +111,7 @@ impl Group {
             None => Ok(()),
             Some(rank) => Err(GroupError::Rank { rank, size }),
         };
-        if let Err(error) = self.usable(context).map(|_| ()).and_then(|()| there()) {
+        if let Err(error) = self.usable(context, u64::MAX).map(|_| ()).and_then(|()| there()) {
             self.outputs.push_back(Output::Finished { id, result: Err(error) });
             return id;
         }
@@ -131,13 +133,14 @@ impl Group {
             return id;
         }
         // Whoever still waits in an old call would keep all others waiting.
-        let broken = self.contexts.get(&context).map(|context| context.failure.is_some());
+        let next = self.calls_begun(context);
+        let broken = self.contexts.get(&context).map(|one| one.failure_of(next).is_some());
         if broken == Some(false) {
             let error = GroupError::PeerLost {
                 rank: self.contexts[&context].rank as u32,
                 reason: "it went over to another communicator by shrink()".to_owned(),
             };
-            self.fail(context, error, true);
+            self.fail(context, next, error, true);
         }
         let agreed = self.at_shrink(context, |shrink, port| shrink.begin(id, deadline, port));
         match agreed {
@@ -179,7 +182,14 @@ impl Group {
         let Some(from) = context.rank_of(from) else {
             return self.handle_lost(now, from, "it spoke in a communicator of others".to_owned());
         };
-        if context.failure.is_some() && !matches!(head, Head::Agree { .. }) {
+        let call = match &head {
+            Head::Data(segment) => segment.call,
+            Head::Credit { call, .. } | Head::Ask { call, .. } => *call,
+            Head::Probe { call, .. } | Head::Abort { call, .. } => *call,
+            Head::Agree { .. } | Head::Dead { .. } | Head::Bye => 0,
+            Head::Point(_) | Head::PointCredit { .. } | Head::PointTaken { .. } => u64::MAX,
+        };
+        if context.failure_of(call).is_some() && !matches!(head, Head::Agree { .. }) {
             return;
         }
         match head {
@@ -187,21 +197,21 @@ impl Group {
                 context.heard(from, segment.call);
                 self.handle_data(id, from, segment, body);
             }
-            Head::Credit { call, bytes, .. } => {
+            Head::Credit { call, down, bytes, .. } => {
                 context.heard(from, call);
                 let (mut port, calls, ..) =
                     context.split(&self.config, &self.gone, &mut self.outputs);
                 if let Some(operation) = calls.get_mut(&call) {
-                    let result = operation.credit(from, bytes, &mut port);
+                    let result = operation.credit((from, down), bytes, &mut port);
                     self.after(id, call, result);
                 }
             }
-            Head::Ask { call, .. } => self.handle_ask(id, from, call),
+            Head::Ask { call, down, .. } => self.handle_ask(id, (from, down), call),
             Head::Probe { call, signature, .. } => {
                 context.heard(from, call);
                 self.compare(id, from, call, &signature);
             }
-            Head::Abort { error, .. } => self.fail(id, error, false),
+            Head::Abort { call, error, .. } => self.fail(id, call, error, false),
             Head::Agree { epoch, agree, .. } => self.handle_agree(now, id, from, epoch, agree),
             Head::Point(segment) => self.handle_point(id, from, segment, &body),
             Head::PointCredit { number, .. } => {
@@ -230,7 +240,7 @@ impl Group {
         for id in self.contexts.keys().copied().collect::<Vec<_>>() {
             let Some(rank) = self.contexts[&id].rank_of(peer) else { continue };
             let error = GroupError::PeerLost { rank: rank as u32, reason: reason.clone() };
-            self.fail(id, error, false);
+            self.fail(id, 0, error, false);
             self.step_shrink(now, id);
         }
     }
@@ -247,7 +257,8 @@ impl Group {
             let mut late = None;
             self.at_points(id, |points, _| late = points.expire(now, rank));
             if let Some(error) = late {
-                self.fail(id, error, true);
+                let next = self.calls_begun(id);
+                self.fail(id, next, error, true);
             }
             let Some(context) = self.contexts.get_mut(&id) else { continue };
             let waiting = context.shrink.waiting;
@@ -277,8 +288,9 @@ impl Group {
         }
         if let Some((_, after)) = operation.deadline.filter(|(until, _)| *until <= now) {
             let waiting_for = operation.waits_for();
-            let call = operation.signature.to_string();
-            self.fail(id, GroupError::Timeout { rank, call, after, waiting_for }, true);
+            let what = operation.signature.to_string();
+            let error = GroupError::Timeout { rank, call: what, after, waiting_for };
+            self.fail(id, call, error, true);
         }
     }
 
@@ -287,14 +299,14 @@ impl Group {
         self.next_id
     }
 
-    /// A communicator that works and has room.
-    fn usable(&mut self, id: u64) -> Result<&mut Context, GroupError> {
+    /// A communicator that works for this call and has room.
+    fn usable(&mut self, id: u64, call: u64) -> Result<&mut Context, GroupError> {
         let max = self.config.calls_max;
         if let Some(error) = &self.expelled {
             return Err(error.clone());
         }
         let context = self.contexts.get_mut(&id).ok_or(GroupError::Closed)?;
-        if let Some(error) = &context.failure {
+        if let Some(error) = context.failure_of(call) {
             return Err(error.clone());
         }
         match context.calls.len() + context.points.under_way() < max {
@@ -306,7 +318,7 @@ impl Group {
     /// A call was worked on: it may have failed, or be done.
     fn after(&mut self, id: u64, call: u64, result: Result<(), GroupError>) {
         if let Err(error) = result {
-            return self.fail(id, error, true);
+            return self.fail(id, call, error, true);
         }
         let Some(context) = self.contexts.get_mut(&id) else { return };
         if context.calls.get(&call).is_some_and(Operation::is_done) {
@@ -326,20 +338,21 @@ impl Group {
         }
     }
 
-    /// A communicator is of no use any more; all others of it are told if `tell`.
-    pub(super) fn fail(&mut self, id: u64, error: GroupError, tell: bool) {
+    /// A communicator gives no results from a call on; all others of it are told if
+    /// `tell`. Calls before that one go on: whoever makes them late can still end them.
+    pub(super) fn fail(&mut self, id: u64, from: u64, error: GroupError, tell: bool) {
         let Some(context) = self.contexts.get_mut(&id) else { return };
-        if context.failure.is_some() {
+        if context.failure_of(from).is_some() {
             return;
         }
-        context.failure = Some(error.clone());
-        context.early.clear();
-        let calls = std::mem::take(&mut context.calls);
+        context.failure = Some((from, error.clone()));
+        context.early.split_off(&from);
+        let calls = context.calls.split_off(&from);
         context.points.fail(&error);
         let points = std::mem::take(&mut context.points.finished);
         if tell {
             let (mut port, ..) = context.split(&self.config, &self.gone, &mut self.outputs);
-            port.send_all(&Head::Abort { context: id, error: error.clone() });
+            port.send_all(&Head::Abort { context: id, call: from, error: error.clone() });
         }
         for (call, operation) in calls {
             self.forget_timers(id, call, &operation);
@@ -353,7 +366,7 @@ impl Group {
         let call = segment.call;
         let Some(context) = self.contexts.get_mut(&id) else { return };
         if let Some(error) = context.mismatch(call, from, &segment.signature) {
-            return self.fail(id, error, true);
+            return self.fail(id, call, error, true);
         }
         let next = context.next_call;
         let (mut port, calls, ..) = context.split(&self.config, &self.gone, &mut self.outputs);
@@ -368,15 +381,16 @@ impl Group {
             // A call that ended has taken all that it needs.
             None => {
                 let what = "more than its call has".to_owned();
-                self.fail(id, GroupError::Protocol { rank: from as u32, what }, true);
+                self.fail(id, call, GroupError::Protocol { rank: from as u32, what }, true);
             }
         }
     }
 
-    fn handle_ask(&mut self, id: u64, from: usize, call: u64) {
+    fn handle_ask(&mut self, id: u64, from: (usize, bool), call: u64) {
         let Some(context) = self.contexts.get_mut(&id) else { return };
         if call >= context.next_call {
-            context.early.entry(call).or_default().push((from, Early::Ask));
+            let (rank, down) = from;
+            context.early.entry(call).or_default().push((rank, Early::Ask(down)));
             return;
         }
         let (mut port, calls, ..) = context.split(&self.config, &self.gone, &mut self.outputs);
@@ -390,7 +404,7 @@ impl Group {
         if call >= context.next_call {
             context.early.entry(call).or_default().push((from, Early::Probe(*theirs)));
         } else if let Some(error) = context.mismatch(call, from, theirs) {
-            self.fail(id, error, true);
+            self.fail(id, call, error, true);
         }
     }
 
@@ -399,7 +413,8 @@ impl Group {
         self.at_points(id, |points, port| fits = points.handle(from, segment, body, port));
         if !fits {
             let what = "a message out of order".to_owned();
-            self.fail(id, GroupError::Protocol { rank: from as u32, what }, true);
+            let next = self.calls_begun(id);
+            self.fail(id, next, GroupError::Protocol { rank: from as u32, what }, true);
         }
     }
 
@@ -452,10 +467,11 @@ impl Group {
             return;
         };
         let calls = context.calls.iter().filter(|(call, _)| only.is_none_or(|one| one == **call));
-        let mut waited = calls.flat_map(|(_, operation)| operation.waits_for());
-        let found = waited.find(|&rank| self.left.contains(&context.members[rank as usize]));
-        if let Some(rank) = found {
-            self.fail(id, has_left(rank as usize), true);
+        let left = |rank: &u32| self.left.contains(&context.members[*rank as usize]);
+        let waits = |operation: &Operation| operation.waits_for().into_iter().find(left);
+        let found = calls.into_iter().find_map(|(call, one)| Some((*call, waits(one)?)));
+        if let Some((call, rank)) = found {
+            self.fail(id, call, has_left(rank as usize), true);
         }
     }
 
@@ -466,7 +482,7 @@ impl Group {
         }
         let error = GroupError::Expelled { reason: format!("rank {from}: {reason}") };
         for id in self.contexts.keys().copied().collect::<Vec<_>>() {
-            self.fail(id, error.clone(), false);
+            self.fail(id, 0, error.clone(), false);
             let Some(context) = self.contexts.get_mut(&id) else { continue };
             if let Some((id, _)) = context.shrink.waiting.take() {
                 let result = Err(error.clone());
@@ -480,7 +496,8 @@ impl Group {
         // Who agrees on another communicator has given this one up.
         if matches!(agree, Agree::Join) {
             let reason = "it went over to another communicator by shrink()".to_owned();
-            self.fail(id, GroupError::PeerLost { rank: from as u32, reason }, true);
+            let next = self.calls_begun(id);
+            self.fail(id, next, GroupError::PeerLost { rank: from as u32, reason }, true);
         }
         let agreed =
             self.at_shrink(id, |shrink, port| shrink.handle(from, epoch, agree, port)).flatten();
@@ -526,80 +543,4 @@ impl Group {
 
 fn has_left(rank: usize) -> GroupError {
     GroupError::PeerLost { rank: rank as u32, reason: "it left the group".to_owned() }
-}
-
-/// The name of a communicator that comes from another: the same at all its ranks.
-pub fn derived(parent: u64, how: &str, call: u64, color: i64) -> u64 {
-    let mut hasher = blake3::Hasher::new_derive_key("adsum 2026 communicator");
-    hasher.update(&parent.to_le_bytes()).update(how.as_bytes());
-    hasher.update(&call.to_le_bytes()).update(&color.to_le_bytes());
-    let bytes = hasher.finalize();
-    let (first, _) = bytes.as_bytes().split_first_chunk().expect("32 bytes");
-    // Zero is that of all ranks.
-    u64::from_le_bytes(*first).max(1)
-}
-
-/// The share of this rank in a call, and what all ranks must have in common.
-fn scheduled(
-    call: &Call,
-    rank: usize,
-    size: usize,
-    config: &Config,
-) -> Result<(collective::Plan, Signature, usize), GroupError> {
-    let &Call { kind, root, dtype, commutative, .. } = call;
-    if root >= size {
-        return Err(GroupError::Rank { rank: root, size });
-    }
-    let (folding, located, in_groups) = match &call.fold {
-        Fold::None => (Folding::None, false, true),
-        Fold::By(operator) if operator.takes(dtype) => {
-            (Folding::By(*operator), operator.is_located(), operator.folds_in_groups(dtype))
-        }
-        Fold::By(operator) => return Err(GroupError::Operator { operator: *operator, dtype }),
-        Fold::Own(_) => (Folding::Own { commutative }, false, commutative),
-    };
-    let unit = element_bytes(dtype, located);
-    let have = (call.array.bytes().len() / unit) as u64;
-    let length = |expected: u64| match have == expected {
-        true => Ok(()),
-        false => {
-            let what = format!("the array of {}", kind.name());
-            Err(GroupError::Length { what, expected, got: have })
-        }
-    };
-    let (extent, count, counts, bytes) = match &call.counts {
-        Counts::Whole(count) => {
-            length(*count)?;
-            (Extent::Whole(*count), *count, 0, have * unit as u64)
-        }
-        Counts::Blocks(blocks) => {
-            let all: u64 = blocks.iter().sum();
-            if blocks.len() != size {
-                let what = format!("the list of blocks of {}", kind.name());
-                let (expected, got) = (size as u64, blocks.len() as u64);
-                return Err(GroupError::Length { what, expected, got });
-            }
-            match kind {
-                Kind::AllGather | Kind::Gather | Kind::Split => length(blocks[rank])?,
-                Kind::Scatter if rank != root => {}
-                _ => length(all)?,
-            }
-            (Extent::Blocks(blocks), all, Signature::of_counts(blocks), all * unit as u64)
-        }
-        Counts::Sent(blocks) => (Extent::Sent(blocks), 0, 0, 0),
-    };
-    let algorithm =
-        call.algorithm.unwrap_or_else(|| choose(kind, size, bytes, in_groups, &config.tuning));
-    let groups = algorithm.folds_in_groups() && !in_groups;
-    if !algorithm.serves(kind) || groups {
-        let (call, algorithm) = (kind.name().to_owned(), algorithm.name().to_owned());
-        return Err(GroupError::Algorithm { call, algorithm, groups });
-    }
-    let plan = collective::plan(&Scheduled { kind, rank, size, root, extent }, algorithm);
-    // Whole elements.
-    let segment = (config.segment_bytes / unit).max(1) * unit;
-    let root = root as u32;
-    let segment = segment as u32;
-    let signature = Signature { kind, algorithm, folding, dtype, root, count, counts, segment };
-    Ok((plan, signature, unit))
 }

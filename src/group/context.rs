@@ -51,7 +51,7 @@ impl Ahead {
 /// What came for a call before it was made here.
 pub(super) enum Early {
     Data(Segment, Bytes),
-    Ask,
+    Ask(bool),
     Probe(Signature),
 }
 
@@ -65,7 +65,8 @@ pub(super) struct Context {
     pub next_call: u64,
     pub early: BTreeMap<u64, Vec<(usize, Early)>>,
     pub recent: VecDeque<(u64, Signature)>,
-    pub failure: Option<GroupError>,
+    /// Why all calls from one on have no result.
+    pub failure: Option<(u64, GroupError)>,
     pub points: Points,
     pub shrink: Shrink,
     ahead: Vec<Ahead>,
@@ -153,6 +154,11 @@ impl Context {
     /// The rank here of a rank of the group.
     pub fn rank_of(&self, member: usize) -> Option<usize> {
         self.members.iter().position(|&one| one == member)
+    }
+
+    /// Why a call has no result, if that is so.
+    pub fn failure_of(&self, call: u64) -> Option<&GroupError> {
+        self.failure.as_ref().filter(|(from, _)| *from <= call).map(|(_, error)| error)
     }
 
     /// A rank said something of a call, so it has begun it.

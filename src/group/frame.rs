@@ -44,14 +44,14 @@ impl Frame {
 pub(super) enum Head {
     /// A segment of a part.
     Data(Segment),
-    /// In this call so many bytes may be sent in all.
-    Credit { context: u64, call: u64, bytes: u64 },
+    /// In this call so many bytes may be sent in all, in one direction of the trees.
+    Credit { context: u64, call: u64, down: bool, bytes: u64 },
     /// May I send in this call?
-    Ask { context: u64, call: u64 },
+    Ask { context: u64, call: u64, down: bool },
     /// What the sender called.
     Probe { context: u64, call: u64, signature: Signature },
-    /// The communicator is broken.
-    Abort { context: u64, error: GroupError },
+    /// The communicator is broken from this call on.
+    Abort { context: u64, call: u64, error: GroupError },
     /// A rank of the group is dead.
     Dead { rank: u32, reason: String },
     /// The sender leaves; nothing more comes.

@@ -11,10 +11,10 @@
 //! ```
 //!
 //! What is folded or copied is consumed; the sender may then send as much again
-//! ([`Stream`]). Nothing is folded while what was folded before waits for a rank
+//! (`Stream`). Nothing is folded while what was folded before waits for a rank
 //! below, so what a call holds is bounded by its window, whatever its size.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use super::buffer::Buffer;
 use super::context::Port;
 use super::frame::{Head, Segment};
 use super::signature::Signature;
+use super::stream::{Content, Outgoing, Progress, Stream};
 use super::{GroupError, Now, OpId};
 use crate::collective::{Make, Plan, Room};
 use crate::dtype::DType;
@@ -44,59 +45,6 @@ pub enum Fold {
     Own(OwnFold),
 }
 
-/// Where the bytes of a segment are.
-enum Content {
-    /// In the input.
-    Input,
-    /// In the output.
-    Output,
-    /// Here.
-    Held(Bytes),
-}
-
-/// Segments of one part that wait to be sent to one rank.
-struct Outgoing {
-    part: u32,
-    down: bool,
-    /// Bytes of the part before them, and of the array that holds them.
-    offset: u64,
-    at: usize,
-    length: usize,
-    total: u64,
-    content: Content,
-}
-
-/// What goes to one rank and comes from it in one call.
-#[derive(Default)]
-struct Stream {
-    queue: VecDeque<Outgoing>,
-    /// Bytes in `queue` that are held.
-    held: u64,
-    sent: u64,
-    /// Bytes that may be sent in all.
-    credit: u64,
-    asked: bool,
-    /// Bytes that came and were folded or copied.
-    consumed: u64,
-    /// Bytes that the other may send in all.
-    granted: u64,
-}
-
-/// How far one part is.
-#[derive(Default)]
-struct Progress {
-    /// Bytes of the part; of an open room unknown until the first segment.
-    total: Option<u64>,
-    /// For each child what has come and is not folded, and how much came in all.
-    queues: Vec<(VecDeque<Bytes>, u64, bool)>,
-    folded: u64,
-    folds: bool,
-    came: u64,
-    arrived: bool,
-    begun: bool,
-    done: bool,
-}
-
 /// One call under way.
 pub(super) struct Operation {
     pub id: OpId,
@@ -114,7 +62,7 @@ pub(super) struct Operation {
     blocks: BTreeMap<usize, Vec<u8>>,
     parts: Vec<Progress>,
     by_id: HashMap<u32, usize>,
-    streams: BTreeMap<usize, Stream>,
+    streams: BTreeMap<(usize, bool), Stream>,
     undone: usize,
 }
 
@@ -159,9 +107,10 @@ impl Operation {
             let children = part.up.as_ref().map_or(0, |up| up.children.len());
             let up = part.up.iter().flat_map(|up| up.children.iter().copied().chain(up.parent));
             let down = part.down.iter().flat_map(|down| down.to.iter().copied().chain(down.from));
-            for rank in up.chain(down) {
+            let up = up.map(|rank| (rank, false));
+            for stream in up.chain(down.map(|rank| (rank, true))) {
                 streams
-                    .entry(rank)
+                    .entry(stream)
                     .or_insert_with(|| Stream { granted: window, ..Stream::default() });
             }
             parts.push(Progress {
@@ -193,7 +142,7 @@ impl Operation {
 
     /// Copies what stays here and sends what can be sent.
     pub fn begin(&mut self, port: &mut Port<'_>) -> Result<(), GroupError> {
-        for (rank, stream) in &mut self.streams {
+        for ((rank, _), stream) in &mut self.streams {
             stream.credit = port.first_credit(*rank);
         }
         for (from, room) in std::mem::take(&mut self.plan.local) {
@@ -233,13 +182,14 @@ impl Operation {
                 up || (from == Some(rank) && !progress.arrived)
             })
         };
-        self.streams.keys().filter(|&&rank| waits(rank)).map(|&rank| rank as u32).collect()
+        let ranks: BTreeSet<usize> = self.streams.keys().map(|(rank, _)| *rank).collect();
+        ranks.into_iter().filter(|&rank| waits(rank)).map(|rank| rank as u32).collect()
     }
 
     /// The other rank may be sent so many bytes in all.
     pub fn credit(
         &mut self,
-        from: usize,
+        from: (usize, bool),
         bytes: u64,
         port: &mut Port<'_>,
     ) -> Result<(), GroupError> {
@@ -252,11 +202,12 @@ impl Operation {
     }
 
     /// The other rank asks whether it may send.
-    pub fn answer(&mut self, from: usize, port: &mut Port<'_>) {
+    pub fn answer(&mut self, from: (usize, bool), port: &mut Port<'_>) {
         if let Some(stream) = self.streams.get_mut(&from) {
             stream.granted = stream.consumed + port.config.window_bytes;
             let (context, call, bytes) = (port.context, self.call, stream.granted);
-            port.send(from, &Head::Credit { context, call, bytes }, Bytes::new());
+            let (to, down) = from;
+            port.send(to, &Head::Credit { context, call, down, bytes }, Bytes::new());
         }
     }
 
@@ -302,7 +253,7 @@ impl Operation {
                     self.push(to, outgoing, port);
                 }
             }
-            self.consume(from, body.len() as u64, port);
+            self.consume((from, true), body.len() as u64, port);
             return self.settle(index, port);
         }
         let up = part.up.as_ref().ok_or_else(|| wrong("a contribution to nothing"))?;
@@ -343,6 +294,7 @@ impl Operation {
             _ => {}
         }
         for (to, outgoing) in sends {
+            let to = (to, outgoing.down);
             self.streams.get_mut(&to).expect("all ranks of the plan").queue.push_back(outgoing);
             self.flush(to, port);
         }
@@ -373,8 +325,9 @@ impl Operation {
         let leaf = up.children.is_empty() && up.parent.is_some();
         let all = progress.queues.iter().all(|(queue, ..)| !queue.is_empty());
         let open = progress.folded < progress.total.unwrap_or(0) || !progress.folds;
-        let to = part.down.iter().flat_map(|down| &down.to).chain(&up.parent);
-        let mut below = to.filter_map(|to| self.streams.get(to));
+        let down = part.down.iter().flat_map(|down| &down.to).map(|&to| (to, true));
+        let to = down.chain(up.parent.map(|to| (to, false)));
+        let mut below = to.filter_map(|to| self.streams.get(&to));
         !leaf && all && open && progress.begun && below.all(|stream| stream.held <= window)
     }
 
@@ -432,7 +385,7 @@ impl Operation {
             }
         }
         for (child, body) in up.children.iter().zip(&bodies) {
-            self.consume(*child, body.len() as u64, port);
+            self.consume((*child, false), body.len() as u64, port);
         }
         Ok(())
     }
@@ -491,19 +444,21 @@ impl Operation {
     }
 
     /// Counts bytes as consumed, and lets the sender send more.
-    fn consume(&mut self, from: usize, bytes: u64, port: &mut Port<'_>) {
+    fn consume(&mut self, from: (usize, bool), bytes: u64, port: &mut Port<'_>) {
         let window = port.config.window_bytes;
         let stream = self.streams.get_mut(&from).expect("all ranks of the plan");
         stream.consumed += bytes;
         if stream.consumed + window >= stream.granted + window / 2 {
             stream.granted = stream.consumed + window;
             let (context, call, bytes) = (port.context, self.call, stream.granted);
-            port.send(from, &Head::Credit { context, call, bytes }, Bytes::new());
+            let (to, down) = from;
+            port.send(to, &Head::Credit { context, call, down, bytes }, Bytes::new());
         }
     }
 
     /// Sends a segment, or lets it wait.
     fn push(&mut self, to: usize, mut outgoing: Outgoing, port: &mut Port<'_>) {
+        let to = (to, outgoing.down);
         let stream = self.streams.get_mut(&to).expect("all ranks of the plan");
         let waits = !stream.queue.is_empty() || stream.sent >= stream.credit;
         // Prefixes differ from rank to rank; all else is in the output.
@@ -526,21 +481,22 @@ impl Operation {
     }
 
     fn flush_all(&mut self, port: &mut Port<'_>) {
-        let ranks: Vec<usize> = self.streams.keys().copied().collect();
-        ranks.into_iter().for_each(|rank| self.flush(rank, port));
+        let streams: Vec<(usize, bool)> = self.streams.keys().copied().collect();
+        streams.into_iter().for_each(|stream| self.flush(stream, port));
     }
 
     /// Sends as much as the receiver takes.
-    fn flush(&mut self, to: usize, port: &mut Port<'_>) {
+    fn flush(&mut self, stream: (usize, bool), port: &mut Port<'_>) {
+        let (to, down) = stream;
         let segment_bytes = self.signature.segment as usize;
         let input = self.input.as_ref().unwrap_or(&self.output);
-        let Some(stream) = self.streams.get_mut(&to) else { return };
+        let Some(stream) = self.streams.get_mut(&stream) else { return };
         while let Some(first) = stream.queue.front_mut() {
             if stream.sent >= stream.credit {
                 if !stream.asked && stream.credit == 0 {
                     stream.asked = true;
                     let (context, call) = (port.context, self.call);
-                    port.send(to, &Head::Ask { context, call }, Bytes::new());
+                    port.send(to, &Head::Ask { context, call, down }, Bytes::new());
                 }
                 return;
             }

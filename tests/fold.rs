@@ -1,10 +1,10 @@
 //! Folds against big fractions: every finite float is an integer times a power of
 //! two, and the sum is rounded by comparing it with halfway points.
 
+use adsum::DType;
+use adsum::fold::{Operator, fold};
 use num_bigint::BigInt;
 use proptest::prelude::*;
-
-use super::*;
 
 /// A finite float64 in units of 2^-1074.
 fn units(value: f64) -> BigInt {

@@ -54,7 +54,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sink", &["dtype", "manifest", "os", "source"]),
     ("inventory", &["catalogue", "manifest", "os", "sink", "source"]),
     ("store", &["catalogue", "inventory", "manifest", "os", "sink", "source"]),
-    ("communicator", &[]),
     ("gpu", &["backend", "dtype", "op", "partial", "reduction", "site"]),
     ("compute", &["backend", "manifest", "op", "partial", "reduction", "shard", "site", "wire"]),
     ("device", &["backend", "gpu"]),

@@ -8,6 +8,8 @@
 //! in frames of 1 MiB, over the group's link and over TCP without encryption.
 //! Ratios are what lasts; both sides of each come from the same minute.
 
+#![expect(clippy::print_stdout, reason = "what was measured, for people")]
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver as Inbox, Sender};
@@ -93,8 +95,8 @@ impl Way for ByTcp {
 
 fn main() -> Result<(), Failure> {
     let launch = Launch::resolve(&Given::default(), &environment())?;
-    if launch.place.size() != 2 {
-        return Err("this measures two ranks: adsum run -n 2 -- mesh".into());
+    if launch.place.size() != 2 || !launch.place.is_all_local() {
+        return Err("this measures two ranks of one machine: adsum run -n 2 -- mesh".into());
     }
     let mesh = meet(&launch, &Config::default())?;
     let (sender, inbox) = mpsc::channel();

@@ -406,6 +406,7 @@ fn token_files_are_private_and_tokens() {
 /// Ranks that `adsum run` starts: this file's own program, which then runs the one
 /// test that is told to be a rank.
 #[cfg(all(feature = "cli", target_os = "linux"))]
+#[expect(clippy::print_stdout, reason = "ranks tell what they have seen")]
 mod started {
     use std::process::{Command, Output, Stdio};
 

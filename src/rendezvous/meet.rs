@@ -558,3 +558,34 @@ fn wildcard(addrs: &[SocketAddr]) -> IpAddr {
 fn canonical(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn a_rank_beside_rank_0_is_reached_where_rank_0_is() {
+        let (here, there) = (addr("127.0.1.1:7400"), addr("10.0.0.1:7400"));
+        for (seen, root, reached) in [
+            ("10.0.0.2:5", there, "10.0.0.2:5"),
+            ("127.0.0.1:5", there, "10.0.0.1:5"),
+            ("127.0.0.1:5", here, "127.0.0.1:5"),
+            ("10.0.0.2:5", here, "10.0.0.2:5"),
+            ("[::1]:5", addr("[2001:db8::1]:7400"), "[2001:db8::1]:5"),
+        ] {
+            assert_eq!(reachable(addr(seen), root), addr(reached));
+        }
+    }
+
+    #[test]
+    fn one_address_of_ipv6_asks_for_both_families() {
+        let v4 = addr("10.0.0.1:1");
+        assert_eq!(wildcard(&[v4]), IpAddr::from([0; 4]));
+        assert_eq!(wildcard(&[v4, addr("[2001:db8::1]:1")]), IpAddr::from([0; 16]));
+        assert_eq!(wildcard(&[]), IpAddr::from([0; 4]));
+    }
+}

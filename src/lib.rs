@@ -17,6 +17,7 @@ pub mod engine;
 pub mod finish;
 pub mod fold;
 pub mod group;
+pub mod launch;
 pub mod ledger;
 pub mod manifest;
 pub mod op;
@@ -45,6 +46,8 @@ pub mod membership;
 pub mod node;
 #[cfg(feature = "files")]
 mod os;
+#[cfg(feature = "net")]
+pub mod rendezvous;
 #[cfg(feature = "net")]
 pub mod service;
 #[cfg(feature = "files")]

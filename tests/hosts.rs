@@ -31,6 +31,8 @@ mod lan;
 mod numbers;
 #[path = "hosts/process.rs"]
 mod process;
+#[path = "hosts/ranks.rs"]
+mod ranks;
 #[path = "hosts/silent.rs"]
 mod silent;
 #[path = "hosts/soak.rs"]

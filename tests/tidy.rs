@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Core.
     ("bounded", &[]),
+    ("launch", &[]),
     ("dtype", &[]),
     ("value", &["dtype"]),
     ("op", &["bounded", "dtype"]),
@@ -59,6 +60,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("device", &["backend", "gpu"]),
     ("membership", &["placement"]),
     ("transport", &["placement", "wire"]),
+    ("rendezvous", &["communicator", "launch", "transport", "wire"]),
     ("service", &["catalogue", "engine", "manifest", "membership", "op", "placement", "wire"]),
     (
         "driver",
@@ -147,6 +149,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "finish",
             "gpu",
             "inventory",
+            "launch",
             "local",
             "manifest",
             "membership",
@@ -183,11 +186,16 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
             "inventory/clock",
             "local",
             "node",
+            "rendezvous",
             "transport",
         ],
         "the core is told the time, it does not read it",
     ),
-    (&["thread::sleep", "time::sleep("], &["driver", "node"], "nothing sleeps for correctness"),
+    (
+        &["thread::sleep", "time::sleep("],
+        &["driver", "node", "rendezvous"],
+        "nothing sleeps for correctness",
+    ),
     (
         &["println!", "print!(", "eprint!(", "io::stdout", "io::stderr"],
         &["cli", "node/supervised", "os/unix"],

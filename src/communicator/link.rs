@@ -25,6 +25,7 @@
 //! operation under way towards each peer ([`Config`](super::Config)).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -43,6 +44,19 @@ pub trait Link: Send + Sync + 'static {
 
     /// Queues a frame to another rank. One to a rank that is lost is dropped.
     fn send(&self, to: usize, frame: Frame);
+
+    /// Lends the calling thread to the link until `is_done` says so, or for
+    /// `limit`, whichever comes first; frames are then delivered on it, and what
+    /// was queued is sent by it, without the time that another thread takes to
+    /// wake up. Returns whether it is done. `is_done` is asked whenever the
+    /// receiver was called; the group's lock must not be held.
+    ///
+    /// A link that has no use for the thread says `None` at once, and the caller
+    /// waits by itself.
+    fn drive(&self, is_done: &mut dyn FnMut() -> bool, limit: Duration) -> Option<bool> {
+        let _ = (is_done, limit);
+        None
+    }
 
     /// Gives up a peer: nothing more is sent to it or taken from it. The group
     /// calls it when another rank has found the peer dead.

@@ -14,9 +14,13 @@ use crate::group::{Config, Group, GroupError, Now, OpId, Outcome, Output};
 
 type Ended = Result<Outcome, GroupError>;
 
+/// How long a caller drives the link until it looks for what other threads than
+/// the link's have done to its call: a deadline that has passed.
+const DRIVE_MAX: Duration = Duration::from_millis(20);
+
 /// Where the end of one call is put.
-#[derive(Default)]
 pub(super) struct Slot {
+    link: Arc<dyn Link>,
     state: Mutex<SlotState>,
     ended: Condvar,
 }
@@ -43,8 +47,11 @@ impl Slot {
         }
     }
 
-    /// Waits for the end. It comes: every call has a deadline or a rank that dies.
+    /// Waits for the end, and meanwhile lends this thread to the link if it has a
+    /// use for it. The end comes: every call has a deadline or a rank that dies.
     pub fn wait(&self) -> Ended {
+        let mut is_ended = || self.lock().result.is_some();
+        while self.link.drive(&mut is_ended, DRIVE_MAX) == Some(false) {}
         let mut state = self.lock();
         loop {
             match state.result.take() {
@@ -111,7 +118,8 @@ impl Shared {
 
     /// Starts a call; its end comes into the slot.
     pub fn call(&self, start: impl FnOnce(&mut Group, Now) -> OpId) -> Arc<Slot> {
-        let slot = Arc::new(Slot::default());
+        let (state, ended) = (Mutex::default(), Condvar::new());
+        let slot = Arc::new(Slot { link: Arc::clone(&self.link), state, ended });
         let kept = Arc::clone(&slot);
         self.with(|inner, now| {
             let id = start(&mut inner.group, now);

@@ -295,22 +295,30 @@ impl Client {
         for _ in 0..ATTEMPTS_MAX {
             let State { peer, addr, .. } = self.state().clone();
             let answers = self.node.ask(peer, question.clone());
-            loop {
+            let is_turned = loop {
                 let deadline = patience.map(|patience| Instant::now() + patience);
                 match answers.next(deadline) {
                     Ok(Reply::Progress { entries_done, bytes_done }) => {
                         on_progress(entries_done, bytes_done);
                     }
-                    Ok(Reply::Refused(trouble)) => return Err(trouble.into()),
+                    Ok(Reply::Refused(trouble)) => {
+                        let is_leaving = trouble.kind == TroubleKind::Leaving;
+                        if !is_leaving || !self.turn_from_leaving(peer)? {
+                            return Err(trouble.into());
+                        }
+                        break true;
+                    }
                     Ok(reply) => return Ok(reply),
                     Err(Unanswered::Late) => {
                         let after = patience.unwrap_or_default();
                         return Err(ClientError::Late { addr, after });
                     }
-                    Err(Unanswered::Lost) => break,
+                    Err(Unanswered::Lost) => break false,
                 }
+            };
+            if !is_turned {
+                self.turn_to_another(peer)?;
             }
-            self.turn_to_another(peer)?;
         }
         Err(ClientError::Lost { attempts: ATTEMPTS_MAX })
     }
@@ -325,6 +333,27 @@ impl Client {
         let (peer, addr) = dial(&self.node, &events, &state.addrs, self.patience)?;
         (state.peer, state.addr) = (peer, addr);
         Ok(())
+    }
+
+    /// Connects with another node than one that is about to leave; says whether there is
+    /// another.
+    fn turn_from_leaving(&self, leaving: NodeId) -> Result<bool, ClientError> {
+        let members = self.members()?;
+        let mut state = self.state();
+        if state.peer != leaving {
+            return Ok(true);
+        }
+        let others = members.into_iter().filter(|member| member.id != leaving);
+        let same_kind = |addr: &SocketAddr| addr.is_ipv4() == state.addr.is_ipv4();
+        let addrs: Vec<SocketAddr> =
+            others.flat_map(|member| member.addrs).filter(same_kind).collect();
+        if addrs.is_empty() {
+            return Ok(false);
+        }
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let (peer, addr) = dial(&self.node, &events, &addrs, self.patience)?;
+        (state.peer, state.addr) = (peer, addr);
+        Ok(true)
     }
 
     /// Notes where the other nodes are, for when this one is lost.

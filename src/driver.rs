@@ -180,6 +180,8 @@ pub(crate) enum Command {
     Ask { to: NodeId, question: Question, answers: AnswerSender },
     /// Offer these files to the cluster, and tell of these problems.
     SetHeld { files: Vec<Held>, problems: Vec<Unusable> },
+    /// Take nothing new, and drop the sender when what is under way is done.
+    Retire(std::sync::mpsc::Sender<()>),
     /// Tell the others that this node goes.
     Leave,
     /// End all connections and stop; the sender is dropped when that is done.
@@ -232,6 +234,7 @@ impl<E: Executor> Driver<E> {
             epoch: Instant::now(),
             dials: Dials::default(),
             tickets: HashMap::new(),
+            retiring: None,
             stopped: None,
         };
         while let Some(input) = inputs.next(task.next_timeout()).await {
@@ -304,6 +307,8 @@ struct Task<E> {
     epoch: Instant,
     dials: Dials,
     tickets: HashMap<RequestId, TicketSender>,
+    /// Whoever waits until nothing is under way.
+    retiring: Option<std::sync::mpsc::Sender<()>>,
     /// Whoever wants the node to stop. The last field, so that it is told when the
     /// transport is gone.
     stopped: Option<std::sync::mpsc::Sender<()>>,
@@ -407,6 +412,13 @@ impl<E: Executor> Task<E> {
                     tracing::error!(%error, "the files of this node cannot be offered");
                 }
             }
+            Command::Retire(done) => {
+                self.engine.retire(now);
+                if let Some(member) = &mut self.membership {
+                    member.service.retire();
+                }
+                self.retiring = Some(done);
+            }
             Command::Leave => {
                 if let Some(member) = &mut self.membership {
                     member.service.leave(now);
@@ -446,6 +458,10 @@ impl<E: Executor> Task<E> {
             if !engine && !service {
                 break;
             }
+        }
+        let is_idle = |member: &Membership| member.service.is_idle();
+        if self.engine.is_idle() && self.membership.as_ref().is_none_or(is_idle) {
+            self.retiring = None;
         }
         for addr in self.dials.take_due(now) {
             self.transport.dial(addr);

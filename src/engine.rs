@@ -48,7 +48,7 @@ use crate::op::Spec;
 use crate::partial::Partial;
 use crate::placement::NodeId;
 use crate::shard::ShardError;
-use crate::wire::Message;
+use crate::wire::{Message, Refusal};
 
 mod backlog;
 mod collector;
@@ -309,6 +309,18 @@ impl Engine {
         self.settle(now);
     }
 
+    /// This node is about to leave: it takes no more entries of other collectors and
+    /// collects nothing new for them, and does what it was asked for until now.
+    pub fn retire(&mut self, now: Now) {
+        self.worker.retire(&mut self.outbox);
+        self.settle(now);
+    }
+
+    /// Whether nobody waits for anything from here, once all outputs are taken.
+    pub fn is_idle(&self) -> bool {
+        self.collector.is_idle() && !self.worker.owes()
+    }
+
     /// When to call [`Engine::handle_timeout`], if nothing else happens before.
     /// It may lie in the past.
     pub fn poll_timeout(&self) -> Option<Now> {
@@ -329,6 +341,9 @@ impl Engine {
         match message {
             Message::Offer { job, spec, manifest } => {
                 self.worker.handle_offer(from, job, spec, manifest, &mut self.outbox);
+            }
+            Message::Delegate { job, .. } if self.worker.is_retired() => {
+                self.outbox.send(from, Message::Refused { job, refusal: Refusal::Unknown });
             }
             Message::Delegate { job, spec, manifest, team, holders } => {
                 let description = Description { id: job, spec, manifest, holders };

@@ -5,7 +5,7 @@
 //! process that the last one starts.
 
 use std::net::SocketAddr;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -235,6 +235,14 @@ impl Node {
     /// others. Does nothing where the node is no member.
     pub fn set_held(&self, files: Vec<Held>, problems: Vec<Unusable>) {
         self.command(Command::SetHeld { files, problems });
+    }
+
+    /// Takes nothing new, neither entries of others nor requests nor files. The receiver
+    /// is disconnected when what is under way is done.
+    pub fn retire(&self) -> Receiver<()> {
+        let (sender, done) = channel();
+        self.command(Command::Retire(sender));
+        done
     }
 
     /// Tells the other members that this node goes; it is to be dropped soon.

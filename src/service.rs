@@ -98,6 +98,8 @@ pub struct Service {
     lost_addrs: VecDeque<(NodeId, SocketAddr)>,
     requests: Requests,
     places: Places,
+    /// Whether this node is about to leave.
+    retired: bool,
     outputs: VecDeque<Output>,
 }
 
@@ -141,6 +143,7 @@ impl Service {
             lost_addrs: VecDeque::new(),
             requests: Requests::default(),
             places: Places::default(),
+            retired: false,
             outputs: VecDeque::new(),
         }
     }
@@ -247,6 +250,16 @@ impl Service {
     pub fn handle_timeout(&mut self, now: Now) {
         self.membership.handle_timeout(now);
         self.settle();
+    }
+
+    /// Takes no new requests and no new files: this node is about to leave.
+    pub fn retire(&mut self) {
+        self.retired = true;
+    }
+
+    /// Whether no asker waits for anything that takes time.
+    pub fn is_idle(&self) -> bool {
+        self.requests.is_empty() && self.places.is_empty()
     }
 
     /// Tells the others that this node goes.

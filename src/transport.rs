@@ -37,6 +37,7 @@ mod error;
 mod frames;
 mod link;
 mod outbox;
+mod parting;
 mod peers;
 pub mod quic;
 pub mod socket;

@@ -27,6 +27,8 @@ mod forming;
 mod killed;
 #[path = "hosts/lan.rs"]
 mod lan;
+#[path = "hosts/leaving.rs"]
+mod leaving;
 #[path = "hosts/numbers.rs"]
 mod numbers;
 #[path = "hosts/process.rs"]

@@ -5,7 +5,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -324,4 +324,53 @@ fn a_node_that_is_forgotten_is_not_dialled_again() {
     assert_eq!(reason.to_string(), "it is not needed");
     let longer_than_a_retry = Duration::from_millis(400);
     assert!(asker.events.recv_timeout(longer_than_a_retry).is_err(), "nothing more happens");
+}
+
+#[test]
+fn a_node_that_retires_finishes_what_it_has_and_takes_no_more() {
+    let asker = Asker::hasty();
+    let stays = Worker::start(Duration::from_millis(20));
+    let leaves = Worker::start(Duration::from_millis(20));
+    asker.connect(&stays);
+    asker.connect(&leaves);
+    let ticket = asker.node.submit(request(100));
+    eventually(|| leaves.started() > 3);
+    let done = leaves.node.retire();
+    assert_eq!(done.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
+    let started = leaves.started();
+    let outcome = ticket.wait(|_| {}, &NEVER).expect("one is left");
+    check(&outcome, 100);
+    assert_eq!(leaves.started(), started);
+    let report = outcome.nodes.iter().find(|node| node.id == leaves.node.id());
+    let report = report.expect("it had a part");
+    assert_eq!((report.entries, report.lost), (started as u64, false));
+    assert_eq!(stays.started() + started, 100, "nothing was done twice");
+    assert_eq!(outcome.course.recomputed, 0);
+}
+
+#[test]
+fn a_node_that_retires_collects_to_the_end_and_one_that_has_nothing_to_do_is_done() {
+    let node = Worker::start(Duration::from_millis(5));
+    let ticket = node.node.submit(request(50));
+    eventually(|| node.started() > 0);
+    let done = node.node.retire();
+    check(&ticket.wait(|_| {}, &NEVER).expect("it works for itself"), 50);
+    assert_eq!(done.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
+    let done = node.node.retire();
+    assert_eq!(done.recv_timeout(PATIENCE), Err(RecvTimeoutError::Disconnected));
+}
+
+#[test]
+fn others_take_over_from_a_node_that_retires_for_too_long() {
+    let asker = Asker::hasty();
+    let leaves = Worker::start(Duration::from_secs(3600));
+    let stays = Worker::start(Duration::ZERO);
+    asker.connect(&leaves);
+    asker.connect(&stays);
+    let ticket = asker.node.submit(request(100));
+    eventually(|| leaves.started() > 0 && stays.started() > 0);
+    let done = leaves.node.retire();
+    assert_eq!(done.recv_timeout(Duration::from_millis(100)), Err(RecvTimeoutError::Timeout));
+    drop(leaves);
+    check(&ticket.wait(|_| {}, &NEVER).expect("one is left"), 100);
 }

@@ -456,3 +456,38 @@ fn the_secret_is_in_no_text() {
         assert!(!text.contains("c5c5") && !text.contains("197"), "{text}");
     }
 }
+
+/// What closes a connection counts as data to quinn as long as data waits, so with a
+/// full window it was never sent, and the peer noticed the silence only.
+#[tokio::test]
+async fn a_peer_that_leaves_under_full_flow_is_heard() {
+    for round in 0..8 {
+        let mut receiver = Node::start(1);
+        let mut sender = Node::start(2);
+        connect(&mut sender, &mut receiver).await;
+        let (id, message) = (sender.id(), offer(10_000));
+        for _ in 0..24 {
+            sender.transport.send(receiver.id(), &message);
+        }
+        for _ in 0..2 {
+            assert_eq!(receiver.message().await, message);
+        }
+        let begun = Instant::now();
+        if round % 2 == 0 {
+            drop(sender);
+        } else {
+            sender.transport.disconnect(receiver.id(), "enough".to_owned());
+        }
+        let reason = loop {
+            match receiver.next().await {
+                Event::Message { .. } => {}
+                Event::Lost { peer, reason, .. } if peer == id => break reason,
+                other => panic!("{other:?} instead of the loss"),
+            }
+        };
+        let code = CloseCode::Disconnected;
+        let disconnected = LinkError::ClosedByPeer { code };
+        let expected = if round % 2 == 0 { LinkError::Left } else { disconnected };
+        assert_eq!(reason, expected, "round {round}, after {:?}", begun.elapsed());
+    }
+}

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -38,6 +38,12 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Changes of the files that come within this time are told together.
 const TELL_INTERVAL: Duration = Duration::from_millis(300);
+
+/// How long a node that leaves goes on with what is under way.
+const FINISH: Duration = Duration::from_secs(5);
+
+/// How often it looks whether it is to end sooner.
+const FINISH_POLL: Duration = Duration::from_millis(20);
 
 /// How long a node that leaves waits until its word is on its way.
 const FAREWELL: Duration = Duration::from_millis(200);
@@ -107,6 +113,9 @@ pub fn run(args: &DaemonArgs) -> Result<(), Failure> {
     announce(args, &node, &name, &inventory)?;
     // The node holds a sender as long as it lives.
     let why = end.recv().unwrap_or(End::Signal);
+    if let End::Signal = why {
+        finish(&node, &end);
+    }
     tracing::info!("leaving the cluster");
     node.leave();
     let (_never, wait) = channel::<()>();
@@ -121,6 +130,24 @@ pub fn run(args: &DaemonArgs) -> Result<(), Failure> {
                 _ => Blame::Cluster,
             };
             Err(Failure::new(blame, format!("cannot join the cluster at {addr}: {error}")))
+        }
+    }
+}
+
+/// Lets what is under way end, unless that takes too long or another signal comes.
+fn finish(node: &Node, end: &Receiver<End>) {
+    tracing::info!("no more is taken on; what is under way is finished");
+    let give_up = Instant::now() + FINISH;
+    let done = node.retire();
+    loop {
+        match done.recv_timeout(FINISH_POLL) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+        }
+        let is_late = Instant::now() >= give_up;
+        if is_late || matches!(end.try_recv(), Ok(End::Signal)) {
+            tracing::warn!("others have to take over what is under way");
+            return;
         }
     }
 }
@@ -147,11 +174,13 @@ fn tell_changes(node: &Node, inventory: &Inventory, changes: &Receiver<()>, stop
     }
 }
 
-/// Ends the node at the first signal, and the process at the second.
+/// Ends the node at the first signal, without finishing what is under way at the second,
+/// and the process at the third.
 fn end_on_signal(ends: Sender<End>) -> Result<(), Failure> {
-    let mut asked = false;
+    let mut asked = 0;
     ctrlc::set_handler(move || {
-        if std::mem::replace(&mut asked, true) {
+        asked += 1;
+        if asked > 2 {
             std::process::exit(i32::from(Blame::Interrupted as u8));
         }
         // The receiver goes only when the process does.

@@ -293,7 +293,7 @@ pub fn blame_of(kind: TroubleKind) -> Blame {
         TroubleKind::Deadline => Blame::Deadline,
         TroubleKind::Cancelled => Blame::Interrupted,
         TroubleKind::Question => Blame::Input,
-        TroubleKind::Busy => Blame::Cluster,
+        TroubleKind::Busy | TroubleKind::Leaving => Blame::Cluster,
         TroubleKind::Storage | TroubleKind::Shard(ShardErrorKind::Internal) => Blame::Internal,
         TroubleKind::Shard(ShardErrorKind::NoBackend) => Blame::Device,
         TroubleKind::Shard(_) => Blame::Input,

@@ -157,6 +157,11 @@ impl Collector {
         });
     }
 
+    /// Whether nothing is collected here.
+    pub(super) fn is_idle(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
     /// Ends a request; its job ends with its last one.
     pub(super) fn cancel(&mut self, id: RequestId, outbox: &mut Outbox) {
         self.end_request(id, outbox, |_, _| JobError::Cancelled);

@@ -271,6 +271,10 @@ impl Job {
         outbox: &mut Outbox,
     ) {
         let is_deputy = self.schedule.is_deputy(node);
+        if refusal == Refusal::NoWorkers && !is_deputy {
+            // It has answered for all that it began.
+            self.schedule.unbegin(node);
+        }
         self.remove(now, node, outbox);
         match refusal {
             // Not as a deputy, but perhaps as a worker.

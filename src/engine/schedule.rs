@@ -286,6 +286,16 @@ impl Schedule {
         taken_over
     }
 
+    /// A member has not begun what it was asked for: another that does is the first.
+    pub(super) fn unbegin(&mut self, node: NodeId) {
+        let Some(member) = self.members.get(&node) else { return };
+        for position in member.assigned() {
+            if self.flights.get(&position).is_some_and(|nodes| nodes.len() == 1) {
+                self.assigned_once.set(position as usize, false);
+            }
+        }
+    }
+
     /// A member says how many entries it takes at once. One that takes none
     /// refuses; one that pulls none would hold up the entries that only it has.
     /// Returns whether the node is a member.

@@ -18,6 +18,7 @@ mod limits;
 mod loss;
 mod regressions;
 mod requests;
+mod retiring;
 mod teams;
 
 fn spec() -> Spec {

@@ -8,6 +8,8 @@
 //!          Cancel, or the connection is lost; with the last subscriber: Abandon
 //! ```
 //!
+//! A worker that retires lets each collector go, by Refused, when it owes nothing to it.
+//!
 //! Several collectors can run the same job, for instance when an asker turned
 //! to another after it lost one. They then share the work: an entry under way
 //! is not started again, and its result goes to all who asked for it.
@@ -37,6 +39,8 @@ pub(super) struct Worker {
     entries_max: usize,
     results_per_message: usize,
     jobs: BTreeMap<JobId, Job>,
+    /// Whether other collectors get no more than what they are owed.
+    retired: bool,
 }
 
 #[derive(Debug)]
@@ -58,6 +62,11 @@ struct Subscriber {
 }
 
 impl Subscriber {
+    /// Whether it has all that it asked for.
+    fn is_served(&self) -> bool {
+        self.owed.is_empty() && self.results.is_empty()
+    }
+
     /// Sends what became of an entry, or keeps it for the next message.
     fn answer(
         &mut self,
@@ -94,7 +103,25 @@ impl Worker {
             entries_max: config.entries_max,
             results_per_message: config.results_per_message.clamp(1, RESULTS_MAX),
             jobs: BTreeMap::new(),
+            retired: false,
         }
+    }
+
+    /// Takes no more of other collectors, and lets each go when it has what it is owed.
+    pub(super) fn retire(&mut self, outbox: &mut Outbox) {
+        self.retired = true;
+        self.raise_wants(outbox);
+        self.let_go(outbox);
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired
+    }
+
+    /// Whether any collector waits for anything.
+    pub(super) fn owes(&self) -> bool {
+        let mut all = self.jobs.values().flat_map(|job| job.subscribers.values());
+        all.any(|subscriber| !subscriber.is_served())
     }
 
     pub(super) fn has_workers(&self) -> bool {
@@ -110,7 +137,7 @@ impl Worker {
         manifest: Arc<Manifest>,
         outbox: &mut Outbox,
     ) {
-        let refusal = if !self.has_workers() {
+        let refusal = if !self.has_workers() || (self.retired && from != outbox.own) {
             Some(Refusal::NoWorkers)
         } else if !self.jobs.contains_key(&id) && !self.has_room(manifest.entries().len()) {
             Some(Refusal::Busy)
@@ -128,7 +155,7 @@ impl Worker {
             subscribers: BTreeMap::new(),
         });
         job.subscribers.entry(from).or_default();
-        outbox.send(from, Message::Pull { job: id, want: self.want() });
+        outbox.send(from, Message::Pull { job: id, want: self.want(from == outbox.own) });
     }
 
     /// A collector asks for entries.
@@ -193,7 +220,7 @@ impl Worker {
         outcome: Result<Computed, ShardError>,
         outbox: &mut Outbox,
     ) {
-        let want = self.want();
+        let wants = [false, true].map(|own| self.want(own));
         let Some(job) = self.jobs.get_mut(&id) else { return };
         if !job.computing.remove(&position) {
             return;
@@ -204,16 +231,19 @@ impl Worker {
         // A partial may be large, so it is copied only where several want it.
         let last = owed.pop();
         for (to, subscriber) in owed {
+            let want = wants[usize::from(to == outbox.own)];
             subscriber.answer(to, id, position, outcome.clone(), want, outbox);
         }
         if let Some((to, subscriber)) = last {
+            let want = wants[usize::from(to == outbox.own)];
             subscriber.answer(to, id, position, outcome, want, outbox);
         }
     }
 
     /// Sends the results that wait.
     pub(super) fn flush(&mut self, outbox: &mut Outbox) {
-        let want = self.want();
+        // Those for this node itself never wait.
+        let want = self.want(false);
         for (&job, state) in &mut self.jobs {
             for (&to, subscriber) in &mut state.subscribers {
                 let mut results = std::mem::take(&mut subscriber.results);
@@ -225,6 +255,24 @@ impl Worker {
                 }
             }
         }
+        if self.retired {
+            self.let_go(outbox);
+        }
+    }
+
+    /// Ends the part of this node for all others that have what they are owed. What
+    /// they ask for meanwhile was not begun.
+    fn let_go(&mut self, outbox: &mut Outbox) {
+        let mut served = Vec::new();
+        for (&job, state) in &self.jobs {
+            let all = state.subscribers.iter();
+            let others = all.filter(|(to, s)| **to != outbox.own && s.is_served());
+            served.extend(others.map(|(&to, _)| (to, job)));
+        }
+        for (to, job) in served {
+            self.unsubscribe(to, job, outbox);
+            outbox.send(to, Message::Refused { job, refusal: Refusal::NoWorkers });
+        }
     }
 
     /// Whether this node takes a job more, of so many entries.
@@ -234,17 +282,21 @@ impl Worker {
         fits && self.jobs.len() < self.jobs_max
     }
 
-    /// How many entries each collector may ask for at once: an equal share.
-    fn want(&self) -> u32 {
+    /// How many entries a collector, this node's own or another, may ask for at once:
+    /// an equal share; of who retires, others get no more than the last one.
+    fn want(&self, own: bool) -> u32 {
+        if self.retired && !own {
+            return 1;
+        }
         let subscribers: usize = self.jobs.values().map(|job| job.subscribers.len()).sum();
         (self.capacity / subscribers.max(1)).clamp(1, POSITIONS_MAX) as u32
     }
 
     /// Tells the collectors that their share has grown.
     fn raise_wants(&self, outbox: &mut Outbox) {
-        let want = self.want();
         for (&job, state) in &self.jobs {
             for &to in state.subscribers.keys() {
+                let want = self.want(to == outbox.own);
                 outbox.send(to, Message::Pull { job, want });
             }
         }

@@ -36,6 +36,11 @@ impl Service {
             Question::Status => Ok(Reply::Status(Box::new(self.status()))),
             Question::Remove { name } => self.remove(&name),
             Question::Cancel { job } => self.cancel_jobs(&job),
+            Question::Submit { .. } | Question::Place { .. } if self.retired => {
+                let name = &self.hello.name;
+                let message = format!("node {name} is about to leave; ask another one");
+                Err(Trouble::new(TroubleKind::Leaving, message))
+            }
             // These are answered when it is done.
             Question::Submit { spec, files, cut, deadline } => {
                 match self.submit(from, ask, spec, files, cut, deadline) {

@@ -105,6 +105,10 @@ impl Place {
 }
 
 impl Places {
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     fn of_peer(&self, peer: NodeId) -> impl Iterator<Item = (PlaceId, &Place)> {
         self.open.iter().filter(move |(_, place)| place.peer == peer).map(|(&id, at)| (id, at))
     }

@@ -26,6 +26,10 @@ pub(super) struct Request {
 }
 
 impl Requests {
+    pub(super) fn is_empty(&self) -> bool {
+        self.running.is_empty()
+    }
+
     /// Takes a request in, under a name of its own.
     pub(super) fn add(&mut self, request: Request) -> RequestId {
         let id = RequestId(self.next);

@@ -596,3 +596,26 @@ fn a_request_is_the_manifest_that_was_asked_for() {
     let expected = Manifest::cut(files, Cut::Runs { entry_bytes: 10 }).expect("valid files");
     assert_eq!(request(&outputs).manifest, Arc::new(expected));
 }
+
+#[test]
+fn a_node_that_is_about_to_leave_takes_nothing_new_and_ends_what_it_has() {
+    let mut node1 = cluster();
+    assert!(node1.service.is_idle());
+    let files = found(&mut node1, "a/b.npy");
+    let outputs = node1.ask(9, 1, submit(files.clone()));
+    let asked = request(&outputs).clone();
+    node1.service.retire();
+    assert!(!node1.service.is_idle());
+    let array = held("new.npy", 3).array;
+    let place = Question::Place { name: "new.npy".into(), array, digest: Digest([3; 32]) };
+    for question in [submit(files), place] {
+        let (kind, message) = node1.refusal(question);
+        assert!(kind == TroubleKind::Leaving && message.contains("another"), "{message}");
+    }
+    // What is answered at once still is.
+    assert_eq!(node1.names(), ["a/b.npy"]);
+    node1.service.handle_finished(asked.id, Ok(outcome(&asked)));
+    let replies = replies(&node1.outputs());
+    assert!(matches!(&replies[..], [(_, 1, Reply::Finished(_))]), "{replies:?}");
+    assert!(node1.service.is_idle());
+}

@@ -22,7 +22,7 @@ use crate::transport::error::Terms;
 use crate::transport::frames::FrameReader;
 use crate::transport::outbox::{Outgoing, outbox};
 use crate::transport::peers::{Link, Peers};
-use crate::transport::{Config, Event, LinkError};
+use crate::transport::{Config, Event, LinkError, parting};
 use crate::wire::{self, FRAME_BYTES_MAX, Hello, MAGIC, Message, frame};
 
 /// The most bytes of a hello or welcome: 64 devices of four texts of 4 KiB,
@@ -75,7 +75,7 @@ impl Node {
             reason = wire::encode(&Message::Welcome(self.hello.clone()));
             reason.truncate(HANDSHAKE_PREFIX_BYTES);
         }
-        connection.close(error.close_code().into(), &reason);
+        parting::close(connection, error.close_code().into(), &reason);
     }
 
     /// Carries messages until the link ends.

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use quinn::Connection;
+use quinn::{Connection, VarInt};
 use tokio::sync::watch;
 
 use crate::placement::NodeId;
-use crate::transport::LinkError;
 use crate::transport::outbox::Outbox;
+use crate::transport::{LinkError, parting};
 
 /// A connection whose ends have said who they are, as all its users see it.
 pub(super) struct Link {
@@ -41,7 +41,7 @@ impl Link {
     pub(super) fn end(&self, reason: LinkError) {
         let code = reason.close_code();
         if self.verdict.set(reason).is_ok() {
-            self.connection.close(code.into(), &[]);
+            parting::close(&self.connection, code.into(), &[]);
         }
     }
 
@@ -107,6 +107,11 @@ impl Peers {
         {
             occupied.remove();
         }
+    }
+
+    /// Closes all connections.
+    pub(super) fn close_all(&self, code: VarInt) {
+        self.lock().values().for_each(|link| parting::close(&link.connection, code, &[]));
     }
 
     /// The link to a peer, if there is one.

@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::placement::NodeId;
 use crate::transport::link::Node;
+use crate::transport::parting::PartingConfig;
 use crate::transport::peers::Peers;
 use crate::transport::socket::{self, BufferClamped};
 use crate::transport::tls::{ALPN, SERVER_NAME, Tls};
@@ -220,7 +221,7 @@ fn transport_config(config: &Config) -> TransportConfig {
         // 2.7 times the throughput.
         .enable_segmentation_offload(true)
         // quinn's BBR is 27 times slower at 1 MiB and loses packets by itself.
-        .congestion_controller_factory(Arc::new(cubic))
+        .congestion_controller_factory(Arc::new(PartingConfig(Arc::new(cubic))))
         .keep_alive_interval(Some(config.keep_alive))
         .max_idle_timeout(Some(
             IdleTimeout::try_from(config.idle_timeout).unwrap_or_else(|_| VarInt::MAX.into()),
@@ -250,6 +251,8 @@ async fn serve(
             },
         }
     }
+    node.peers.close_all(CloseCode::Shutdown.into());
+    // Those that are not known yet.
     endpoint.close(CloseCode::Shutdown.into(), &[]);
     let _unheard = tokio::time::timeout(FAREWELL, endpoint.wait_idle()).await;
 }

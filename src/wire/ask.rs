@@ -280,6 +280,8 @@ pub enum TroubleKind {
     Storage,
     /// An entry could not be reduced.
     Shard(ShardErrorKind),
+    /// The node is about to leave; another one can be asked.
+    Leaving,
 }
 
 /// Why there is no answer.

@@ -15,7 +15,7 @@ use crate::manifest::File;
 use crate::os;
 use crate::placement::NodeId;
 use crate::source::identity;
-use crate::wire::MemberInfo;
+use crate::wire::{MemberInfo, TroubleKind};
 
 /// Files that are sent at once: fewer than a node takes from one asker.
 const THREADS: usize = 4;
@@ -110,6 +110,7 @@ impl Shared<'_> {
                 Ok(Sent { task, placed: Some(placed) })
             }
             Err(PlaceError::Lost) => Ok(lost),
+            Err(PlaceError::Refused(trouble)) if trouble.kind == TroubleKind::Leaving => Ok(lost),
             Err(PlaceError::Refused(trouble)) => {
                 let message = format!("node '{}': {trouble}", node.name);
                 Err(Failure::new(blame_of(trouble.kind), message))

@@ -38,6 +38,8 @@ mod progress;
 #[cfg(feature = "net")]
 mod put;
 mod quantile;
+#[cfg(all(feature = "net", unix))]
+mod ranks;
 mod reduce;
 mod remarks;
 mod report;
@@ -66,7 +68,7 @@ pub fn main() -> ExitCode {
     };
     let as_json = cli.command.wants_json();
     match config::apply(&mut cli.command).and_then(|()| run(cli.command)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => failure.report(as_json),
     }
 }
@@ -94,7 +96,16 @@ fn parse() -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&matches)
 }
 
-fn run(command: Command) -> Result<(), Failure> {
+/// Does what is asked; the code is another program's with `adsum run` alone.
+fn run(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        #[cfg(all(feature = "net", unix))]
+        Command::Run(args) => ranks::run(&args),
+        other => answer(other).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn answer(command: Command) -> Result<(), Failure> {
     match command {
         Command::Reduce(reduction) => {
             let (op, args, ddof) = reduction.parts();
@@ -152,6 +163,13 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Config(args) => config::run(&args),
         #[cfg(feature = "net")]
         Command::Doctor(args) => doctor::run(*args),
+        #[cfg(all(feature = "net", unix))]
+        Command::Run(_) => unreachable!("it has a code of its own"),
+        #[cfg(all(feature = "net", not(unix)))]
+        Command::Run(_) => Err(Failure::new(
+            Blame::Usage,
+            "'adsum run' starts processes on Linux and macOS; here start each rank by itself, with ADSUM_RANK, ADSUM_SIZE, ADSUM_ROOT and ADSUM_TOKEN_FILE set",
+        )),
         #[cfg(not(feature = "net"))]
         Command::Token { .. }
         | Command::Node(_)
@@ -160,6 +178,7 @@ fn run(command: Command) -> Result<(), Failure> {
         | Command::Rm(_)
         | Command::Status(_)
         | Command::Cancel(_)
+        | Command::Run(_)
         | Command::Doctor(_) => {
             Err(Failure::new(Blame::Usage, "this adsum was built without the 'net' feature"))
         }

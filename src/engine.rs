@@ -366,6 +366,9 @@ impl Engine {
             Message::Report { job, report, want } => {
                 self.collector.handle_report(now, from, job, &report, want, &mut self.outbox);
             }
+            Message::Unreached { job, nodes } => {
+                self.collector.handle_unreached(now, from, job, &nodes, &mut self.outbox);
+            }
             Message::Returned { job, positions } => {
                 self.collector.handle_returned(now, from, job, &positions, &mut self.outbox);
             }
@@ -376,8 +379,9 @@ impl Engine {
                 self.collector.handle_results(now, from, job, results, want, &mut self.outbox);
             }
             Message::Failed { job, position, node, error } => {
+                let failure = (node, error);
                 let outbox = &mut self.outbox;
-                self.collector.handle_failed(now, from, job, position, node, error, outbox);
+                self.collector.handle_failed(now, from, job, position, failure, outbox);
             }
             Message::Refused { job, refusal } => {
                 self.collector.handle_refused(now, from, job, refusal, &mut self.outbox);

@@ -11,9 +11,13 @@
 pub mod backend;
 mod bounded;
 pub mod catalogue;
+pub mod collective;
 pub mod dtype;
 pub mod engine;
 pub mod finish;
+pub mod fold;
+pub mod group;
+pub mod launch;
 pub mod ledger;
 pub mod manifest;
 pub mod op;
@@ -27,6 +31,7 @@ pub mod value;
 pub mod wire;
 
 // Edges: files, processors, network. Processors and network never meet here.
+pub mod communicator;
 pub mod compute;
 pub mod device;
 #[cfg(feature = "net")]
@@ -41,6 +46,8 @@ pub mod membership;
 pub mod node;
 #[cfg(feature = "files")]
 mod os;
+#[cfg(feature = "net")]
+pub mod rendezvous;
 #[cfg(feature = "net")]
 pub mod service;
 #[cfg(feature = "files")]

@@ -7,6 +7,7 @@
 //!   shrinks. Linux and macOS have it; elsewhere nothing is mapped, and callers
 //!   read instead.
 //! * `environment`: variables that libraries look at.
+//! * `process`: processes in groups that are not left behind. Linux and macOS.
 
 #[cfg(feature = "cli")]
 mod environment;
@@ -19,6 +20,8 @@ mod file_system;
 mod guard;
 #[cfg_attr(not(any(target_os = "linux", target_vendor = "apple")), path = "os/no_mapping.rs")]
 mod mapping;
+#[cfg(all(unix, feature = "cli", feature = "net"))]
+pub mod process;
 
 #[cfg(feature = "cli")]
 pub use environment::quiet_graphics_drivers;

@@ -37,6 +37,8 @@ mod leaving;
 mod numbers;
 #[path = "hosts/process.rs"]
 mod process;
+#[path = "hosts/ranks.rs"]
+mod ranks;
 #[path = "hosts/silent.rs"]
 mod silent;
 #[path = "hosts/soak.rs"]

@@ -55,13 +55,17 @@ impl Worker {
     }
 
     fn listening(addr: SocketAddr, delay: Duration) -> Worker {
+        Worker::with(addr, delay, engine::Config::default())
+    }
+
+    fn with(addr: SocketAddr, delay: Duration, engine: engine::Config) -> Worker {
         let mut log = Arc::default();
         let equip = |completions| {
             let (equipment, its_log) = equipment(completions, 2, delay);
             log = its_log;
             Ok(equipment)
         };
-        let config = config("worker", addr, engine::Config::default());
+        let config = config("worker", addr, engine);
         let node =
             Node::start::<ImaginaryExecutor, TransportError>(config, equip, Box::new(|_| {}));
         Worker { node: node.expect("loopback binds"), log }
@@ -174,6 +178,33 @@ fn any_node_can_ask_the_others() {
     let tickets = workers.iter().zip([100, 100, 101]).map(|(w, n)| (w.node.submit(request(n)), n));
     for (ticket, entries) in tickets.collect::<Vec<_>>() {
         check(&ticket.wait(|_| {}, &NEVER).expect("all are there"), entries);
+    }
+}
+
+/// Seven nodes that speak to no more than two themselves: deputies of deputies.
+#[test]
+fn teams_reduce_as_one_node_does() {
+    let engine = engine::Config { fan_in: 2, ..engine::Config::default() };
+    let delay = Duration::from_millis(2);
+    let mut workers: Vec<Worker> =
+        (0..7).map(|_| Worker::with(any_port(), delay, engine)).collect();
+    for (index, worker) in workers.iter().enumerate() {
+        workers[..index].iter().for_each(|other| worker.node.dial(other.node.addr()));
+    }
+    eventually(|| workers.iter().all(|worker| worker.node.peers().len() == 6));
+    for _ in 0..5 {
+        let outcome = workers[0].node.submit(request(300)).wait(|_| {}, &NEVER).expect("all work");
+        check(&outcome, 300);
+        assert_eq!(outcome.nodes.len(), 7);
+        assert_eq!(outcome.nodes.iter().map(|node| node.entries).sum::<u64>(), 300);
+    }
+    // Whoever is lost, a deputy or not, the total stays.
+    while workers.len() > 1 {
+        let ticket = workers[0].node.submit(request(300));
+        let before = workers[1].started();
+        eventually(|| workers[1].started() > before + 3);
+        drop(workers.remove(1));
+        check(&ticket.wait(|_| {}, &NEVER).expect("some are left"), 300);
     }
 }
 

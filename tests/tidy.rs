@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Core.
     ("bounded", &[]),
+    ("launch", &[]),
     ("dtype", &[]),
     ("value", &["dtype"]),
     ("op", &["bounded", "dtype"]),
@@ -25,6 +26,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("placement", &["manifest"]),
     ("catalogue", &["bounded", "dtype", "manifest", "placement"]),
     ("backend", &["dtype", "op", "partial", "reduction", "site"]),
+    ("collective", &[]),
+    ("fold", &["backend", "dtype", "op", "reduction"]),
+    ("group", &["collective", "dtype", "fold"]),
     (
         "wire",
         &[
@@ -32,6 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "bounded",
             "catalogue",
             "dtype",
+            "ledger",
             "manifest",
             "op",
             "partial",
@@ -41,6 +46,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("engine", &["dtype", "ledger", "manifest", "op", "partial", "placement", "shard", "wire"]),
     // Edges.
+    (
+        "communicator",
+        &["backend", "collective", "dtype", "finish", "fold", "group", "op", "partial"],
+    ),
     ("os", &["manifest"]),
     ("source", &["dtype", "manifest", "os", "shard"]),
     ("sink", &["dtype", "manifest", "os", "source"]),
@@ -51,6 +60,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("device", &["backend", "gpu"]),
     ("membership", &["placement"]),
     ("transport", &["placement", "wire"]),
+    ("rendezvous", &["communicator", "launch", "transport", "wire"]),
     ("service", &["catalogue", "engine", "manifest", "membership", "op", "placement", "wire"]),
     (
         "driver",
@@ -139,6 +149,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "finish",
             "gpu",
             "inventory",
+            "launch",
             "local",
             "manifest",
             "membership",
@@ -168,17 +179,23 @@ const CONFINED: &[(&[&str], &[&str], &str)] = &[
         &[
             "cli",
             "client",
+            "communicator/shared",
             "compute/worker",
             "driver",
             "gpu",
             "inventory/clock",
             "local",
             "node",
+            "rendezvous",
             "transport",
         ],
         "the core is told the time, it does not read it",
     ),
-    (&["thread::sleep", "time::sleep("], &["driver", "node"], "nothing sleeps for correctness"),
+    (
+        &["thread::sleep", "time::sleep("],
+        &["driver", "node", "rendezvous"],
+        "nothing sleeps for correctness",
+    ),
     (
         &["println!", "print!(", "eprint!(", "io::stdout", "io::stderr"],
         &["cli", "node/supervised", "os/unix"],

@@ -31,8 +31,8 @@ pub(crate) mod simd;
 mod squares;
 mod stretch;
 mod terms;
-mod widen;
-mod word;
+pub(crate) mod widen;
+pub(crate) mod word;
 
 use line::{Line, line};
 use stretch::{Scratch, Stretch};

@@ -13,6 +13,7 @@ use crate::rounds::Method;
 
 mod bench;
 mod cluster;
+mod ranks;
 mod run;
 
 #[cfg(feature = "gpu")]
@@ -22,6 +23,7 @@ pub use cluster::{
     CancelArgs, DaemonArgs, DoctorArgs, Endpoint, LogFormat, LsArgs, PutArgs, RmArgs, StatusArgs,
     TokenCommand, ViaArgs, parse_advertise, parse_bind, parse_name,
 };
+pub use ranks::{Placement, RanksArgs};
 pub use run::RunArgs;
 
 /// The most nodes that one machine is asked to start.
@@ -44,7 +46,9 @@ pub struct Cli {
 pub const EXIT_CODES: &str = "\
 Exit codes: 0 answered, 1 internal error or output failed, 2 usage, 3 input, \
 4 numeric (--strict), 5 incomplete, 6 deadline, 7 identity, 8 no such device, \
-9 partial (--allow-partial), 10 cluster unreachable, 130 Ctrl-C.";
+9 partial (--allow-partial), 10 cluster unreachable, 130 Ctrl-C. 'adsum run' ends \
+with the code of the first rank that failed, 128 and the signal if one ended it, \
+126 if PROGRAM cannot be run and 127 if there is none.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -75,6 +79,8 @@ pub enum Command {
         #[command(subcommand)]
         what: TokenCommand,
     },
+    /// Run a program as the ranks of a group, here or on several hosts
+    Run(Box<RanksArgs>),
     /// Be a node of a cluster, until Ctrl-C or SIGTERM
     Node(Box<DaemonArgs>),
     /// Copy .npy files onto nodes of a cluster, checked and whole
@@ -111,7 +117,10 @@ impl Command {
             Command::Node(args) => args.json,
             Command::Doctor(args) => args.json,
             Command::Config(args) => args.json,
-            Command::Completions { .. } | Command::Man | Command::Token { .. } => false,
+            Command::Completions { .. }
+            | Command::Man
+            | Command::Run(_)
+            | Command::Token { .. } => false,
         }
     }
 

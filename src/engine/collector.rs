@@ -8,10 +8,10 @@ use std::time::Duration;
 use super::config::Config;
 use super::deputy::Deputy;
 use super::job::{Description, Job, Step};
+use super::schedule::Failure;
 use super::{JobError, JobRequest, Now, Outbox, Output, RequestId, SubmitError};
 use crate::manifest::JobId;
 use crate::placement::{Holders, NodeId};
-use crate::shard::ShardError;
 use crate::wire::{EntryResult, FRAME_BYTES_MAX, Message, Refusal, Report, encode};
 
 /// The jobs that run here, and the requests that wait for them.
@@ -101,8 +101,12 @@ impl Collector {
                 return;
             }
         }
-        let deputy = Deputy::new(from, team.into_iter().collect());
-        let job = Job::for_parent(description, nodes, &self.config, outbox.own, deputy);
+        let own = outbox.own;
+        let nodes: BTreeSet<NodeId> = nodes.collect();
+        let reached = |node: NodeId| node == own || nodes.contains(&node);
+        let deputy = Deputy::new(from, team.into_iter().collect(), reached);
+        let job =
+            Job::for_parent(description, nodes.iter().copied(), &self.config, outbox.own, deputy);
         self.jobs.insert(id, job);
         self.step(now, id, outbox, |job, _, outbox| {
             job.invite_all(outbox);
@@ -224,6 +228,19 @@ impl Collector {
         self.note_moved(id);
     }
 
+    pub(super) fn handle_unreached(
+        &mut self,
+        now: Now,
+        node: NodeId,
+        id: JobId,
+        nodes: &[NodeId],
+        outbox: &mut Outbox,
+    ) {
+        self.step_or_cancel(now, node, id, outbox, |job, outbox| {
+            job.handle_unreached(now, node, nodes, outbox);
+        });
+    }
+
     pub(super) fn handle_returned(
         &mut self,
         now: Now,
@@ -243,12 +260,11 @@ impl Collector {
         node: NodeId,
         id: JobId,
         position: u32,
-        by: NodeId,
-        error: ShardError,
+        failure: Failure,
         outbox: &mut Outbox,
     ) {
         self.step_or_cancel(now, node, id, outbox, |job, outbox| {
-            job.handle_failed(now, node, position, by, error, outbox);
+            job.handle_failed(now, node, position, failure, outbox);
         });
     }
 

@@ -2,8 +2,8 @@
 //!
 //! A deputy is a collector of the entries that its parent assigns to it, among the
 //! nodes of its team. What it cannot do it gives back at once: an entry that all
-//! holders failed is `Failed`, one without a live holder `Returned`. What it can, it
-//! merges, and reports
+//! holders failed is `Failed`, one without a live holder `Returned`; so are nodes
+//! of its team, `Unreached`. What it can, it merges, and reports
 //!
 //! * when it has answered all that it was asked for,
 //! * when a quarter of what its team takes at once is done, so that more comes
@@ -39,6 +39,8 @@ pub(super) struct Deputy {
     pub(super) parent: NodeId,
     /// The nodes that it may ask, itself among them.
     team: BTreeSet<NodeId>,
+    /// Nodes that it may not ask any more, since it did not reach them.
+    unreached: BTreeSet<NodeId>,
     /// Entries to report by themselves.
     alone: BTreeSet<u32>,
     /// Reports that are to be sent.
@@ -54,10 +56,17 @@ pub(super) struct Deputy {
 const PARCELS_PER_WANT: usize = 4;
 
 impl Deputy {
-    pub(super) fn new(parent: NodeId, team: BTreeSet<NodeId>) -> Deputy {
+    /// Collects for `parent` from those of a team that are `reached`.
+    pub(super) fn new(
+        parent: NodeId,
+        team: BTreeSet<NodeId>,
+        reached: impl Fn(NodeId) -> bool,
+    ) -> Deputy {
+        let (team, unreached) = team.into_iter().partition(|&node| reached(node));
         Deputy {
             parent,
             team,
+            unreached,
             alone: BTreeSet::new(),
             ready: Vec::new(),
             told: None,
@@ -68,6 +77,13 @@ impl Deputy {
 
     pub(super) fn may_ask(&self, node: NodeId) -> bool {
         self.team.contains(&node)
+    }
+
+    /// A node is not there any more.
+    pub(super) fn lose(&mut self, node: NodeId) {
+        if self.team.remove(&node) {
+            self.unreached.insert(node);
+        }
     }
 
     pub(super) fn due(&self) -> Option<Now> {
@@ -154,6 +170,10 @@ impl Job {
         }
         let orphans = self.schedule.take_orphans();
         let Some(deputy) = &mut self.deputy else { return };
+        if !deputy.unreached.is_empty() {
+            let nodes = std::mem::take(&mut deputy.unreached).into_iter().collect();
+            outbox.send(deputy.parent, Message::Unreached { job: self.id, nodes });
+        }
         for position in &orphans {
             deputy.alone.remove(position);
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::config::Config;
 use super::deputy::Deputy;
 use super::outcome::{LAST_HOLDERS_MAX, MISSING_NAMED_MAX};
-use super::schedule::{Assignments, Failures, Schedule};
+use super::schedule::{Assignments, Failure, Failures, Schedule};
 use super::tally::Tally;
 use super::{JobError, Missing, Now, Outbox, Outcome, Unfinished, Warning, teams};
 use crate::ledger::{Absorbed, Ledger, Recorded};
@@ -139,6 +139,9 @@ impl Job {
         }
         self.schedule.leave_team(now, node);
         let entries = self.remove(now, node, outbox);
+        if let Some(deputy) = &mut self.deputy {
+            deputy.lose(node);
+        }
         if entries > 0 {
             self.tally.warn(Warning::Lost { node, entries });
         }
@@ -191,6 +194,22 @@ impl Job {
         self.handle_pull(now, node, want, outbox);
     }
 
+    /// A deputy does not reach some of its team. They are asked from here.
+    pub(super) fn handle_unreached(
+        &mut self,
+        now: Now,
+        deputy: NodeId,
+        nodes: &[NodeId],
+        outbox: &mut Outbox,
+    ) {
+        let team = self.schedule.team(deputy);
+        for &node in nodes.iter().filter(|node| team.contains(node)) {
+            self.schedule.leave_team(now, node);
+            self.admit(node, outbox);
+        }
+        self.serve(now, outbox);
+    }
+
     /// A node gives entries back: it reaches nobody who has them. Those who should
     /// have them and are of its team are asked from here.
     pub(super) fn handle_returned(
@@ -223,21 +242,21 @@ impl Job {
         self.serve(now, outbox);
     }
 
-    /// A node cannot reduce an entry, because of what went wrong at `by`. Only one
-    /// that was asked can say so; all else is late.
+    /// A node cannot reduce an entry, because of a failure at itself or another. Only
+    /// one that was asked can say so; all else is late.
     pub(super) fn handle_failed(
         &mut self,
         now: Now,
         node: NodeId,
         position: u32,
-        by: NodeId,
-        error: ShardError,
+        failure: Failure,
         outbox: &mut Outbox,
     ) {
         let asked = self.schedule.answered(now, node, [position]);
         if asked.contains(&position) && self.schedule.contains(position) {
-            self.tally.warn(Warning::Failed { node: by, position, error: error.clone() });
-            self.schedule.fail(now, node, position, by, error);
+            let (by, error) = failure.clone();
+            self.tally.warn(Warning::Failed { node: by, position, error });
+            self.schedule.fail(now, node, position, failure);
         }
         self.schedule.feed(node);
         self.serve(now, outbox);
@@ -447,7 +466,7 @@ impl Job {
             if self.schedule.contains(position) {
                 let error =
                     ShardError { kind: ShardErrorKind::Internal, message: message.to_owned() };
-                self.schedule.fail(now, node, position, node, error);
+                self.schedule.fail(now, node, position, (node, error));
             }
         }
     }

@@ -67,11 +67,14 @@ pub(super) struct Schedule {
     speculated: u64,
 }
 
+/// A node that could not reduce an entry, and what was wrong.
+pub(super) type Failure = (NodeId, ShardError);
+
 /// The nodes that failed an entry, and what the last of them said.
 #[derive(Clone, Debug)]
 pub(super) struct Failures {
     pub(super) nodes: BTreeSet<NodeId>,
-    pub(super) last: (NodeId, ShardError),
+    pub(super) last: Failure,
 }
 
 /// Entries that are to be asked of a node.
@@ -336,16 +339,8 @@ impl Schedule {
     }
 
     /// A node that was asked for an entry, which is not in the total, cannot
-    /// reduce it, because of what went wrong at `by`.
-    pub(super) fn fail(
-        &mut self,
-        now: Now,
-        node: NodeId,
-        position: u32,
-        by: NodeId,
-        error: ShardError,
-    ) {
-        let last = (by, error);
+    /// reduce it.
+    pub(super) fn fail(&mut self, now: Now, node: NodeId, position: u32, last: Failure) {
         let failures = self
             .failures
             .entry(position)

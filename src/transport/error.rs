@@ -202,7 +202,7 @@ impl From<CloseCode> for VarInt {
 
 /// What an error names and only this end knows.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
+pub(crate) struct Terms {
     /// How long a peer may be silent.
     pub silent: Duration,
     /// The protocol version that this node says it speaks.
@@ -222,7 +222,7 @@ const ALERTS_START: u64 = 0x100;
 
 impl LinkError {
     /// What the peer is told when this node closes a connection for this reason.
-    pub(super) fn close_code(&self) -> CloseCode {
+    pub(crate) fn close_code(&self) -> CloseCode {
         match self {
             LinkError::Version { .. } => CloseCode::Version,
             LinkError::Duplicate { .. } => CloseCode::Duplicate,
@@ -245,7 +245,7 @@ impl LinkError {
     }
 
     /// What the loss of a connection means.
-    pub(super) fn from_connection(error: ConnectionError, terms: Terms) -> LinkError {
+    pub(crate) fn from_connection(error: ConnectionError, terms: Terms) -> LinkError {
         let network =
             |error: &dyn std::fmt::Display| LinkError::Network { message: error.to_string() };
         match error {
@@ -289,7 +289,7 @@ impl LinkError {
     }
 
     /// What a failed read means.
-    pub(super) fn from_read(error: ReadError, terms: Terms) -> LinkError {
+    pub(crate) fn from_read(error: ReadError, terms: Terms) -> LinkError {
         match error {
             ReadError::ConnectionLost(error) => LinkError::from_connection(error, terms),
             ReadError::Reset(_)
@@ -300,7 +300,7 @@ impl LinkError {
     }
 
     /// What a failed write means.
-    pub(super) fn from_write(error: WriteError, terms: Terms) -> LinkError {
+    pub(crate) fn from_write(error: WriteError, terms: Terms) -> LinkError {
         match error {
             WriteError::ConnectionLost(error) => LinkError::from_connection(error, terms),
             WriteError::Stopped(_) | WriteError::ClosedStream | WriteError::ZeroRttRejected => {

@@ -14,7 +14,7 @@ use quinn::{
     Endpoint, EndpointConfig, IdleTimeout, Incoming, MtuDiscoveryConfig, ServerConfig,
     TokioRuntime, TransportConfig, VarInt,
 };
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::placement::NodeId;
@@ -22,7 +22,7 @@ use crate::transport::link::Node;
 use crate::transport::parting::PartingConfig;
 use crate::transport::peers::Peers;
 use crate::transport::socket::{self, BufferClamped};
-use crate::transport::tls::{SERVER_NAME, Tls};
+use crate::transport::tls::{ALPN, SERVER_NAME, Tls};
 use crate::transport::token::Secret;
 use crate::transport::{CloseCode, Config, Event, LinkError, TransportError};
 use crate::wire::{self, Hello, Message};
@@ -47,7 +47,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
 
 /// How long a transport that is dropped goes on so that its peers hear of it.
 /// The word leaves at once; who misses it will notice the silence.
-const FAREWELL: Duration = Duration::from_millis(5);
+pub(crate) const FAREWELL: Duration = Duration::from_millis(5);
 
 /// The connections of one node.
 ///
@@ -78,7 +78,7 @@ impl Transport {
     ) -> Result<(Transport, mpsc::Receiver<Event>), TransportError> {
         let addr = config.bind;
         let bind = |source| TransportError::Bind { addr, source };
-        let tls = Tls::new(secret)?;
+        let tls = Tls::new(secret, ALPN)?;
         let bound = socket::bind(config.bind, config.socket_buffer_bytes).map_err(bind)?;
         let addr = bound.socket.local_addr().map_err(bind)?;
         let mut hello = hello;
@@ -96,7 +96,7 @@ impl Transport {
             .map_err(TransportError::Thread)?;
         let node =
             Arc::new(Node { config, hello: hello.clone(), peers: Arc::clone(&peers), events });
-        let endpoint = endpoint(&node.config, tls, bound.socket, &runtime).map_err(bind)?;
+        let endpoint = endpoint(&node.config, tls, bound.socket, runtime.handle()).map_err(bind)?;
         let thread = std::thread::Builder::new()
             .name("adsum-network".to_owned())
             .spawn(move || runtime.block_on(serve(endpoint, node, dial_receiver)))
@@ -171,11 +171,11 @@ impl Drop for Transport {
 }
 
 /// The endpoint on this socket.
-fn endpoint(
+pub(crate) fn endpoint(
     config: &Config,
     tls: Tls,
     socket: UdpSocket,
-    runtime: &Runtime,
+    runtime: &Handle,
 ) -> std::io::Result<Endpoint> {
     let transport = Arc::new(transport_config(config));
 
@@ -259,15 +259,7 @@ async fn serve(
 
 /// Takes on an incoming connection, or not.
 fn answer(incoming: Incoming, node: &Arc<Node>, accepting: &Arc<Semaphore>) {
-    // A token round trip proves that the sender's address is its own, before
-    // this node spends work on it or sends more than it got. On loopback
-    // nobody can lie about that.
-    let local = is_loopback(incoming.remote_address().ip());
-    if !local && !incoming.remote_address_validated() {
-        // Fails only for an address that is validated.
-        let _validated = incoming.retry();
-        return;
-    }
+    let Some(incoming) = validated(incoming) else { return };
     let Ok(permit) = Arc::clone(accepting).try_acquire_owned() else {
         incoming.refuse();
         return;
@@ -291,6 +283,21 @@ fn answer(incoming: Incoming, node: &Arc<Node>, accepting: &Arc<Semaphore>) {
             Err(error) => turn_away(&node, addr, error),
         }
     });
+}
+
+/// An incoming connection whose sender's address is its own.
+///
+/// A token round trip proves that, before this node spends work on it or sends
+/// more than it got; whoever is asked for one comes again. On loopback nobody
+/// can lie about it.
+pub(crate) fn validated(incoming: Incoming) -> Option<Incoming> {
+    let local = is_loopback(incoming.remote_address().ip());
+    if local || incoming.remote_address_validated() {
+        return Some(incoming);
+    }
+    // Fails only for an address that is validated.
+    let _validated = incoming.retry();
+    None
 }
 
 /// Tells the driver of a stranger, unless it is behind: strangers must not be
@@ -332,6 +339,6 @@ fn unfinished(error: quinn::ConnectionError, node: &Node) -> LinkError {
     }
 }
 
-fn is_loopback(ip: IpAddr) -> bool {
+pub(crate) fn is_loopback(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
 }

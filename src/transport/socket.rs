@@ -7,7 +7,7 @@ use std::net::{SocketAddr, UdpSocket};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// A bound socket, and what the operating system did not grant.
-pub(super) struct Bound {
+pub(crate) struct Bound {
     pub socket: UdpSocket,
     pub warnings: Vec<BufferClamped>,
 }
@@ -17,7 +17,7 @@ pub(super) struct Bound {
 ///
 /// A burst of a megabyte overflows the usual 208 KiB, and each overflow costs
 /// a retransmission timeout: measured 50 times slower.
-pub(super) fn bind(addr: SocketAddr, buffer_bytes: usize) -> io::Result<Bound> {
+pub(crate) fn bind(addr: SocketAddr, buffer_bytes: usize) -> io::Result<Bound> {
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
     if addr.is_ipv6() {
         // Some systems cannot; then IPv4 peers cannot be reached, which dialling them will tell.

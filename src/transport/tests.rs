@@ -63,7 +63,7 @@ struct RawPeer {
 
 impl RawPeer {
     async fn connect(to: &Transport) -> RawPeer {
-        let tls = Tls::new(&secret()).expect("certificates can be made");
+        let tls = Tls::new(&secret(), tls::ALPN).expect("certificates can be made");
         let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("loopback binds");
         let config = ClientConfig::new(tls.client);
         let connecting = endpoint.connect_with(config, to.local_addr(), SERVER_NAME);

@@ -34,7 +34,7 @@ use crate::transport::token::Secret;
 /// node is said in the hello.
 pub const SERVER_NAME: &str = "adsum.node";
 
-/// The application protocol of TLS. It changes only if the handshake of
+/// The application protocol of nodes. It changes only if the handshake of
 /// `link` itself does; versions of the messages are
 /// compared there, where both can be named.
 pub const ALPN: &[u8] = b"adsum/1";
@@ -45,7 +45,7 @@ const PKCS8_ED25519_PREFIX: [u8; 16] =
     [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
 /// The TLS halves of both ends of a connection.
-pub(super) struct Tls {
+pub(crate) struct Tls {
     /// For connections that this process opens.
     pub client: Arc<QuicClientConfig>,
     /// For connections that it accepts.
@@ -62,8 +62,9 @@ pub struct TlsError {
 }
 
 impl Tls {
-    /// The configuration of a new process of the cluster with this secret.
-    pub fn new(secret: &Secret) -> Result<Tls, TlsError> {
+    /// The configuration of a new process of the cluster with this secret, which
+    /// speaks the application protocol `alpn`.
+    pub fn new(secret: &Secret, alpn: &[u8]) -> Result<Tls, TlsError> {
         let (authority, chain, key) = certify(secret).map_err(TlsError::from_display)?;
         let mut roots = RootCertStore::empty();
         roots.add(authority).map_err(TlsError::from_display)?;
@@ -71,8 +72,8 @@ impl Tls {
         // Named explicitly: with two providers in a program rustls would panic
         // when asked for the default one.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let client = client_config(&provider, &roots, chain.clone(), key.clone_key())?;
-        let server = server_config(&provider, roots, chain, key)?;
+        let client = client_config(&provider, &roots, chain.clone(), key.clone_key(), alpn)?;
+        let server = server_config(&provider, roots, chain, key, alpn)?;
         Ok(Tls { client: Arc::new(client), server: Arc::new(server) })
     }
 }
@@ -94,6 +95,7 @@ fn client_config(
     roots: &Arc<RootCertStore>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+    alpn: &[u8],
 ) -> Result<QuicClientConfig, TlsError> {
     let mut config = rustls::ClientConfig::builder_with_provider(Arc::clone(provider))
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -101,7 +103,7 @@ fn client_config(
         .with_root_certificates(Arc::clone(roots))
         .with_client_auth_cert(chain, key)
         .map_err(TlsError::from_display)?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![alpn.to_vec()];
     // Every connection proves itself anew, and nothing is sent before it has.
     config.resumption = rustls::client::Resumption::disabled();
     config.enable_early_data = false;
@@ -113,6 +115,7 @@ fn server_config(
     roots: Arc<RootCertStore>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+    alpn: &[u8],
 ) -> Result<QuicServerConfig, TlsError> {
     let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider))
         .build()
@@ -123,7 +126,7 @@ fn server_config(
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)
         .map_err(TlsError::from_display)?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![alpn.to_vec()];
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
     config.send_half_rtt_data = false;

@@ -110,6 +110,13 @@ pub enum Message {
         /// As in [`Message::Pull`].
         want: u32,
     },
+    /// Deputy to collector: these of the team I do not reach.
+    Unreached {
+        /// The job.
+        job: JobId,
+        /// The nodes, at most [`TEAM_MAX`].
+        nodes: Vec<NodeId>,
+    },
     /// Deputy to collector: nobody that I can reach has these entries.
     Returned {
         /// The job.
@@ -266,6 +273,7 @@ enum Tag {
     Delegate,
     Report,
     Returned,
+    Unreached,
 }
 
 /// What stands after [`MAGIC`] in a handshake.
@@ -290,6 +298,10 @@ pub(super) fn write(message: &Message) -> Vec<u8> {
         Message::Report { job, report, want } => {
             to.value(&(Tag::Report, job, want));
             report::write(&mut to, report);
+        }
+        Message::Unreached { job, nodes } => {
+            to.value(&(Tag::Unreached, job));
+            to.list(nodes, TEAM_MAX, |to, node| to.value(node));
         }
         Message::Returned { job, positions } => {
             to.value(&(Tag::Returned, job));
@@ -415,6 +427,11 @@ fn read_message(from: &mut Reader) -> Result<Message, WireError> {
         Tag::Report => {
             let (job, want) = from.value("report")?;
             Message::Report { job, report: Box::new(report::read(from)?), want }
+        }
+        Tag::Unreached => {
+            let job = from.value("job")?;
+            let nodes = from.list("nodes of a team", TEAM_MAX, |from| from.value("node"))?;
+            Message::Unreached { job, nodes }
         }
         Tag::Returned => {
             let job = from.value("job")?;

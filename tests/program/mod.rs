@@ -29,6 +29,7 @@ pub fn command(arguments: &[&str]) -> Command {
         .env_remove("ADSUM_MEMORY")
         .env_remove("ADSUM_CONFIG")
         .env_remove("ADSUM_TOKEN_FILE")
+        .env_remove("ADSUM_RSH")
         .env("XDG_CONFIG_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/no-configuration"));
     command
 }

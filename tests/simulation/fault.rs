@@ -87,7 +87,7 @@ fn nonsense(world: &mut World) -> Message {
     let position = chance.number(0..=manifest.entries().len() as u64) as u32;
     let want = chance.pick(&[0, 1, 2, u32::MAX]);
     let node = chance.pick(&nodes);
-    match chance.index(11) {
+    match chance.index(12) {
         0 => Message::Offer { job: manifest.job_id(&spec), spec, manifest },
         1 => Message::Pull { job, want },
         2 => Message::Assign {
@@ -110,7 +110,7 @@ fn nonsense(world: &mut World) -> Message {
             Message::Refused { job, refusal }
         }
         6 => {
-            let team = nodes.into_iter().filter(|_| chance.per_mille(500)).collect();
+            let team = nodes.iter().copied().filter(|_| chance.per_mille(500)).collect();
             let job = manifest.job_id(&spec);
             Message::Delegate { job, spec, manifest, team, holders: Holders::Everyone }
         }
@@ -129,6 +129,7 @@ fn nonsense(world: &mut World) -> Message {
             };
             Message::Report { job, report: Box::new(report), want }
         }
+        9 => Message::Unreached { job, nodes },
         8 => Message::Returned { job, positions: vec![position, position] },
         _ => Message::Cancel { job },
     }

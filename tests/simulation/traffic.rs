@@ -36,6 +36,7 @@ impl Traffic {
             Message::Results { .. } => ("Results", length()),
             Message::Delegate { .. } => ("Delegate", length()),
             Message::Report { .. } => ("Report", length()),
+            Message::Unreached { .. } => ("Unreached", length()),
             Message::Returned { .. } => ("Returned", length()),
             Message::Failed { .. } => ("Failed", length()),
             Message::Refused { .. } => ("Refused", length()),

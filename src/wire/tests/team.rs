@@ -69,6 +69,8 @@ pub(super) fn any_message() -> impl Strategy<Value = Message> {
         }),
         (job(), prop::collection::vec(any::<u32>(), 0..9))
             .prop_map(|(job, positions)| Message::Returned { job, positions }),
+        (job(), prop::collection::vec(any_node(), 0..9))
+            .prop_map(|(job, nodes)| Message::Unreached { job, nodes }),
     ]
 }
 

@@ -1,0 +1,547 @@
+//! `adsum run`: a program as the ranks of a group, here or on several hosts.
+//!
+//! ```text
+//!   adsum run --+-- adsum run --remote (this machine) ----- rank 0, rank 1
+//!               |
+//!               +-- ssh b --- adsum run --remote (b) ------ rank 2, rank 3
+//!      orders, and the secret, on stdin -->    token by an inherited pipe -->
+//!      <-- events on stdout
+//! ```
+//!
+//! Every rank leads a process group, and so does each of the processes between:
+//! Ctrl-C reaches this process alone, which ends the others in good order. The
+//! first rank that fails ends all, and its code is the code of the run.
+
+use std::ffi::OsStr;
+use std::io::{self, BufReader, Read, Write};
+use std::net::UdpSocket;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+mod agent;
+mod channel;
+mod hosts;
+mod lines;
+
+use super::args::RanksArgs;
+use super::exit::{self, Blame, Failure};
+use crate::launch::Root;
+use crate::os::process::{self, Signal};
+use crate::transport::Secret;
+use channel::{Ending, Event, Order, Output, PIECE_BYTES_MAX, PIECES_MAX, Start};
+use hosts::Host;
+
+/// How much longer than the ranks' time of grace their hosts have to end.
+const HOSTS_GRACE: Duration = Duration::from_secs(5);
+
+/// Longer than any run.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// The code of a run whose output nobody reads any more: that of SIGPIPE.
+const OUTPUT_CLOSED: u8 = 128 + 13;
+
+/// Runs the program to its end.
+pub fn run(args: &RanksArgs) -> Result<ExitCode, Failure> {
+    if args.remote {
+        return agent::run();
+    }
+    let hosts = match (&args.hostfile, args.hosts.as_slice()) {
+        (Some(path), _) => hosts::of_file(path)?,
+        (None, []) => vec![Host::here()],
+        (None, given) => hosts::of_argument(given)?,
+    };
+    let ranks = hosts::place(&hosts, args.ranks, args.placement)?;
+    let own = gethostname::gethostname().to_string_lossy().into_owned();
+    let start = Template::new(args, &hosts, &ranks, &own)?;
+    let secret = Secret::generate().map_err(|error| Failure::new(Blame::Internal, error))?;
+    let (notices, inbox) = mpsc::channel();
+    let interrupts = notices.clone();
+    ctrlc::set_handler(move || drop(interrupts.send(Notice::Interrupted)))
+        .map_err(|error| internal("listen to Ctrl-C", error))?;
+    let mut run = Run { agents: Vec::new(), notices, permits: None, deadline: None, verdict: None };
+    for (host, ranks) in hosts.into_iter().zip(ranks) {
+        if !ranks.is_empty() {
+            let is_here = host.is_here(&own);
+            run.start(args, host, is_here, start.with_ranks(ranks), &secret)?;
+        }
+    }
+    Ok(run.supervise(&inbox, args.grace))
+}
+
+fn internal(what: &str, error: impl std::fmt::Display) -> Failure {
+    Failure::new(Blame::Internal, format!("cannot {what}: {error}"))
+}
+
+/// What all hosts are told.
+struct Template {
+    start: Start,
+}
+
+impl Template {
+    fn new(
+        args: &RanksArgs,
+        hosts: &[Host],
+        ranks: &[Vec<u32>],
+        own: &str,
+    ) -> Result<Template, Failure> {
+        let bytes = |text: &OsStr| text.as_bytes().to_vec();
+        let directory = std::env::current_dir()
+            .map_err(|error| internal("find the current directory", error))?;
+        let environment = hosts::variables(&args.environment)?;
+        let environment =
+            environment.iter().map(|(name, value)| (name.clone().into_bytes(), bytes(value)));
+        Ok(Template {
+            start: Start {
+                host: String::new(),
+                program: args.program.iter().map(|word| bytes(word)).collect(),
+                directory: bytes(directory.as_os_str()),
+                environment: environment.collect(),
+                ranks: Vec::new(),
+                size: ranks.iter().map(|ranks| ranks.len() as u32).sum(),
+                root: root(args, hosts, ranks, own)?.to_string(),
+                output: Output::Piped,
+                grace_ms: args.grace.as_millis() as u64,
+            },
+        })
+    }
+
+    fn with_ranks(&self, ranks: Vec<u32>) -> Start {
+        Start { ranks, ..self.start.clone() }
+    }
+}
+
+/// Where rank 0 will listen: the first host that has ranks.
+fn root(args: &RanksArgs, hosts: &[Host], ranks: &[Vec<u32>], own: &str) -> Result<Root, Failure> {
+    let used: Vec<&Host> = hosts
+        .iter()
+        .zip(ranks)
+        .filter(|(_, ranks)| !ranks.is_empty())
+        .map(|(host, _)| host)
+        .collect();
+    let first = used.first().ok_or_else(|| Failure::new(Blame::Usage, "there is no host"))?;
+    let is_one = used.len() == 1;
+    if first.is_loopback() && !is_one {
+        return Err(Failure::new(
+            Blame::Usage,
+            format!(
+                "rank 0 would be on '{}', where other hosts cannot reach it; give this machine's name or address as the others know it",
+                first.name
+            ),
+        ));
+    }
+    let is_here = first.is_here(own);
+    let host = if is_one && is_here { "127.0.0.1" } else { first.address() };
+    let port = match args.port {
+        Some(port) => port,
+        // Whoever takes the port before rank 0 does is told by its error.
+        None if is_here => {
+            let bind = if is_one { "127.0.0.1:0" } else { "0.0.0.0:0" };
+            let probe = UdpSocket::bind(bind).and_then(|socket| socket.local_addr());
+            probe.map_err(|error| internal("find a free UDP port", error))?.port()
+        }
+        None => distant_port(),
+    };
+    Ok(Root { host: host.to_owned(), port })
+}
+
+/// A port of another machine that is hardly taken.
+fn distant_port() -> u16 {
+    // Of those that IANA leaves to everybody.
+    49152 + rand::random::<u16>() % 16384
+}
+
+/// What the threads around the hosts' processes tell.
+enum Notice {
+    /// The process of a host speaks; the version is checked.
+    Greeted(usize),
+    Event(usize, Event),
+    /// The process of a host is gone.
+    Gone(usize, Result<Ending, String>),
+    Input(Vec<u8>),
+    InputEnd,
+    /// Nobody reads this program's output any more.
+    OutputClosed,
+    Interrupted,
+}
+
+/// The process that starts the ranks of a host.
+struct Agent {
+    host: String,
+    child: Child,
+    orders: Option<Sender<Order>>,
+    /// Until it is sent.
+    start: Option<Start>,
+    /// The ranks' process groups, if they are of this machine.
+    groups: Vec<u32>,
+    is_here: bool,
+    has_rank_0: bool,
+    /// Ranks that have not ended.
+    running: usize,
+    /// It has told all.
+    is_done: bool,
+    is_gone: bool,
+}
+
+/// A run, and all of its processes; those are killed when it is dropped.
+struct Run {
+    agents: Vec<Agent>,
+    notices: Sender<Notice>,
+    /// Lets standard input go on.
+    permits: Option<Sender<()>>,
+    /// When all must have ended.
+    deadline: Option<Instant>,
+    /// The code of a run that failed.
+    verdict: Option<u8>,
+}
+
+impl Run {
+    fn start(
+        &mut self,
+        args: &RanksArgs,
+        host: Host,
+        is_here: bool,
+        mut start: Start,
+        secret: &Secret,
+    ) -> Result<(), Failure> {
+        let failed = |error: io::Error| {
+            let what = format!("start the processes of '{}'", host.name);
+            internal(&what, error)
+        };
+        let own = std::env::current_exe().map_err(failed)?;
+        let mut output = None;
+        let mut command = if is_here {
+            let mut command = Command::new(&own);
+            command.args(["run", "--remote"]);
+            output = Some(io::stdout().as_fd().try_clone_to_owned().map_err(failed)?);
+            command
+        } else {
+            let mut words = args.rsh.split_whitespace();
+            let rsh = words.next().ok_or_else(|| {
+                Failure::new(
+                    Blame::Usage,
+                    "--rsh is empty; it is the command that runs another on a host",
+                )
+            })?;
+            let mut command = Command::new(rsh);
+            let adsum = args.adsum.clone().unwrap_or_else(|| own.to_string_lossy().into_owned());
+            command.args(words).arg(&host.name).arg(format!("{} run --remote", quoted(&adsum)));
+            command
+        };
+        start.output = match &output {
+            _ if args.prefix => Output::Prefixed,
+            Some(file) => Output::Inherited(file.as_raw_fd()),
+            None => Output::Piped,
+        };
+        start.host.clone_from(&host.name);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let inherit: Vec<_> = output.iter().map(OwnedFd::as_fd).collect();
+        process::lead_group(&mut command, &inherit);
+        let mut child = command.spawn().map_err(|error| match is_here {
+            true => failed(error),
+            false => Failure::new(
+                Blame::Usage,
+                format!(
+                    "--rsh '{}' cannot be started: {error}; it is the command that runs another on a host",
+                    args.rsh
+                ),
+            ),
+        })?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let (orders, order_receiver) = mpsc::channel();
+        let (index, pid) = (self.agents.len(), child.id());
+        self.agents.push(Agent {
+            host: host.name.clone(),
+            child,
+            orders: Some(orders),
+            has_rank_0: start.ranks.first() == Some(&0),
+            running: start.ranks.len(),
+            start: Some(start),
+            groups: Vec::new(),
+            is_here,
+            is_done: false,
+            is_gone: false,
+        });
+        let (notices, secret) = (self.notices.clone(), secret.clone());
+        if let (Some(stdin), Some(stdout)) = (stdin, stdout) {
+            spawn("adsum-orders", move || give_orders(stdin, &secret, &order_receiver))
+                .and_then(|()| spawn("adsum-events", move || listen(index, pid, stdout, &notices)))
+                .map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for all ranks; the code to exit with.
+    fn supervise(mut self, inbox: &Receiver<Notice>, grace: Duration) -> ExitCode {
+        while self.agents.iter().any(|agent| !agent.is_gone) {
+            let now = Instant::now();
+            let left = self.deadline.map_or(NEVER, |at| at.saturating_duration_since(now));
+            match inbox.recv_timeout(left) {
+                Ok(notice) => self.handle(notice, grace),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        ExitCode::from(self.verdict.unwrap_or(0))
+    }
+
+    fn handle(&mut self, notice: Notice, grace: Duration) {
+        match notice {
+            Notice::Greeted(index) => {
+                if let Some(start) = self.agents[index].start.take() {
+                    self.agents[index].order(Order::Start(start));
+                }
+                if self.agents[index].has_rank_0 {
+                    self.pump_input();
+                }
+            }
+            Notice::Event(index, Event::Ended { rank, how }) => {
+                let agent = &mut self.agents[index];
+                agent.running -= 1;
+                if how.code() != 0 {
+                    let others = match self.agents.iter().any(|agent| agent.running > 0) {
+                        true => "; the others are told to end",
+                        false => "",
+                    };
+                    let host = &self.agents[index].host;
+                    let message = format!("rank {rank} on {host} {how}{others}");
+                    self.fail(how.code(), Some(&message), grace);
+                }
+            }
+            Notice::Event(index, Event::Done) => {
+                self.agents[index].is_done = true;
+                if self.agents.iter().all(|agent| agent.is_done || agent.is_gone) {
+                    // All has been said. A remote shell may wait for a process
+                    // that left its group and holds its output.
+                    self.set_deadline(Duration::ZERO);
+                }
+            }
+            Notice::Event(index, Event::Failed { code, message }) => {
+                self.agents[index].running = 0;
+                self.fail(code, Some(&message), grace);
+            }
+            Notice::Event(_, Event::InputTaken) => {
+                if let Some(permits) = &self.permits {
+                    // Standard input has ended, if this fails.
+                    let _ended = permits.send(());
+                }
+            }
+            Notice::Event(index, Event::Started(groups)) => {
+                let agent = &mut self.agents[index];
+                if agent.is_here {
+                    agent.groups = groups;
+                }
+            }
+            // Written by the thread that reads it.
+            Notice::Event(_, Event::Output { .. }) => {}
+            Notice::Gone(index, how) => {
+                self.agents[index].is_gone = true;
+                self.agents[index].orders = None;
+                if self.agents[index].running > 0 {
+                    // What the ranks have started is nobody's now. Nothing else
+                    // has taken the numbers in so short a time.
+                    let groups = &self.agents[index].groups;
+                    groups.iter().for_each(|&group| process::signal_group(group, Signal::Kill));
+                    let message = self.lost(index, how);
+                    self.fail(Blame::Cluster as u8, Some(&message), grace);
+                }
+            }
+            Notice::Input(bytes) => self.order_rank_0(Order::Input(bytes)),
+            Notice::InputEnd => self.order_rank_0(Order::InputEnd),
+            Notice::OutputClosed => self.fail(OUTPUT_CLOSED, None, grace),
+            Notice::Interrupted => {
+                if self.verdict.is_some() {
+                    self.order_all(&Order::Kill);
+                }
+                let message =
+                    "interrupted; all ranks are told to end, and killed by another Ctrl-C";
+                self.fail(Blame::Interrupted as u8, Some(message), grace);
+            }
+        }
+    }
+
+    /// What it means that the process of a host is gone before its ranks.
+    fn lost(&self, index: usize, how: Result<Ending, String>) -> String {
+        let agent = &self.agents[index];
+        let host = &agent.host;
+        match how {
+            Err(message) => format!("'{host}' cannot be used: {message}"),
+            Ok(how) if agent.start.is_some() => format!(
+                "'{host}' cannot be reached, or has no adsum: what should start it {how}; try it by hand, and give the path with --adsum"
+            ),
+            Ok(how) => {
+                format!("'{host}' is lost with its ranks: the process that started them {how}")
+            }
+        }
+    }
+
+    /// Ends the run for the first reason that there is.
+    fn fail(&mut self, code: u8, message: Option<&str>, grace: Duration) {
+        if self.verdict.is_some() {
+            return;
+        }
+        self.verdict = Some(code);
+        if let Some(message) = message {
+            exit::say(&format!("adsum: error: {message}"));
+        }
+        self.order_all(&Order::End);
+        // One that has not been told what to start will not be.
+        for agent in self.agents.iter_mut().filter(|agent| agent.start.is_some()) {
+            agent.orders = None;
+        }
+        self.set_deadline(grace);
+    }
+
+    fn set_deadline(&mut self, grace: Duration) {
+        let at = Instant::now() + grace + HOSTS_GRACE;
+        self.deadline = Some(self.deadline.map_or(at, |before| before.min(at)));
+    }
+
+    fn order_all(&self, order: &Order) {
+        let started = self.agents.iter().filter(|agent| agent.start.is_none());
+        started.for_each(|agent| agent.order(order.clone()));
+    }
+
+    fn order_rank_0(&self, order: Order) {
+        if let Some(agent) = self.agents.iter().find(|agent| agent.has_rank_0) {
+            agent.order(order);
+        }
+    }
+
+    /// Starts to pass on standard input.
+    fn pump_input(&mut self) {
+        let (permits, permit_receiver) = mpsc::channel();
+        for _ in 0..PIECES_MAX {
+            let _received = permits.send(());
+        }
+        self.permits = Some(permits);
+        let notices = self.notices.clone();
+        let pump = move || {
+            if process::may_read_input() {
+                read_input(&permit_receiver, &notices);
+            }
+            let _unheard = notices.send(Notice::InputEnd);
+        };
+        if let Err(error) = spawn("adsum-input", pump) {
+            exit::say(&format!("adsum: warning: standard input is not passed on: {error}"));
+        }
+    }
+}
+
+impl Agent {
+    fn order(&self, order: Order) {
+        if let Some(orders) = &self.orders {
+            // Its process is gone, if this fails, and that is told.
+            let _gone = orders.send(order);
+        }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        for agent in &mut self.agents {
+            process::signal_group(agent.child.id(), Signal::Kill);
+            // It is a child that nobody else waits for.
+            let _status = agent.child.wait();
+        }
+    }
+}
+
+/// Writes orders until there are no more. The secret goes only to who has
+/// greeted, since only then there is a first order.
+fn give_orders(mut stdin: ChildStdin, secret: &Secret, orders: &Receiver<Order>) {
+    let mut is_first = true;
+    let mut give = |order: &Order| {
+        if std::mem::take(&mut is_first) {
+            channel::greet(&mut stdin)?;
+            channel::write_secret(&mut stdin, secret)?;
+        }
+        channel::write(&mut stdin, order)
+    };
+    while let Ok(order) = orders.recv() {
+        if give(&order).is_err() {
+            // The process is gone, or its words are too long, and it ends
+            // because it hears no more.
+            return;
+        }
+    }
+}
+
+/// Reads what the process of a host says, to its end.
+fn listen(index: usize, pid: u32, stdout: ChildStdout, notices: &Sender<Notice>) {
+    let mut stdout = BufReader::with_capacity(PIECE_BYTES_MAX, stdout);
+    let said = hear(index, &mut stdout, notices);
+    // What it still says goes nowhere.
+    let _ended = io::copy(&mut stdout, &mut io::sink());
+    let ended = process::wait_for_end(pid).map(Ending::from).map_err(|error| error.to_string());
+    let how = said.and(ended);
+    let _unheard = notices.send(Notice::Gone(index, how));
+}
+
+fn hear(index: usize, mut from: impl Read, notices: &Sender<Notice>) -> Result<(), String> {
+    match channel::read_greeting(&mut from) {
+        Ok(channel::VERSION) => {}
+        Ok(version) => {
+            return Err(format!(
+                "its adsum speaks version {version} of this, and this one {}; run the same on all hosts",
+                channel::VERSION
+            ));
+        }
+        // How it ended says more.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+        Err(error) => return Err(error.to_string()),
+    }
+    let _unheard = notices.send(Notice::Greeted(index));
+    loop {
+        match channel::read(&mut from) {
+            Ok(Some(Event::Output { is_error, bytes })) => print(is_error, &bytes, notices),
+            Ok(Some(event)) => drop(notices.send(Notice::Event(index, event))),
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(format!("what it says makes no sense: {error}")),
+        }
+    }
+}
+
+/// Writes a piece of output whole. A reader who is slow slows down the ranks.
+fn print(is_error: bool, bytes: &[u8], notices: &Sender<Notice>) {
+    let written = match is_error {
+        true => io::stderr().lock().write_all(bytes),
+        false => {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(bytes).and_then(|()| stdout.flush())
+        }
+    };
+    if written.is_err() && !is_error {
+        let _unheard = notices.send(Notice::OutputClosed);
+    }
+}
+
+/// Passes on standard input, a piece for each permit.
+fn read_input(permits: &Receiver<()>, notices: &Sender<Notice>) {
+    let mut stdin = io::stdin().lock();
+    let mut buffer = vec![0; PIECE_BYTES_MAX];
+    while permits.recv().is_ok() {
+        let count = match stdin.read(&mut buffer) {
+            Ok(count @ 1..) => count,
+            // An error ends it as well.
+            Ok(0) | Err(_) => return,
+        };
+        if notices.send(Notice::Input(buffer[..count].to_vec())).is_err() {
+            return;
+        }
+    }
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-._+:@%".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(body).map(drop)
+}

@@ -1,0 +1,235 @@
+//! One rank of a process: the machine behind its lock, its link, its clock, and who
+//! waits for what.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::link::{Link, Receiver};
+use crate::group::{Config, Group, GroupError, Now, OpId, Outcome, Output};
+
+type Ended = Result<Outcome, GroupError>;
+
+/// How long a caller drives the link until it looks for what other threads than
+/// the link's have done to its call: a deadline that has passed.
+const DRIVE_MAX: Duration = Duration::from_millis(20);
+
+/// Where the end of one call is put.
+pub(super) struct Slot {
+    link: Arc<dyn Link>,
+    state: Mutex<SlotState>,
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct SlotState {
+    result: Option<Ended>,
+    waker: Option<Waker>,
+}
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, SlotState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, result: Ended) {
+        let mut state = self.lock();
+        state.result = Some(result);
+        let waker = state.waker.take();
+        drop(state);
+        self.ended.notify_all();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Waits for the end, and meanwhile lends this thread to the link if it has a
+    /// use for it. The end comes: every call has a deadline or a rank that dies.
+    pub fn wait(&self) -> Ended {
+        let mut is_ended = || self.lock().result.is_some();
+        while self.link.drive(&mut is_ended, DRIVE_MAX) == Some(false) {}
+        let mut state = self.lock();
+        loop {
+            match state.result.take() {
+                Some(result) => return result,
+                None => {
+                    state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+
+    /// The end, if it is there; else `waker` is woken when it is.
+    pub fn poll(&self, waker: Option<&Waker>) -> Option<Ended> {
+        let mut state = self.lock();
+        let result = state.result.take();
+        if result.is_none() {
+            state.waker = waker.cloned();
+        }
+        result
+    }
+}
+
+struct Inner {
+    group: Group,
+    slots: HashMap<OpId, Arc<Slot>>,
+    /// When the clock thread wakes.
+    wakes: Option<Now>,
+}
+
+/// When the clock thread is to wake, and whether it is to end.
+#[derive(Default)]
+struct Alarm {
+    at: Mutex<(Option<Now>, bool)>,
+    changed: Condvar,
+}
+
+/// One rank of a process.
+pub(super) struct Shared {
+    inner: Mutex<Inner>,
+    link: Arc<dyn Link>,
+    epoch: Instant,
+    alarm: Arc<Alarm>,
+}
+
+impl Shared {
+    /// Starts a rank over its link.
+    pub fn start(link: Arc<dyn Link>, config: Config) -> Arc<Shared> {
+        let group = Group::new(link.rank(), link.size(), config);
+        let shared = Arc::new(Shared {
+            inner: Mutex::new(Inner { group, slots: HashMap::new(), wakes: None }),
+            link: Arc::clone(&link),
+            epoch: Instant::now(),
+            alarm: Arc::default(),
+        });
+        let (alarm, weak) = (Arc::clone(&shared.alarm), Arc::downgrade(&shared));
+        let epoch = shared.epoch;
+        thread::Builder::new()
+            .name("adsum-group".to_owned())
+            .spawn(move || alarm.run(epoch, &weak))
+            .expect("the system has no thread left");
+        link.start(Arc::new(Door(Arc::downgrade(&shared))));
+        shared
+    }
+
+    /// Starts a call; its end comes into the slot.
+    pub fn call(&self, start: impl FnOnce(&mut Group, Now) -> OpId) -> Arc<Slot> {
+        let (state, ended) = (Mutex::default(), Condvar::new());
+        let slot = Arc::new(Slot { link: Arc::clone(&self.link), state, ended });
+        let kept = Arc::clone(&slot);
+        self.with(|inner, now| {
+            let id = start(&mut inner.group, now);
+            inner.slots.insert(id, kept);
+        });
+        slot
+    }
+
+    /// The time since this rank began.
+    pub fn clock(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
+    /// Does something with the machine.
+    pub fn tell<T>(&self, f: impl FnOnce(&mut Group, Now) -> T) -> T {
+        self.with(|inner, now| f(&mut inner.group, now))
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Inner, Now) -> T) -> T {
+        // A panic inside is a defect of ours; others are better told by errors.
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = f(&mut inner, self.epoch.elapsed());
+        let mut ended = Vec::new();
+        while let Some(output) = inner.group.poll_output() {
+            match output {
+                Output::Send { to, frame } => self.link.send(to, frame),
+                Output::Abandon { peer } => self.link.abandon(peer),
+                Output::Finished { id, result } => {
+                    ended.extend(inner.slots.remove(&id).map(|slot| (slot, result)));
+                }
+            }
+        }
+        let next = inner.group.poll_timeout();
+        if next.is_some_and(|next| inner.wakes.is_none_or(|wakes| next < wakes)) {
+            inner.wakes = next;
+            self.alarm.set(next);
+        }
+        drop(inner);
+        ended.into_iter().for_each(|(slot, result)| slot.put(result));
+        value
+    }
+
+    fn ring(&self) {
+        self.with(|inner, now| {
+            inner.wakes = None;
+            inner.group.handle_timeout(now);
+        });
+    }
+}
+
+impl Drop for Shared {
+    /// The last communicator of this rank is gone: it leaves.
+    fn drop(&mut self) {
+        self.tell(|group, _| group.leave());
+        self.link.close();
+        self.alarm.end();
+    }
+}
+
+impl Alarm {
+    fn lock(&self) -> MutexGuard<'_, (Option<Now>, bool)> {
+        self.at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, at: Option<Now>) {
+        self.lock().0 = at;
+        self.changed.notify_one();
+    }
+
+    fn end(&self) {
+        self.lock().1 = true;
+        self.changed.notify_one();
+    }
+
+    fn run(&self, epoch: Instant, shared: &Weak<Shared>) {
+        let mut state = self.lock();
+        while !state.1 {
+            let left = state.0.map(|at| at.saturating_sub(epoch.elapsed()));
+            state = match left {
+                Some(Duration::ZERO) => {
+                    state.0 = None;
+                    drop(state);
+                    if let Some(shared) = shared.upgrade() {
+                        shared.ring();
+                    }
+                    self.lock()
+                }
+                Some(left) => {
+                    let waited = self.changed.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+}
+
+/// What a link delivers to. It does not keep the rank alive.
+struct Door(Weak<Shared>);
+
+impl Receiver for Door {
+    fn frame(&self, from: usize, bytes: Bytes) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.tell(|group, now| group.handle_frame(now, from, bytes));
+        }
+    }
+
+    fn lost(&self, peer: usize, reason: String) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.tell(|group, now| group.handle_lost(now, peer, reason));
+        }
+    }
+}

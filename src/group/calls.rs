@@ -1,0 +1,565 @@
+//! What is called, what comes, and when time is over.
+
+use super::frame::{Agree, PointSegment, Segment};
+use super::schedule::scheduled;
+use super::shrink::Agreed;
+use super::*;
+
+impl Group {
+    /// Starts a call. Its end comes as [`Output::Finished`].
+    pub fn start(&mut self, now: Now, context: u64, call: Call) -> OpId {
+        let id = self.new_id();
+        if let Err(error) = self.try_start(now, context, call, id) {
+            self.outputs.push_back(Output::Finished { id, result: Err(error) });
+        }
+        id
+    }
+
+    fn try_start(
+        &mut self,
+        now: Now,
+        context_id: u64,
+        call: Call,
+        id: OpId,
+    ) -> Result<(), GroupError> {
+        let next = self.calls_begun(context_id);
+        let context = self.usable(context_id, next)?;
+        let (rank, size, tuning) = (context.rank, context.members.len(), context.tuning);
+        let segment_bytes = self.config.segment_bytes;
+        let (plan, signature, unit) = scheduled(&call, rank, size, segment_bytes, &tuning)?;
+        let context = self.usable(context_id, next)?;
+        let number = context.next_call;
+        context.next_call += 1;
+        let Call { fold, array, timeout, .. } = call;
+        let window = self.config.window_bytes;
+        let mut operation = Operation::new(id, number, signature, plan, fold, unit, array, window);
+        operation.deadline = timeout.or(self.config.timeout).map(|after| (now + after, after));
+        let mut times: Vec<Now> = operation.deadline.iter().map(|(until, _)| *until).collect();
+        if size > 1 {
+            operation.probe = Some(now + self.config.probe_after);
+            times.extend(operation.probe);
+        }
+        self.timers.extend(times.into_iter().map(|at| (at, context_id, number)));
+        let context = self.contexts.get_mut(&context_id).expect("it is usable");
+        context.calls.insert(number, operation);
+        let early = context.early.remove(&number).unwrap_or_default();
+        let (mut port, calls, ..) = context.split(&self.config, &self.gone, &mut self.outputs);
+        let begun = calls.get_mut(&number).expect("it was inserted").begin(&mut port);
+        self.after(context_id, number, begun);
+        for (from, early) in early {
+            match early {
+                Early::Data(segment, body) => self.handle_data(context_id, from, segment, body),
+                Early::Ask(down) => self.handle_ask(context_id, (from, down), number),
+                Early::Probe(theirs) => self.compare(context_id, from, number, &theirs),
+            }
+        }
+        self.look_for_left(context_id, Some(number));
+        Ok(())
+    }
+
+    /// Calls that were begun in a communicator: the number of the next one.
+    pub fn calls_begun(&self, context: u64) -> u64 {
+        self.contexts.get(&context).map_or(0, |context| context.next_call)
+    }
+
+    /// Starts to send a message of little-endian elements to one rank.
+    #[expect(clippy::too_many_arguments, reason = "all that a message is")]
+    pub fn send(
+        &mut self,
+        now: Now,
+        context: u64,
+        to: usize,
+        tag: u32,
+        dtype: DType,
+        bytes: Bytes,
+        timeout: Option<Duration>,
+    ) -> OpId {
+        let id = self.new_id();
+        let deadline = timeout.or(self.config.timeout).map(|after| (now + after, after));
+        let size = self.contexts.get(&context).map_or(0, |context| context.members.len());
+        let there = || match to < size {
+            true => Ok(()),
+            false => Err(GroupError::Rank { rank: to, size }),
+        };
+        if let Err(error) = self.usable(context, u64::MAX).map(|_| ()).and_then(|()| there()) {
+            self.outputs.push_back(Output::Finished { id, result: Err(error) });
+            return id;
+        }
+        let left = self.has_left(context, to);
+        self.at_points(context, |points, port| match left {
+            true => points.finished.push((id, Err(has_left(to)))),
+            false => points.send(id, to, tag, dtype, bytes, deadline, port),
+        });
+        id
+    }
+
+    /// Starts to receive a message, from one rank or any, of one tag or any.
+    pub fn receive(
+        &mut self,
+        now: Now,
+        context: u64,
+        from: Option<usize>,
+        tag: Option<u32>,
+        dtype: DType,
+        timeout: Option<Duration>,
+    ) -> OpId {
+        let id = self.new_id();
+        let deadline = timeout.or(self.config.timeout).map(|after| (now + after, after));
+        let size = self.contexts.get(&context).map_or(0, |context| context.members.len());
+        let there = || match from.filter(|&from| from >= size) {
+            None => Ok(()),
+            Some(rank) => Err(GroupError::Rank { rank, size }),
+        };
+        if let Err(error) = self.usable(context, u64::MAX).map(|_| ()).and_then(|()| there()) {
+            self.outputs.push_back(Output::Finished { id, result: Err(error) });
+            return id;
+        }
+        let left = from.filter(|&from| self.has_left(context, from));
+        self.at_points(context, |points, port| {
+            points.receive(Receive { id, from, tag, dtype, deadline }, port);
+            if let Some(from) = left {
+                points.lose(from, &has_left(from));
+            }
+        });
+        id
+    }
+
+    /// Starts to agree with those that live on a communicator of them alone.
+    pub fn shrink(&mut self, now: Now, context: u64, timeout: Option<Duration>) -> OpId {
+        let id = self.new_id();
+        let deadline = timeout.or(self.config.timeout).map(|after| (now + after, after));
+        if let Some(error) = self.expelled.clone() {
+            self.outputs.push_back(Output::Finished { id, result: Err(error) });
+            return id;
+        }
+        // Whoever still waits in an old call would keep all others waiting.
+        let next = self.calls_begun(context);
+        let broken = self.contexts.get(&context).map(|one| one.failure_of(next).is_some());
+        if broken == Some(false) {
+            let error = GroupError::PeerLost {
+                rank: self.contexts[&context].rank as u32,
+                reason: "it went over to another communicator by shrink()".to_owned(),
+            };
+            self.fail(context, next, error, true);
+        }
+        let agreed = self.at_shrink(context, |shrink, port| shrink.begin(id, deadline, port));
+        match agreed {
+            Some(agreed) => self.settle_agreed(now, context, agreed),
+            None => {
+                let result = Err(GroupError::Closed);
+                self.outputs.push_back(Output::Finished { id, result });
+            }
+        }
+        id
+    }
+
+    /// A frame came from another rank of the group.
+    pub fn handle_frame(&mut self, now: Now, from: usize, bytes: Bytes) {
+        if self.gone.contains(&from) || self.expelled.is_some() {
+            return;
+        }
+        let Some((head, body)) = parse(&bytes) else {
+            return self.handle_lost(now, from, "it sent what is no frame".to_owned());
+        };
+        let id = match &head {
+            Head::Dead { rank, reason } => {
+                return self.hear_of_death(now, from, *rank as usize, reason);
+            }
+            Head::Bye => return self.handle_left(now, from),
+            Head::Data(segment) => segment.context,
+            Head::Point(segment) => segment.context,
+            Head::Credit { context, .. }
+            | Head::Ask { context, .. }
+            | Head::Probe { context, .. }
+            | Head::Abort { context, .. }
+            | Head::Agree { context, .. }
+            | Head::Close { context }
+            | Head::PointCredit { context, .. }
+            | Head::PointTaken { context, .. } => *context,
+        };
+        let Some(context) = self.contexts.get_mut(&id) else {
+            return self.keep_unknown(now, id, from, bytes);
+        };
+        let Some(from) = context.rank_of(from) else {
+            return self.handle_lost(now, from, "it spoke in a communicator of others".to_owned());
+        };
+        let call = match &head {
+            Head::Data(segment) => segment.call,
+            Head::Credit { call, .. } | Head::Ask { call, .. } => *call,
+            Head::Probe { call, .. } | Head::Abort { call, .. } => *call,
+            Head::Agree { .. } | Head::Dead { .. } | Head::Bye => 0,
+            Head::Close { .. } => u64::MAX,
+            Head::Point(_) | Head::PointCredit { .. } | Head::PointTaken { .. } => u64::MAX,
+        };
+        if context.failure_of(call).is_some() && !matches!(head, Head::Agree { .. }) {
+            return;
+        }
+        match head {
+            Head::Data(segment) => {
+                context.heard(from, segment.call);
+                self.handle_data(id, from, segment, body);
+            }
+            Head::Credit { call, down, bytes, .. } => {
+                context.heard(from, call);
+                let (mut port, calls, ..) =
+                    context.split(&self.config, &self.gone, &mut self.outputs);
+                if let Some(operation) = calls.get_mut(&call) {
+                    let result = operation.credit((from, down), bytes, &mut port);
+                    self.after(id, call, result);
+                }
+            }
+            Head::Ask { call, down, .. } => self.handle_ask(id, (from, down), call),
+            Head::Probe { call, signature, .. } => {
+                context.heard(from, call);
+                self.compare(id, from, call, &signature);
+            }
+            // Told on, so that it comes before the word that this rank leaves.
+            Head::Abort { call, error, .. } => self.fail(id, call, error, true),
+            Head::Agree { epoch, agree, .. } => self.handle_agree(now, id, from, epoch, agree),
+            Head::Point(segment) => self.handle_point(id, from, segment, &body),
+            Head::PointCredit { number, .. } => {
+                self.at_points(id, |points, port| points.credit(from, number, port));
+            }
+            Head::PointTaken { bytes, .. } => {
+                self.at_points(id, |points, _| points.taken(from, bytes));
+            }
+            Head::Close { .. } => {
+                context.closed.insert(from);
+                self.look_for_left(id, None);
+                self.at_points(id, |points, _| points.lose(from, &has_left(from)));
+            }
+            Head::Dead { .. } | Head::Bye => {}
+        }
+    }
+
+    /// Nothing more will come from a rank. If it did not say that it leaves, it is dead,
+    /// which all others are told.
+    pub fn handle_lost(&mut self, now: Now, peer: usize, reason: String) {
+        if self.gone.contains(&peer) || self.expelled.is_some() || peer >= self.size {
+            return;
+        }
+        self.gone.insert(peer);
+        self.dead.insert(peer, reason.clone());
+        self.outputs.push_back(Output::Abandon { peer });
+        let head = Head::Dead { rank: peer as u32, reason: reason.clone() };
+        for to in (0..self.size).filter(|to| *to != self.rank && !self.gone.contains(to)) {
+            self.outputs.push_back(Output::Send { to, frame: Frame::new(&head, Bytes::new()) });
+        }
+        for id in self.contexts.keys().copied().collect::<Vec<_>>() {
+            let Some(rank) = self.contexts[&id].rank_of(peer) else { continue };
+            let error = GroupError::PeerLost { rank: rank as u32, reason: reason.clone() };
+            self.fail(id, 0, error, false);
+            self.step_shrink(now, id);
+        }
+    }
+
+    /// The time of [`Group::poll_timeout`] has come. Does nothing before it.
+    pub fn handle_timeout(&mut self, now: Now) {
+        while let Some(&timer) = self.timers.first().filter(|(at, ..)| *at <= now) {
+            self.timers.remove(&timer);
+            let (_, id, call) = timer;
+            self.look_at_call(now, id, call);
+        }
+        for id in self.contexts.keys().copied().collect::<Vec<_>>() {
+            let rank = self.contexts[&id].rank;
+            let mut late = None;
+            self.at_points(id, |points, _| late = points.expire(now, rank));
+            if let Some(error) = late {
+                let next = self.calls_begun(id);
+                self.fail(id, next, error, true);
+            }
+            let Some(context) = self.contexts.get_mut(&id) else { continue };
+            let waiting = context.shrink.waiting;
+            if let Some((op, Some((until, after)))) = waiting
+                && until <= now
+            {
+                let (port, _, _, shrink) =
+                    context.split(&self.config, &self.gone, &mut self.outputs);
+                let waiting_for = shrink.missing(&port);
+                shrink.waiting = None;
+                let (rank, call) = (rank as u32, "shrink".to_owned());
+                let result = Err(GroupError::Timeout { rank, call, after, waiting_for });
+                self.outputs.push_back(Output::Finished { id: op, result });
+            }
+        }
+    }
+
+    fn look_at_call(&mut self, now: Now, id: u64, call: u64) {
+        let Some(context) = self.contexts.get_mut(&id) else { return };
+        let rank = context.rank as u32;
+        let (mut port, calls, ..) = context.split(&self.config, &self.gone, &mut self.outputs);
+        let Some(operation) = calls.get_mut(&call) else { return };
+        if operation.probe.is_some_and(|at| at <= now) {
+            operation.probe = None;
+            let signature = operation.signature;
+            port.send_all(&Head::Probe { context: id, call, signature });
+        }
+        if let Some((_, after)) = operation.deadline.filter(|(until, _)| *until <= now) {
+            let waiting_for = operation.waits_for();
+            let what = operation.signature.to_string();
+            let error = GroupError::Timeout { rank, call: what, after, waiting_for };
+            self.fail(id, call, error, true);
+        }
+    }
+
+    fn new_id(&mut self) -> OpId {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// A communicator that works for this call and has room.
+    fn usable(&mut self, id: u64, call: u64) -> Result<&mut Context, GroupError> {
+        let max = self.config.calls_max;
+        if let Some(error) = &self.expelled {
+            return Err(error.clone());
+        }
+        let context = self.contexts.get_mut(&id).ok_or(GroupError::Closed)?;
+        if let Some(error) = context.failure_of(call) {
+            return Err(error.clone());
+        }
+        match context.calls.len() + context.points.under_way() < max {
+            true => Ok(context),
+            false => Err(GroupError::Busy { max }),
+        }
+    }
+
+    /// A call was worked on: it may have failed, or be done.
+    fn after(&mut self, id: u64, call: u64, result: Result<(), GroupError>) {
+        if let Err(error) = result {
+            return self.fail(id, call, error, true);
+        }
+        let Some(context) = self.contexts.get_mut(&id) else { return };
+        if context.calls.get(&call).is_some_and(Operation::is_done) {
+            let operation = context.calls.remove(&call).expect("it is there");
+            context.remember(call, operation.signature);
+            self.forget_timers(id, call, &operation);
+            let id = operation.id;
+            let result = Ok(Outcome::Answer(operation.into_answer()));
+            self.outputs.push_back(Output::Finished { id, result });
+        }
+    }
+
+    fn forget_timers(&mut self, id: u64, call: u64, operation: &Operation) {
+        let deadline = operation.deadline.map(|(until, _)| until);
+        for at in operation.probe.into_iter().chain(deadline) {
+            self.timers.remove(&(at, id, call));
+        }
+    }
+
+    /// A communicator gives no results from a call on; all others of it are told if
+    /// `tell`. Calls before that one go on: whoever makes them late can still end them.
+    pub(super) fn fail(&mut self, id: u64, from: u64, error: GroupError, tell: bool) {
+        let Some(context) = self.contexts.get_mut(&id) else { return };
+        if context.failure_of(from).is_some() {
+            return;
+        }
+        context.failure = Some((from, error.clone()));
+        context.early.split_off(&from);
+        let calls = context.calls.split_off(&from);
+        context.points.fail(&error);
+        let points = std::mem::take(&mut context.points.finished);
+        if tell {
+            let (mut port, ..) = context.split(&self.config, &self.gone, &mut self.outputs);
+            port.send_all(&Head::Abort { context: id, call: from, error: error.clone() });
+        }
+        for (call, operation) in calls {
+            self.forget_timers(id, call, &operation);
+            let result = Err(error.clone());
+            self.outputs.push_back(Output::Finished { id: operation.id, result });
+        }
+        self.finish_points(points);
+    }
+
+    fn handle_data(&mut self, id: u64, from: usize, segment: Segment, body: Bytes) {
+        let call = segment.call;
+        let Some(context) = self.contexts.get_mut(&id) else { return };
+        if let Some(error) = context.mismatch(call, from, &segment.signature) {
+            return self.fail(id, call, error, true);
+        }
+        let next = context.next_call;
+        let (mut port, calls, ..) = context.split(&self.config, &self.gone, &mut self.outputs);
+        match calls.get_mut(&call) {
+            Some(operation) => {
+                let result = operation.handle(from, segment, body, &mut port);
+                self.after(id, call, result);
+            }
+            None if call >= next => {
+                context.early.entry(call).or_default().push((from, Early::Data(segment, body)));
+            }
+            // A call that ended has taken all that it needs.
+            None => {
+                let what = "more than its call has".to_owned();
+                self.fail(id, call, GroupError::Protocol { rank: from as u32, what }, true);
+            }
+        }
+    }
+
+    fn handle_ask(&mut self, id: u64, from: (usize, bool), call: u64) {
+        let Some(context) = self.contexts.get_mut(&id) else { return };
+        if call >= context.next_call {
+            let (rank, down) = from;
+            context.early.entry(call).or_default().push((rank, Early::Ask(down)));
+            return;
+        }
+        let (mut port, calls, ..) = context.split(&self.config, &self.gone, &mut self.outputs);
+        if let Some(operation) = calls.get_mut(&call) {
+            operation.answer(from, &mut port);
+        }
+    }
+
+    fn compare(&mut self, id: u64, from: usize, call: u64, theirs: &Signature) {
+        let Some(context) = self.contexts.get_mut(&id) else { return };
+        if call >= context.next_call {
+            context.early.entry(call).or_default().push((from, Early::Probe(*theirs)));
+        } else if let Some(error) = context.mismatch(call, from, theirs) {
+            self.fail(id, call, error, true);
+        }
+    }
+
+    fn handle_point(&mut self, id: u64, from: usize, segment: PointSegment, body: &Bytes) {
+        let mut fits = true;
+        self.at_points(id, |points, port| fits = points.handle(from, segment, body, port));
+        if !fits {
+            let what = "a message out of order".to_owned();
+            let next = self.calls_begun(id);
+            self.fail(id, next, GroupError::Protocol { rank: from as u32, what }, true);
+        }
+    }
+
+    fn at_points(&mut self, id: u64, f: impl FnOnce(&mut points::Points, &mut Port<'_>)) {
+        let Some(context) = self.contexts.get_mut(&id) else { return };
+        let (mut port, _, points, _) = context.split(&self.config, &self.gone, &mut self.outputs);
+        f(points, &mut port);
+        let finished = std::mem::take(&mut points.finished);
+        self.finish_points(finished);
+    }
+
+    fn finish_points(&mut self, finished: Vec<(OpId, Result<Message, GroupError>)>) {
+        for (id, result) in finished {
+            let result = result.map(Outcome::Message);
+            self.outputs.push_back(Output::Finished { id, result });
+        }
+    }
+
+    /// Frames for a communicator that is not made here yet wait for it.
+    fn keep_unknown(&mut self, now: Now, id: u64, from: usize, bytes: Bytes) {
+        if self.closed.contains(&id) {
+            return;
+        }
+        let (contexts_max, frames_max) = UNKNOWN_MAX;
+        let known = self.unknown.len();
+        let frames = self.unknown.entry(id).or_default();
+        frames.push((from, bytes));
+        if known > contexts_max || frames.len() > frames_max {
+            self.unknown.remove(&id);
+            self.handle_lost(now, from, "it spoke in communicators that are not".to_owned());
+        }
+    }
+
+    /// A rank leaves in peace: what needs it fails.
+    fn handle_left(&mut self, now: Now, peer: usize) {
+        self.left.insert(peer);
+        self.gone.insert(peer);
+        for id in self.contexts.keys().copied().collect::<Vec<_>>() {
+            self.look_for_left(id, None);
+            if let Some(rank) = self.contexts.get(&id).and_then(|context| context.rank_of(peer)) {
+                self.at_points(id, |points, _| points.lose(rank, &has_left(rank)));
+            }
+            self.step_shrink(now, id);
+        }
+    }
+
+    /// Whether a rank of a communicator says nothing more in it.
+    fn has_left(&self, id: u64, rank: usize) -> bool {
+        self.contexts.get(&id).is_some_and(|context| {
+            context.closed.contains(&rank) || self.gone.contains(&context.members[rank])
+        })
+    }
+
+    /// Fails a communicator in which a call waits for a rank that has left.
+    fn look_for_left(&mut self, id: u64, only: Option<u64>) {
+        let Some(context) = self.contexts.get(&id) else { return };
+        if self.left.is_empty() && context.closed.is_empty() {
+            return;
+        }
+        let calls = context.calls.iter().filter(|(call, _)| only.is_none_or(|one| one == **call));
+        let left = |rank: &u32| {
+            let rank = *rank as usize;
+            self.left.contains(&context.members[rank]) || context.closed.contains(&rank)
+        };
+        let waits = |operation: &Operation| operation.waits_for().into_iter().find(left);
+        let found = calls.into_iter().find_map(|(call, one)| Some((*call, waits(one)?)));
+        if let Some((call, rank)) = found {
+            self.fail(id, call, has_left(rank as usize), true);
+        }
+    }
+
+    /// Another rank says that one is dead.
+    fn hear_of_death(&mut self, now: Now, from: usize, rank: usize, reason: &str) {
+        if rank != self.rank {
+            return self.handle_lost(now, rank, format!("{reason} (as rank {from} found)"));
+        }
+        let error = GroupError::Expelled { reason: format!("rank {from}: {reason}") };
+        for id in self.contexts.keys().copied().collect::<Vec<_>>() {
+            self.fail(id, 0, error.clone(), false);
+            let Some(context) = self.contexts.get_mut(&id) else { continue };
+            if let Some((id, _)) = context.shrink.waiting.take() {
+                let result = Err(error.clone());
+                self.outputs.push_back(Output::Finished { id, result });
+            }
+        }
+        self.expelled = Some(error);
+    }
+
+    fn handle_agree(&mut self, now: Now, id: u64, from: usize, epoch: u32, agree: Agree) {
+        // Who agrees on another communicator has given this one up.
+        if matches!(agree, Agree::Join) {
+            let reason = "it went over to another communicator by shrink()".to_owned();
+            let next = self.calls_begun(id);
+            self.fail(id, next, GroupError::PeerLost { rank: from as u32, reason }, true);
+        }
+        let agreed =
+            self.at_shrink(id, |shrink, port| shrink.handle(from, epoch, agree, port)).flatten();
+        self.settle_agreed(now, id, agreed);
+    }
+
+    fn step_shrink(&mut self, now: Now, id: u64) {
+        let agreed = self.at_shrink(id, shrink::Shrink::step).flatten();
+        self.settle_agreed(now, id, agreed);
+    }
+
+    fn at_shrink<T>(
+        &mut self,
+        id: u64,
+        f: impl FnOnce(&mut shrink::Shrink, &mut Port<'_>) -> T,
+    ) -> Option<T> {
+        let context = self.contexts.get_mut(&id)?;
+        let (mut port, _, _, shrink) = context.split(&self.config, &self.gone, &mut self.outputs);
+        Some(f(shrink, &mut port))
+    }
+
+    fn settle_agreed(&mut self, now: Now, id: u64, agreed: Option<Agreed>) {
+        let Some(Agreed { id: op, epoch, members }) = agreed else { return };
+        let context = &self.contexts[&id];
+        let (rank, size) = (context.rank as u32, context.members.len() as u32);
+        let result = if members.is_empty() {
+            let live = context.members.iter().filter(|member| !self.gone.contains(member));
+            Err(GroupError::Minority { live: live.count() as u32, size })
+        } else if !members.contains(&rank) {
+            let reason = "those that went on did not count it".to_owned();
+            Err(GroupError::Expelled { reason })
+        } else {
+            let of_group = |rank: &u32| context.members[*rank as usize];
+            let of_group: Vec<usize> = members.iter().map(of_group).collect();
+            let new = derived(id, "shrink", u64::from(epoch), 0);
+            self.create(now, new, of_group);
+            let members = members.into_iter().map(|rank| rank as usize).collect();
+            Ok(Outcome::Shrunk { context: new, members })
+        };
+        self.outputs.push_back(Output::Finished { id: op, result });
+    }
+}
+
+fn has_left(rank: usize) -> GroupError {
+    GroupError::PeerLost { rank: rank as u32, reason: "it left".to_owned() }
+}

@@ -1,0 +1,78 @@
+//! What a rank called: equal at all ranks, or the call fails at all of them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::collective::{Algorithm, Kind};
+use crate::dtype::DType;
+use crate::fold::Operator;
+
+/// What is done with contributions, as far as all ranks must agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Folding {
+    /// They are not folded.
+    None,
+    /// By one of the operators.
+    By(Operator),
+    /// By a function of the user's.
+    Own {
+        /// Whether it may be folded in groups.
+        commutative: bool,
+    },
+}
+
+/// What a rank called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signature {
+    /// The call.
+    pub kind: Kind,
+    /// Its schedule.
+    pub algorithm: Algorithm,
+    /// What is done with contributions.
+    pub folding: Folding,
+    /// The type of the elements.
+    pub dtype: DType,
+    /// The rank that has or gets all.
+    pub root: u32,
+    /// Elements, all blocks together; 0 where ranks may differ.
+    pub count: u64,
+    /// What tells lists of counts apart.
+    pub counts: u32,
+    /// Bytes of a segment.
+    pub segment: u32,
+}
+
+impl Signature {
+    /// A sum over a list of counts that two different lists hardly share.
+    pub fn of_counts(counts: &[u64]) -> u32 {
+        let mut hasher = blake3::Hasher::new();
+        counts.iter().for_each(|count| {
+            hasher.update(&count.to_le_bytes());
+        });
+        let [a, b, c, d, ..] = *hasher.finalize().as_bytes();
+        u32::from_le_bytes([a, b, c, d])
+    }
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Signature { kind, algorithm, folding, dtype, root, count, counts, segment } = self;
+        write!(f, "{}(", kind.name())?;
+        match folding {
+            Folding::None => {}
+            Folding::By(operator) => write!(f, "{operator} of ")?,
+            Folding::Own { commutative: true } => write!(f, "a commutative function of ")?,
+            Folding::Own { commutative: false } => write!(f, "a function of ")?,
+        }
+        write!(f, "{count} {dtype}")?;
+        if *counts != 0 {
+            write!(f, " in blocks {counts:08x}")?;
+        }
+        write!(f, ", root {root}, {}", algorithm.name())?;
+        if let Algorithm::Tree { fan } = algorithm {
+            write!(f, " of {fan}")?;
+        }
+        write!(f, ", segments of {segment} bytes)")
+    }
+}

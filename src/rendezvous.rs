@@ -1,0 +1,145 @@
+//! How the ranks of a group find each other, and the mesh of connections that
+//! they have then.
+//!
+//! ```text
+//!   rank 2 ---- Hello: group, rank, size ----> rank 0     all have come?
+//!   rank 2 <--- Table: where everybody is ---- rank 0     each gets the table
+//!   rank 2 ---- Hello -----------------------> rank 1     each dials those below
+//!   rank 2 <--- Welcome ---------------------- rank 1
+//!   all    <=== frames ======================> all
+//! ```
+//!
+//! Connections are those of nodes: QUIC with mutual TLS under the group's
+//! secret, with an application protocol of their own. Each carries one stream,
+//! which the dialler opened, in both directions.
+//!
+//! Rank 0 writes into the table what it sees: the address that a rank's packets
+//! come from. One that it sees on loopback is on its own machine, and is
+//! reached where rank 0 is reached. So nobody needs to know its own address, and
+//! no name of this machine is ever bound.
+//!
+//! A meeting ends in bounded time. Whatever contradiction rank 0 finds, it tells
+//! all who have come, so that each ends with the reason.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `meet` | the meeting |
+//! | `word` | what is said in it |
+//! | `frames` | frames out of a stream |
+//! | [`mesh`](Mesh) | the connections, as a [`Link`](crate::communicator::Link) |
+//! | `turn` | who runs the network: a thread, or a caller who waits |
+//! | `start` | [`Communicator::from_env`](crate::communicator::Communicator::from_env) |
+//! | `secret` | the secret from where the launcher put it |
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::launch::{Environment, Launch, Root};
+use crate::transport::{self, Secret, TransportError};
+
+mod error;
+mod frames;
+mod meet;
+mod mesh;
+mod secret;
+mod start;
+mod turn;
+mod word;
+
+pub use error::{MeetError, Refusal, SecretError};
+pub use mesh::Mesh;
+pub use secret::read as read_secret;
+use turn::Turns;
+
+/// The application protocol of TLS between ranks. It changes with what they say
+/// in a meeting.
+pub const ALPN: &[u8] = b"adsum-group/1";
+
+/// How long ranks have to come, where nothing else is said.
+pub const MEET_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The limits and times of a group's connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How long all ranks have to come.
+    pub meet_timeout: Duration,
+    /// How long they have to connect with each other when all have come.
+    pub connect_timeout: Duration,
+    /// Of each connection. Its address to bind is not used: the group has one
+    /// of rank 0, and the others take any.
+    pub transport: transport::Config,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            meet_timeout: MEET_TIMEOUT,
+            connect_timeout: Duration::from_secs(15),
+            transport: transport::Config::group(([127, 0, 0, 1], 0).into()),
+        }
+    }
+}
+
+/// The environment variables of this process. What is not Unicode is read as
+/// well as it can be.
+pub fn environment() -> Environment {
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
+}
+
+/// Meets the other ranks; waits for them.
+///
+/// A group of one meets nobody and opens no port.
+///
+/// # Errors
+/// Not all came in time, or they contradict each other. No connection and no
+/// thread is left; the meeting may be tried again, by all.
+pub fn meet(launch: &Launch, config: &Config) -> Result<Mesh, MeetError> {
+    let source = launch.secret.as_ref().filter(|_| launch.place.size() > 1);
+    let secret = source.map(secret::read).transpose()?;
+    match secret {
+        Some(secret) => join(Member::new(launch), &secret, config),
+        None => Ok(Mesh::alone()),
+    }
+}
+
+/// Who a rank is in its group.
+#[derive(Clone, Debug)]
+struct Member {
+    group: [u8; 16],
+    rank: u32,
+    size: u32,
+    root: Root,
+}
+
+impl Member {
+    fn new(launch: &Launch) -> Member {
+        let name = blake3::derive_key("adsum 2026 name of a group", launch.job.as_bytes());
+        let mut group = [0; 16];
+        group.copy_from_slice(&name[..16]);
+        Member {
+            group,
+            rank: launch.place.rank(),
+            size: launch.place.size(),
+            root: launch.root.clone(),
+        }
+    }
+}
+
+/// Meets on the caller's thread, and starts the one that the connections have.
+fn join(member: Member, secret: &Secret, config: &Config) -> Result<Mesh, MeetError> {
+    let tls = transport::tls::Tls::new(secret, ALPN).map_err(TransportError::from)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(TransportError::Thread)?;
+    let (endpoint, peers) = runtime.block_on(meet::meet(&member, tls, config))?;
+    let turns = Arc::new(Turns::new(runtime));
+    let (mesh, tasks) = mesh::start(&member, Arc::clone(&turns), peers);
+    let config = config.clone();
+    let thread = std::thread::Builder::new()
+        .name("adsum-group".to_owned())
+        .spawn(move || turns.run(tasks.run(endpoint, &config)))
+        .map_err(TransportError::Thread)?;
+    Ok(mesh.with_thread(thread))
+}

@@ -1,0 +1,347 @@
+//! The connections of a rank with all others.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use quinn::{Connection, Endpoint, SendStream};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::communicator::{Frame, Link, Receiver};
+use crate::rendezvous::frames::Frames;
+use crate::rendezvous::turn::Turns;
+use crate::rendezvous::{Config, Member, meet};
+use crate::transport::{CloseCode, LinkError};
+use crate::wire::{FRAME_BYTES_MAX, frame};
+
+/// How long a link that is closed goes on so that its peers get what was sent.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
+
+/// How often a caller who is done lets other tasks run, so that they write what it
+/// queued. What is still queued then waits for the peer.
+const FLUSH_YIELDS_MAX: usize = 8;
+
+/// The connections of a rank with all others of its group.
+///
+/// All of them run on one thread, which calls the [`Receiver`] directly: a frame
+/// passes one thread between the wire and the group. Sending queues, wakes that
+/// thread, and returns. A caller who waits can lend its own thread by
+/// [`Link::drive`], and then a frame passes none.
+///
+/// Dropping it closes it.
+pub struct Mesh {
+    rank: u32,
+    size: u32,
+    /// By rank; none for this one itself.
+    peers: Vec<Option<Arc<Peer>>>,
+    shared: Arc<Shared>,
+    /// Who runs the network; nobody for a group of one.
+    turns: Option<Arc<Turns>>,
+    /// Until it is closed.
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the mesh and its tasks share.
+#[derive(Default)]
+struct Shared {
+    receiver: OnceLock<Arc<dyn Receiver>>,
+    started: Notify,
+    /// The receiver was called.
+    news: Notify,
+    /// Peers with frames that are not written.
+    queues: AtomicUsize,
+    /// The receiver is called no more.
+    is_closed: AtomicBool,
+    closing: Notify,
+}
+
+/// Another rank, as the mesh sees it.
+struct Peer {
+    queue: Mutex<Queue>,
+    /// Something is in the queue.
+    ready: Arc<Notify>,
+    connection: Connection,
+    is_abandoned: AtomicBool,
+}
+
+/// What waits to be written to a peer.
+#[derive(Default)]
+struct Queue {
+    frames: Vec<Frame>,
+    /// Nothing comes after these.
+    is_ended: bool,
+    /// The peer is lost, and nothing is taken any more.
+    is_lost: bool,
+}
+
+impl Peer {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Nothing that holds the lock can panic half way through a change.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection whose ends know each other.
+pub(super) struct Joined {
+    pub rank: u32,
+    pub connection: Connection,
+    pub send: SendStream,
+    pub frames: Frames,
+}
+
+impl Mesh {
+    /// That of a group of one.
+    pub(super) fn alone() -> Mesh {
+        Mesh {
+            rank: 0,
+            size: 1,
+            peers: vec![None],
+            shared: Arc::default(),
+            turns: None,
+            thread: Mutex::default(),
+        }
+    }
+
+    pub(super) fn with_thread(self, thread: JoinHandle<()>) -> Mesh {
+        *self.thread() = Some(thread);
+        self
+    }
+
+    fn thread(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        // It is set whole or not at all.
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn peer(&self, rank: usize) -> Option<&Arc<Peer>> {
+        self.peers.get(rank)?.as_ref()
+    }
+}
+
+impl Link for Mesh {
+    fn rank(&self) -> usize {
+        self.rank as usize
+    }
+
+    fn size(&self) -> usize {
+        self.size as usize
+    }
+
+    fn start(&self, receiver: Arc<dyn Receiver>) {
+        // The first stays.
+        let _again = self.shared.receiver.set(receiver);
+        self.shared.started.notify_waiters();
+    }
+
+    /// # Panics
+    /// If the frame is empty or longer than
+    /// [`FRAME_BYTES_MAX`]: no group makes such one.
+    fn send(&self, to: usize, frame: Frame) {
+        assert!((1..=FRAME_BYTES_MAX).contains(&frame.len()), "a frame of {} bytes", frame.len());
+        let (Some(peer), Some(turns)) = (self.peer(to), &self.turns) else { return };
+        let mut queue = peer.queue();
+        if queue.is_lost {
+            return;
+        }
+        queue.frames.push(frame);
+        let is_first = queue.frames.len() == 1;
+        drop(queue);
+        // Otherwise its task knows already.
+        if is_first {
+            self.shared.queues.fetch_add(1, Ordering::SeqCst);
+            turns.announce(&peer.ready);
+        }
+    }
+
+    fn drive(&self, is_done: &mut dyn FnMut() -> bool, limit: Duration) -> Option<bool> {
+        let shared = &self.shared;
+        self.turns.as_ref()?.lend(async {
+            let wait = async {
+                loop {
+                    let mut news = std::pin::pin!(shared.news.notified());
+                    // From here on news are not missed.
+                    news.as_mut().enable();
+                    if is_done() {
+                        return;
+                    }
+                    news.await;
+                }
+            };
+            let is_done = tokio::time::timeout(limit, wait).await.is_ok();
+            // What was queued meanwhile is written, and then sent, by other tasks.
+            let mut yields = 0;
+            while yields < FLUSH_YIELDS_MAX && shared.queues.load(Ordering::SeqCst) > 0 {
+                tokio::task::yield_now().await;
+                yields += 1;
+            }
+            if yields > 0 {
+                tokio::task::yield_now().await;
+            }
+            (is_done, shared.queues.load(Ordering::SeqCst) > 0)
+        })
+    }
+
+    fn abandon(&self, peer: usize) {
+        if let Some(peer) = self.peer(peer) {
+            peer.is_abandoned.store(true, Ordering::SeqCst);
+            peer.connection.close(CloseCode::Disconnected.into(), &[]);
+        }
+    }
+
+    fn close(&self) {
+        self.shared.is_closed.store(true, Ordering::SeqCst);
+        if let Some(turns) = &self.turns {
+            turns.close();
+        }
+        for peer in self.peers.iter().flatten() {
+            peer.queue().is_ended = true;
+            peer.ready.notify_one();
+        }
+        self.shared.closing.notify_one();
+        let thread = self.thread().take();
+        // The receiver itself may close the link; then the network goes on when it
+        // returns, and must not be waited for.
+        let is_inside = self.turns.as_ref().is_some_and(|turns| turns.is_inside());
+        let is_own = |it: &JoinHandle<()>| it.thread().id() == std::thread::current().id();
+        if let Some(thread) = thread.filter(|it| !is_inside && !is_own(it)) {
+            // A panic there was reported when it happened.
+            let _panicked = thread.join();
+        }
+    }
+}
+
+impl Drop for Mesh {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl std::fmt::Debug for Mesh {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Mesh(rank {} of {})", self.rank, self.size)
+    }
+}
+
+/// The tasks of a mesh.
+pub(super) struct Tasks {
+    readers: JoinSet<()>,
+    writers: JoinSet<()>,
+    shared: Arc<Shared>,
+}
+
+/// Makes the mesh of these connections, on the runtime that they belong to.
+pub(super) fn start(member: &Member, turns: Arc<Turns>, joined: Vec<Joined>) -> (Mesh, Tasks) {
+    let runtime = turns.runtime().clone();
+    let shared = Arc::<Shared>::default();
+    let mut tasks =
+        Tasks { readers: JoinSet::new(), writers: JoinSet::new(), shared: Arc::clone(&shared) };
+    let mut peers: Vec<Option<Arc<Peer>>> = vec![None; member.size as usize];
+    for Joined { rank, connection, send, frames } in joined {
+        let peer = Arc::new(Peer {
+            queue: Mutex::default(),
+            ready: Arc::default(),
+            connection,
+            is_abandoned: AtomicBool::new(false),
+        });
+        peers[rank as usize] = Some(Arc::clone(&peer));
+        let reader = read(rank as usize, frames, Arc::clone(&peer), Arc::clone(&shared));
+        tasks.readers.spawn_on(reader, &runtime);
+        tasks.writers.spawn_on(write(send, peer, Arc::clone(&shared)), &runtime);
+    }
+    let (rank, size) = (member.rank, member.size);
+    (Mesh { rank, size, peers, shared, turns: Some(turns), thread: Mutex::default() }, tasks)
+}
+
+impl Tasks {
+    /// Runs until the mesh is closed, and until what was sent has arrived, or
+    /// does not.
+    pub(super) async fn run(mut self, endpoint: Endpoint, config: &Config) {
+        tokio::select! {
+            () = self.shared.closing.notified() => {}
+            () = meet::turn_away_all(&endpoint, config) => {}
+        }
+        let written = async { while self.writers.join_next().await.is_some() {} };
+        let _in_time = tokio::time::timeout(CLOSE_MAX, written).await;
+        self.readers.abort_all();
+        meet::part(&endpoint).await;
+    }
+}
+
+async fn read(rank: usize, mut frames: Frames, peer: Arc<Peer>, shared: Arc<Shared>) {
+    let receiver = loop {
+        let started = shared.started.notified();
+        match shared.receiver.get() {
+            Some(receiver) => break receiver,
+            None => started.await,
+        }
+    };
+    let reason = loop {
+        let frame = match frames.next(FRAME_BYTES_MAX).await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => break LinkError::Left,
+            Err(error) => break error,
+        };
+        if shared.is_closed.load(Ordering::SeqCst) || peer.is_abandoned.load(Ordering::SeqCst) {
+            return;
+        }
+        receiver.frame(rank, frame);
+        shared.news.notify_waiters();
+    };
+    if let LinkError::Misbehaved(_) = reason {
+        peer.connection.close(reason.close_code().into(), &[]);
+    }
+    if !shared.is_closed.load(Ordering::SeqCst) && !peer.is_abandoned.load(Ordering::SeqCst) {
+        receiver.lost(rank, reason.to_string());
+        shared.news.notify_waiters();
+    }
+}
+
+/// Writes frames until the end, and waits until the peer has them.
+async fn write(mut send: SendStream, peer: Arc<Peer>, shared: Arc<Shared>) {
+    let mut chunks = Vec::new();
+    loop {
+        let ready = peer.ready.notified();
+        let (frames, is_ended) = {
+            let mut queue = peer.queue();
+            (std::mem::take(&mut queue.frames), queue.is_ended)
+        };
+        if frames.is_empty() {
+            if is_ended {
+                break;
+            }
+            ready.await;
+            continue;
+        }
+        frames.into_iter().for_each(|frame| push_chunks(frame, &mut chunks));
+        let written = send.write_all_chunks(&mut chunks).await;
+        chunks.clear();
+        shared.queues.fetch_sub(1, Ordering::SeqCst);
+        // An error is the end of the connection, which the reader tells.
+        if written.is_err() {
+            let mut queue = peer.queue();
+            queue.is_lost = true;
+            if !std::mem::take(&mut queue.frames).is_empty() {
+                shared.queues.fetch_sub(1, Ordering::SeqCst);
+            }
+            return;
+        }
+    }
+    if send.finish().is_ok() {
+        let _lost = send.stopped().await;
+    }
+}
+
+/// The frame's length and head, which are short and so become one, and its body
+/// as it is.
+fn push_chunks(frame: Frame, chunks: &mut Vec<Bytes>) {
+    let Frame { head, body } = frame;
+    let mut start = BytesMut::with_capacity(frame::HEADER_BYTES + head.len());
+    start.put_slice(&frame::header(head.len() + body.len()));
+    start.put_slice(&head);
+    chunks.push(start.freeze());
+    if !body.is_empty() {
+        chunks.push(body);
+    }
+}

@@ -1,0 +1,22 @@
+//! Groups of threads: every call against a model that computes it in one place, and
+//! what happens when ranks differ, die, or leave.
+
+#[path = "oracle/mod.rs"]
+mod oracle;
+
+#[path = "groups/chance.rs"]
+mod chance;
+#[path = "groups/failing.rs"]
+mod failing;
+#[path = "groups/faults.rs"]
+mod faults;
+#[path = "groups/mixed.rs"]
+mod mixed;
+#[path = "groups/model.rs"]
+mod model;
+#[path = "groups/properties.rs"]
+mod properties;
+#[path = "groups/semantics.rs"]
+mod semantics;
+#[path = "groups/threads.rs"]
+mod threads;

@@ -1,0 +1,311 @@
+//! Ranks that differ, die, pause, panic, leave, or take too long.
+
+use std::time::Duration;
+
+use adsum::collective::Algorithm;
+use adsum::communicator::{Combine, Communicator, Config, GroupError, Operator};
+
+use crate::faults::{self, Fault};
+use crate::threads::{each, group, group_with, tiny};
+
+/// One of every collective call, with its right answer.
+fn call(number: usize, comm: &Communicator) -> Result<(), GroupError> {
+    let (rank, size) = (comm.rank(), comm.size());
+    let data: Vec<i32> = (0..100).map(|n| n + rank as i32).collect();
+    let total = |ranks: usize| -> Vec<i32> {
+        let before = (ranks * ranks.saturating_sub(1) / 2) as i32;
+        (0..100).map(|n| n * ranks as i32 + before).collect()
+    };
+    match number {
+        0 => {
+            let reduced = comm.reduce(&data, Operator::Sum, 1)?;
+            assert_eq!(reduced, (rank == 1).then(|| total(size)));
+        }
+        1 => assert_eq!(comm.all_reduce(&data, Operator::Sum)?, total(size)),
+        2 => {
+            let direct = comm.by(Algorithm::Direct);
+            assert_eq!(direct.all_reduce(&data, Operator::Sum)?, total(size));
+        }
+        3 => {
+            let tree = comm.by(Algorithm::Tree { fan: 2 });
+            assert_eq!(tree.all_reduce(&data, Operator::Sum)?, total(size));
+        }
+        4 => {
+            let block = comm.reduce_scatter_block(&data[..20 * size], Operator::Sum)?;
+            assert_eq!(block, total(size)[20 * rank..20 * (rank + 1)]);
+        }
+        5 => {
+            let all = comm.all_gather_v(&data[..rank + 30])?;
+            assert!(all.iter().enumerate().all(|(from, one)| one.len() == from + 30));
+        }
+        6 => {
+            let blocks: Vec<Vec<i32>> = vec![data.clone(); size];
+            let all = comm.all_to_all_v(&blocks)?;
+            assert!(all.iter().enumerate().all(|(from, one)| one[0] == from as i32));
+        }
+        7 => {
+            let all = comm.gather(&data, 0)?;
+            assert_eq!(all.map(|all| all.len()), (rank == 0).then_some(100 * size));
+        }
+        8 => {
+            let given = if rank == 0 { vec![data.clone(); size] } else { Vec::new() };
+            assert_eq!(comm.scatter_v(&given, 0)?, (0..100).collect::<Vec<i32>>());
+        }
+        9 => assert_eq!(comm.broadcast(&data, 0)?, (0..100).collect::<Vec<i32>>()),
+        10 => {
+            let tree = comm.by(Algorithm::Tree { fan: 2 });
+            assert_eq!(tree.broadcast(&data, 0)?, (0..100).collect::<Vec<i32>>());
+        }
+        11 => assert_eq!(comm.scan(&data, Operator::Sum)?, total(rank + 1)),
+        12 => {
+            let direct = comm.by(Algorithm::Direct);
+            assert_eq!(direct.exscan(&data, Operator::Sum)?, (rank > 0).then(|| total(rank)));
+        }
+        13 => comm.by(Algorithm::Dissemination).barrier()?,
+        14 => drop(comm.dup()?),
+        _ => {
+            let (next, last) = ((rank + 1) % size, (rank + size - 1) % size);
+            let got = comm.send_receive(&data, next, last, 0)?;
+            assert_eq!(got[0], last as i32);
+        }
+    }
+    Ok(())
+}
+
+const CALLS: usize = 16;
+
+#[test]
+fn a_death_in_any_phase_of_any_call_ends_it_and_the_living_go_on() {
+    let size = 4;
+    for number in 0..CALLS {
+        for after in [0, 1, 2, 3, 5, 8, 13, 21] {
+            let victim = (number + after) % size;
+            let ranks = faults::group(size, &tiny(), victim, Fault::Kill(after));
+            let ended = each(ranks, move |comm| {
+                let first = call(number, &comm);
+                // A barrier makes sure that a death is met by all.
+                let then = comm.barrier();
+                if comm.rank() == victim {
+                    return None;
+                }
+                if let Err(error) = &first {
+                    let lost = matches!(error, GroupError::PeerLost { .. });
+                    assert!(lost, "call {number}, kill after {after}: {error}");
+                    assert!(matches!(then, Err(GroupError::PeerLost { .. })), "{then:?}");
+                }
+                let rest = comm.within(Duration::from_secs(20)).shrink();
+                let rest = rest.unwrap_or_else(|error| panic!("call {number} {after}: {error}"));
+                let sum = rest.all_reduce(&[1_u32], Operator::Sum).expect("the living go on");
+                assert_eq!(sum, [rest.size() as u32]);
+                Some(rest.size())
+            });
+            let sizes: Vec<usize> = ended.into_iter().flatten().collect();
+            let agreed = sizes.iter().all(|&one| one == size - 1);
+            assert!(
+                agreed && sizes.len() == size - 1,
+                "call {number}, kill {victim} after {after}: {sizes:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_pause_in_any_phase_changes_nothing() {
+    let size = 3;
+    for number in 0..CALLS {
+        for after in [0, 2, 5, 11] {
+            let fault = Fault::Pause(after, Duration::from_millis(15));
+            let ranks = faults::group(size, &tiny(), number % size, fault);
+            for ended in each(ranks, move |comm| call(number, &comm)) {
+                assert_eq!(ended, Ok(()), "call {number}, pause after {after}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_panic_of_a_rank_ends_the_calls_that_need_it() {
+    for number in 0..CALLS {
+        // These move nothing from the rank that panics to some others.
+        let needs_all = ![0, 7, 8, 9, 10, 11, 12, 15].contains(&number);
+        let ended = group(3, move |comm| {
+            if comm.rank() == 2 {
+                let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+                    let _own = comm;
+                    panic!("on purpose");
+                }));
+                assert!(panicked.is_err());
+                return None;
+            }
+            Some(call(number, &comm).and_then(|()| comm.barrier()))
+        });
+        for ended in ended.into_iter().flatten() {
+            let lost = matches!(ended, Err(GroupError::PeerLost { rank: 2, .. }));
+            assert!(lost || (!needs_all && ended.is_err()), "call {number}: {ended:?}");
+        }
+    }
+}
+
+#[test]
+fn a_panic_of_a_users_function_fails_the_call_at_all_ranks() {
+    for algorithm in [Algorithm::Flat, Algorithm::Direct, Algorithm::Tree { fan: 2 }] {
+        let ended = group_with(4, &tiny(), move |comm| {
+            let own = Combine::own(true, |a: i32, b: i32| {
+                assert!(b != 77, "seventy-seven");
+                a + b
+            });
+            let mut data = vec![1; 200];
+            data[170] = if comm.rank() == 3 { 77 } else { 1 };
+            comm.by(algorithm).all_reduce(&data, own)
+        });
+        for ended in ended {
+            let Err(GroupError::Panicked { message, .. }) = ended else {
+                panic!("{algorithm:?}: {ended:?}")
+            };
+            assert!(message.contains("seventy-seven"));
+        }
+    }
+}
+
+/// Each rank makes one of two calls; all get an error that names both.
+fn differ(
+    names: [&'static str; 2],
+    calls: impl Fn(&Communicator, bool) -> Result<(), GroupError> + Send + Sync + Clone + 'static,
+) {
+    let config = Config { probe_after: Duration::from_millis(20), ..Config::default() };
+    let ended = group_with(3, &config, move |comm| {
+        let first = calls(&comm, comm.rank() == 1);
+        // Who has nothing to wait for learns of it in the next call.
+        let second = comm.barrier();
+        first.and(second)
+    });
+    for (rank, ended) in ended.into_iter().enumerate() {
+        let error = ended.expect_err("ranks that differ");
+        assert!(matches!(error, GroupError::Mismatch { .. }), "rank {rank}: {error}");
+        let text = error.to_string();
+        assert!(text.contains("rank 1 called"), "{text}");
+        assert!(names.iter().all(|name| text.contains(name)), "{text}");
+    }
+}
+
+#[test]
+fn calls_that_differ_are_an_error_at_all_ranks() {
+    let unit = |result: Result<Vec<i32>, GroupError>| result.map(|_| ());
+    differ(["sum of", "max of"], move |comm, other| {
+        let operator = if other { Operator::Max } else { Operator::Sum };
+        unit(comm.all_reduce(&[1], operator))
+    });
+    differ(["10 int32", "11 int32"], move |comm, other| {
+        unit(comm.all_reduce(&vec![1; if other { 11 } else { 10 }], Operator::Sum))
+    });
+    differ(["float32", "int32"], move |comm, other| match other {
+        true => comm.all_reduce(&[1_f32], Operator::Sum).map(|_| ()),
+        false => unit(comm.all_reduce(&[1], Operator::Sum)),
+    });
+    differ(["root 0", "root 1"], move |comm, other| {
+        comm.reduce(&[1], Operator::Sum, other.into()).map(|_| ())
+    });
+    differ(["broadcast(", "barrier("], move |comm, other| match other {
+        true => comm.barrier(),
+        false => unit(comm.broadcast(&[1], 0)),
+    });
+    differ(["gather(", "scatter("], move |comm, other| match other {
+        true => unit(comm.scatter_v(&[], 0)),
+        false => comm.gather_v(&[1], 0).map(|_| ()),
+    });
+    differ(["flat", "direct"], move |comm, other| {
+        let algorithm = if other { Algorithm::Direct } else { Algorithm::Flat };
+        unit(comm.by(algorithm).all_reduce(&[1, 2, 3], Operator::Sum))
+    });
+    differ(["in blocks", "reduce_scatter"], move |comm, other| {
+        let counts: [usize; 3] = if other { [2, 1, 0] } else { [1, 1, 1] };
+        unit(comm.reduce_scatter(&[1, 2, 3], &counts, Operator::Sum))
+    });
+}
+
+#[test]
+fn a_call_that_takes_too_long_names_whom_it_waited_for() {
+    let ended = group(3, |comm| match comm.rank() {
+        2 => {
+            // It comes when the others have given up.
+            let told = comm.receive::<u8>(Some(0), None);
+            assert!(matches!(told, Err(GroupError::Timeout { .. })), "{told:?}");
+            Err(told.expect_err("an error"))
+        }
+        _ => comm.within(Duration::from_millis(100)).all_reduce(&[1_u8], Operator::Sum).map(|_| ()),
+    });
+    for ended in ended {
+        let Err(GroupError::Timeout { waiting_for, .. }) = ended else { panic!("{ended:?}") };
+        assert_eq!(waiting_for, [2]);
+    }
+}
+
+#[test]
+fn a_receive_that_takes_too_long_breaks_nothing() {
+    group(2, |comm| {
+        if comm.rank() == 0 {
+            let late = comm.within(Duration::from_millis(30)).receive::<u8>(Some(1), Some(4));
+            assert!(matches!(late, Err(GroupError::Timeout { .. })), "{late:?}");
+        }
+        comm.barrier().unwrap();
+    });
+}
+
+#[test]
+fn who_leaves_after_its_last_call_is_not_missed() {
+    for _ in 0..20 {
+        let ended = group(4, |comm| {
+            let data = comm.broadcast(&[7_u8; 1000], 0)?;
+            // Rank 0 may be gone before the others have begun.
+            if comm.rank() == 0 {
+                return Ok(data.len());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+            let rest = comm.split(Some(1), 0);
+            assert!(matches!(rest, Err(GroupError::PeerLost { rank: 0, .. })));
+            Ok(data.len())
+        });
+        assert_eq!(ended, vec![Ok::<usize, GroupError>(1000); 4]);
+    }
+}
+
+#[test]
+fn who_gives_a_communicator_back_is_missed_by_the_first_call_that_needs_it() {
+    group(3, |comm| {
+        let copy = comm.dup().unwrap();
+        copy.barrier().unwrap();
+        if comm.rank() == 1 {
+            copy.send(&[5_u8], 0, 0).unwrap();
+            drop(copy);
+        } else {
+            // What was sent before still comes, as long as no call has failed.
+            if comm.rank() == 0 {
+                assert_eq!(copy.receive::<u8>(Some(1), None).unwrap().data, [5]);
+                comm.send(&[0_u8], 2, 0).unwrap();
+            } else {
+                comm.receive::<u8>(Some(0), None).unwrap();
+            }
+            let missed = copy.barrier();
+            assert!(matches!(missed, Err(GroupError::PeerLost { rank: 1, .. })), "{missed:?}");
+        }
+        comm.barrier().unwrap();
+    });
+}
+
+#[test]
+fn half_of_the_ranks_go_on_only_with_rank_zero() {
+    for leaving in [0, 1] {
+        let ended = group(2, move |comm| {
+            if comm.rank() == leaving {
+                return None;
+            }
+            Some(comm.shrink().map(|rest| rest.size()))
+        });
+        match ended.into_iter().flatten().next().expect("one rank") {
+            Ok(size) => assert_eq!((size, leaving), (1, 1)),
+            Err(error) => {
+                assert_eq!((error, leaving), (GroupError::Minority { live: 1, size: 2 }, 0));
+            }
+        }
+    }
+}

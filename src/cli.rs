@@ -56,6 +56,8 @@ mod via;
 
 use args::{Cli, Command};
 use exit::{Blame, Failure};
+#[cfg(feature = "net")]
+use via::repeat_where_partial as repeat;
 
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
@@ -108,19 +110,19 @@ fn answer(command: Command) -> Result<(), Failure> {
         Command::Reduce(reduction) => {
             let (op, args, ddof) = reduction.parts();
             end_on_ctrl_c(args.output.json)?;
-            reduce::run(op, args, ddof)
+            repeat(&args.run, &args.output, || reduce::run(op, args, ddof))
         }
         Command::Dot(args) => {
             end_on_ctrl_c(args.output.json)?;
-            reduce::dot(&args)
+            repeat(&args.run, &args.output, || reduce::dot(&args))
         }
         Command::Histogram(args) => {
             end_on_ctrl_c(args.output.json)?;
-            histogram::run(&args)
+            repeat(&args.run, &args.output, || histogram::run(&args))
         }
         Command::Quantile(args) => {
             end_on_ctrl_c(args.reduce.output.json)?;
-            quantile::run(&args)
+            repeat(&args.reduce.run, &args.reduce.output, || quantile::run(&args))
         }
         Command::Bench { what } => {
             end_on_ctrl_c(what.output().json)?;
@@ -181,6 +183,16 @@ fn answer(command: Command) -> Result<(), Failure> {
             Err(Failure::new(Blame::Usage, "this adsum was built without the 'net' feature"))
         }
     }
+}
+
+/// Without a cluster nothing is ever repeated.
+#[cfg(not(feature = "net"))]
+fn repeat(
+    _: &args::RunArgs,
+    _: &args::OutputArgs,
+    answer: impl Fn() -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    answer()
 }
 
 /// Help and version are answers; everything else that clap says is a usage

@@ -19,8 +19,12 @@ mod asking;
 mod chance;
 #[path = "hosts/cluster.rs"]
 mod cluster;
+#[path = "hosts/disk.rs"]
+mod disk;
 #[path = "hosts/files.rs"]
 mod files;
+#[path = "hosts/flipped.rs"]
+mod flipped;
 #[path = "hosts/forming.rs"]
 mod forming;
 #[path = "hosts/killed.rs"]

@@ -9,9 +9,7 @@ use super::args::RunArgs;
 use super::blame::job_failure;
 #[cfg(feature = "net")]
 use super::cluster::Nodes;
-#[cfg(not(feature = "net"))]
-use super::exit::Blame;
-use super::exit::Failure;
+use super::exit::{Blame, Failure};
 use super::report::{self, DeviceReport, NodeReport, ShardsReport, Work};
 use super::talk::Talk;
 #[cfg(feature = "net")]
@@ -115,7 +113,13 @@ impl<'a> Asker<'a> {
             #[cfg(feature = "net")]
             Who::Cluster(remote) => {
                 let client = self.run.via.client()?;
-                let answered = remote.reduce(client, manifest, spec, left, deadline, talk)?;
+                let answered = remote.reduce(client, manifest, spec, left, deadline, talk);
+                let answered = answered.inspect_err(|failure| {
+                    if failure.blame == Blame::Incomplete {
+                        let incomplete = &self.run.via.incomplete;
+                        incomplete.set(incomplete.get() + 1);
+                    }
+                })?;
                 self.shards.total += manifest.entries().len() as u64;
                 self.shards.done += answered.entries;
                 self.shards.recalled += answered.recalled;

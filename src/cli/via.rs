@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::args::{RunArgs, ViaArgs};
-use super::exit::{Blame, Failure};
+use super::args::{OutputArgs, RunArgs, ViaArgs};
+use super::exit::{self, Blame, Failure};
 use super::report::{self, DeviceReport, NodeReport};
 use super::secret;
 use super::talk::Talk;
@@ -26,6 +26,10 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// How often they are looked for.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
+
+/// How often a run is repeated because data were lost meanwhile of which a part is
+/// allowed.
+const REPEATS_MAX: u32 = 3;
 
 /// The most names that an error lists.
 const NAMED_MAX: usize = 16;
@@ -76,10 +80,36 @@ impl ViaArgs {
     }
 }
 
+/// Repeats what ended because nobody is left who has some of the data, over what is
+/// still there, where a part is allowed.
+pub fn repeat_where_partial(
+    run: &RunArgs,
+    output: &OutputArgs,
+    answer: impl Fn() -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    loop {
+        let before = run.via.incomplete.get();
+        let ended = answer();
+        let lost = run.via.incomplete.get();
+        match ended {
+            Err(Failure { blame: Blame::Incomplete, message })
+                if run.allow_partial && before < lost && lost <= REPEATS_MAX =>
+            {
+                if !output.quiet && !output.json {
+                    exit::say(&format!("adsum: warning: {message}; what is left is asked for"));
+                }
+            }
+            other => return other,
+        }
+    }
+}
+
 /// The files that names and globs stand for in the catalogue of the cluster.
 pub fn files(run: &RunArgs, patterns: Vec<String>, talk: &mut Talk) -> Result<Vec<File>, Failure> {
     let client = run.via.client()?;
-    let expansion = expand(client, &patterns, run.each_node)?;
+    // A job that lost its data has waited for them.
+    let grace = if run.via.incomplete.get() == 0 { GRACE } else { Duration::ZERO };
+    let expansion = expand(client, &patterns, run.each_node, grace)?;
     expansion.warnings.iter().for_each(|warning| talk.warning(warning));
     warn_returned(&expansion.removed, talk);
     refuse_unclear(&expansion)?;
@@ -107,8 +137,13 @@ pub fn files(run: &RunArgs, patterns: Vec<String>, talk: &mut Talk) -> Result<Ve
 
 /// What the patterns stand for. What is missing is looked for a little longer: a node
 /// that has just started, or was cut off, has not met all others yet.
-fn expand(client: &Client, patterns: &[String], each_node: bool) -> Result<Expansion, Failure> {
-    let give_up = Instant::now() + GRACE;
+fn expand(
+    client: &Client,
+    patterns: &[String],
+    each_node: bool,
+    grace: Duration,
+) -> Result<Expansion, Failure> {
+    let give_up = Instant::now() + grace;
     loop {
         let question = Question::Expand { patterns: patterns.to_vec(), each_node };
         let expansion = match client.ask(&question)? {

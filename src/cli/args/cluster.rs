@@ -104,6 +104,11 @@ pub struct ViaArgs {
     #[cfg(feature = "net")]
     #[arg(skip)]
     pub client: std::cell::OnceCell<crate::client::Client>,
+
+    /// Jobs that ended because nobody was left who had some of their data.
+    #[cfg(feature = "net")]
+    #[arg(skip)]
+    pub incomplete: std::cell::Cell<u32>,
 }
 
 impl ViaArgs {

@@ -1,5 +1,6 @@
 //! With what is reduced, and how long.
 
+use std::cell::OnceCell;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -58,12 +59,17 @@ pub struct RunArgs {
     /// Give up with exit code 6 after this time, as 500ms, 30s, 2m
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub deadline: Option<Duration>,
+
+    /// When the run began, of which there is one even if it is repeated.
+    #[arg(skip)]
+    begun: OnceCell<Instant>,
 }
 
 impl RunArgs {
-    /// What is left of the deadline of a run that began at `start`, if it has
-    /// one.
+    /// What is left of the deadline of a run that began at `start`, or at an earlier time
+    /// that this was told before; if it has one.
     pub fn time_left(&self, start: Instant) -> Option<Duration> {
+        let start = self.begun.get_or_init(|| start);
         self.deadline.map(|deadline| deadline.saturating_sub(start.elapsed()))
     }
 }

@@ -1,0 +1,55 @@
+//! Bits that flip on a disk: the file looks as it did when it was hashed.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+use crate::cluster::{Cluster, Shape, bits, file, name};
+use crate::disk::Disk;
+use crate::numbers::Op;
+
+const SUM: [&str; 3] = ["sum", "--json", "obs/*.npy"];
+const VERIFIED: [&str; 4] = ["sum", "--json", "--verify", "obs/*.npy"];
+
+#[test]
+fn a_bit_that_flipped_on_a_disk_is_found_by_who_asks_for_it() {
+    let Some(mut cluster) = Cluster::new(Shape { hosts: 2, copies: 1, files: 2 }) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let Some(mut disk) = Disk::new(&folder.path().join("image")) else { return };
+    let data = cluster.nodes[0].data.clone();
+    disk.mount(&data);
+    fs::create_dir(data.join("obs")).unwrap();
+    let path = cluster.path(0, 0);
+    cluster.numbers.copy(0, &path);
+    cluster.launch(0);
+    cluster.settle_without(&[1]);
+    let run = cluster.ask(&VERIFIED, 0);
+    assert_eq!(bits(&run), cluster.numbers.bits(Op::Sum, [0]), "{run:?}");
+    cluster.stop(0);
+
+    let state = |path| {
+        let known = fs::metadata(path).unwrap();
+        (known.dev(), known.ino(), known.size(), known.mtime_nsec(), known.ctime_nsec())
+    };
+    let (before, right) = (state(&path), fs::read(&path).unwrap());
+    disk.unmount();
+    // The header is in the first block.
+    disk.flip(&right[1 << 20..]);
+    disk.mount(&data);
+    assert_eq!(state(&path), before, "the file looks as before");
+    assert_ne!(fs::read(&path).unwrap(), right, "and is another");
+
+    (0..2).for_each(|host| cluster.launch(host));
+    cluster.settle();
+    cluster.ask(&VERIFIED, 1).refused(3, &[&file(0), &name(0)]);
+    // Who does not ask for it gets what the disk says.
+    let run = cluster.ask(&SUM, 1);
+    assert_ne!(bits(&run), cluster.right(Op::Sum), "{run:?}");
+
+    // Another copy is as good, whichever is read first.
+    cluster.numbers.copy(0, &cluster.path(1, 0));
+    cluster.settle();
+    let run = cluster.ask(&VERIFIED, 1);
+    assert_eq!(bits(&run), cluster.right(Op::Sum), "{run:?}");
+    cluster.stop(0);
+    disk.unmount();
+}

@@ -488,6 +488,9 @@ async fn a_peer_that_leaves_under_full_flow_is_heard() {
         let code = CloseCode::Disconnected;
         let disconnected = LinkError::ClosedByPeer { code };
         let expected = if round % 2 == 0 { LinkError::Left } else { disconnected };
-        assert_eq!(reason, expected, "round {round}, after {:?}", begun.elapsed());
+        // The last word is one packet. Where it is lost, and the endpoint lives on, that
+        // answers the next packet with a reset.
+        let is_heard = reason == expected || (round % 2 == 1 && reason == LinkError::Reset);
+        assert!(is_heard, "round {round}, after {:?}: {reason}", begun.elapsed());
     }
 }

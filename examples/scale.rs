@@ -13,6 +13,8 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
+#[path = "../tests/simulation/ask.rs"]
+mod ask;
 #[path = "../tests/simulation/chance.rs"]
 mod chance;
 #[path = "../tests/simulation/check.rs"]

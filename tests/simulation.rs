@@ -17,6 +17,8 @@ use std::time::Duration;
 use adsum::DType;
 use adsum::engine::{Config, Holders};
 
+#[path = "simulation/ask.rs"]
+mod ask;
 #[path = "simulation/chance.rs"]
 mod chance;
 #[path = "simulation/check.rs"]

@@ -11,6 +11,8 @@ use crate::wire::{PATTERNS_MAX, PROTOCOL_VERSION, Question, Reply, TroubleKind};
 
 const NOW: Now = Now::ZERO;
 
+mod members;
+
 fn node(number: u8) -> NodeId {
     NodeId([number; 16])
 }
@@ -475,59 +477,6 @@ fn a_removal_is_told_to_all_members() {
     let removed = Reply::Removed(vec![Digest([1; 32])]);
     assert_eq!(replies(&outputs), [(node(9), 1, removed)]);
     assert!(node1.names().is_empty());
-}
-
-#[test]
-fn a_member_that_is_down_is_dialled_in_case_that_it_returns() {
-    let mut node1 = Node::new();
-    node1.connect(2, true);
-    node1.service.handle_lost(NOW, node(2));
-    let mut now = NOW;
-    let mut dialled = Vec::new();
-    while now < Now::from_secs(60) && dialled.is_empty() {
-        let Some(at) = node1.service.poll_timeout() else { break };
-        now = at.max(now);
-        node1.service.handle_timeout(now);
-        let outputs = node1.outputs();
-        dialled.extend(outputs.iter().filter_map(|output| match output {
-            Output::Dial(addr) => Some(*addr),
-            _ => None,
-        }));
-    }
-    assert_eq!(dialled, [addr(2)]);
-    // One way to a member is enough: its other addresses are dialled no more.
-    let addrs = vec![addr(2), addr(22)];
-    node1.service.handle_connected(now, &Hello { addrs, ..hello(2, true) }, addr(2));
-    let outputs = node1.outputs();
-    assert!(outputs.iter().any(|output| matches!(output, Output::Forget(a) if *a == addr(22))));
-    assert!(!outputs.iter().any(|output| matches!(output, Output::Forget(a) if *a == addr(2))));
-}
-
-#[test]
-fn a_member_that_claims_addresses_of_others_does_not_keep_them_from_being_dialled() {
-    let mut node1 = Node::new();
-    node1.connect(2, true);
-    node1.connect(3, true);
-    node1.service.handle_lost(NOW, node(3));
-    let mut now = NOW;
-    let mut is_down = false;
-    while !is_down {
-        now = node1.service.poll_timeout().expect("it is declared down").max(now);
-        node1.service.handle_timeout(now);
-        let dialled = |output: &Output| matches!(output, Output::Dial(at) if *at == addr(3));
-        is_down = node1.outputs().iter().any(dialled);
-    }
-    let addrs = vec![addr(4), addr(2), addr(3), addr(44)];
-    node1.service.handle_connected(now, &Hello { addrs, ..hello(4, true) }, addr(4));
-    let forgotten: Vec<SocketAddr> = node1
-        .outputs()
-        .iter()
-        .filter_map(|output| match output {
-            Output::Forget(addr) => Some(*addr),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(forgotten, [addr(44)]);
 }
 
 /// Its own part comes first, so that names are told apart soon.

@@ -4,7 +4,8 @@ use adsum::Op;
 use adsum::engine::{Holders, JobError, Outcome};
 use adsum::finish::{Options, finish};
 
-use crate::world::{Ask, World};
+use crate::ask::Ask;
+use crate::world::World;
 
 pub fn result(world: &mut World, index: usize, outcome: &Outcome) {
     let Ask { result: None, data, .. } = world.asks[index] else {

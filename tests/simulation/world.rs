@@ -20,6 +20,7 @@ use adsum::placement::NodeId;
 use adsum::shard::ShardError;
 use adsum::wire::{self, Message};
 
+use crate::ask::Ask;
 use crate::chance::Chance;
 use crate::check;
 use crate::data::{Data, Lie};
@@ -97,23 +98,6 @@ struct Connection {
     cut: bool,
     /// The last time that something comes to each end; later things come later.
     last: [Duration; 2],
-}
-
-/// Somebody who wants the sum of a data set.
-pub struct Ask {
-    pub data: usize,
-    pub holders: Holders,
-    pub deadline: Option<Duration>,
-    /// The node that was asked.
-    pub at: Place,
-    pub id: RequestId,
-    pub cancelled: bool,
-    pub result: Option<Result<Outcome, JobError>>,
-    /// When that came.
-    pub ended: Duration,
-    /// Whether its node knows of it.
-    running: bool,
-    progress: usize,
 }
 
 impl World {

@@ -21,12 +21,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::buffer::Buffer;
+use super::buffer::Buffer as Array;
 use super::context::Port;
 use super::frame::{Head, Segment};
 use super::signature::Signature;
 use super::stream::{Content, Outgoing, Progress, Stream};
 use super::{GroupError, Now, OpId};
+use crate::buffers::Buffer;
 use crate::collective::{Make, Plan, Room};
 use crate::dtype::DType;
 use crate::fold::{self, Operator};
@@ -57,8 +58,8 @@ pub(super) struct Operation {
     dtype: DType,
     fold: Fold,
     /// Apart from the output where the plan says so.
-    input: Option<Box<dyn Buffer>>,
-    output: Box<dyn Buffer>,
+    input: Option<Box<dyn Array>>,
+    output: Box<dyn Array>,
     blocks: BTreeMap<usize, Vec<u8>>,
     parts: Vec<Progress>,
     by_id: HashMap<u32, usize>,
@@ -70,7 +71,7 @@ pub(super) struct Operation {
 pub struct Answer {
     /// The array of the call's kind; what is in it where this rank has no result
     /// is of no meaning.
-    pub output: Box<dyn Buffer>,
+    pub output: Box<dyn Array>,
     /// Blocks whose lengths were not known before, by their numbers.
     pub blocks: BTreeMap<usize, Vec<u8>>,
 }
@@ -84,7 +85,7 @@ impl Operation {
         plan: Plan,
         fold: Fold,
         unit: usize,
-        array: Box<dyn Buffer>,
+        array: Box<dyn Array>,
         window: u64,
     ) -> Operation {
         let bytes = |elements: u64| elements as usize * unit;
@@ -394,11 +395,11 @@ impl Operation {
     fn make(&self, all: &[&[u8]]) -> Result<Bytes, String> {
         let Some((first, others)) = all.split_first() else { return Ok(Bytes::new()) };
         match &self.fold {
-            Fold::None => Ok(Bytes::copy_from_slice(first)),
+            Fold::None => Ok(Buffer::copy(first).freeze()),
             Fold::By(operator) => {
-                let mut out = vec![0; first.len()];
-                fold::fold(*operator, self.dtype, all, &mut out);
-                Ok(out.into())
+                let mut out = Buffer::zeros(first.len());
+                fold::fold(*operator, self.dtype, all, out.as_mut());
+                Ok(out.freeze())
             }
             Fold::Own(own) => {
                 let mut out = first.to_vec();
@@ -502,9 +503,9 @@ impl Operation {
             }
             let length = first.length.min(segment_bytes);
             let body = match &first.content {
-                Content::Input => Bytes::copy_from_slice(&input.bytes()[first.at..][..length]),
+                Content::Input => Buffer::copy(&input.bytes()[first.at..][..length]).freeze(),
                 Content::Output => {
-                    Bytes::copy_from_slice(&self.output.bytes()[first.at..][..length])
+                    Buffer::copy(&self.output.bytes()[first.at..][..length]).freeze()
                 }
                 Content::Held(bytes) => {
                     stream.held -= length as u64;

@@ -11,6 +11,8 @@ mod chance;
 mod failing;
 #[path = "groups/faults.rs"]
 mod faults;
+#[path = "groups/limits.rs"]
+mod limits;
 #[path = "groups/mixed.rs"]
 mod mixed;
 #[path = "groups/model.rs"]
@@ -19,5 +21,9 @@ mod model;
 mod properties;
 #[path = "groups/semantics.rs"]
 mod semantics;
+#[path = "groups/sequence.rs"]
+mod sequence;
+#[path = "groups/single.rs"]
+mod single;
 #[path = "groups/threads.rs"]
 mod threads;

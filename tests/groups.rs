@@ -4,9 +4,14 @@
 #[path = "oracle/mod.rs"]
 mod oracle;
 
+#[path = "groups/bits.rs"]
+mod bits;
 #[expect(dead_code, reason = "worlds of nodes need more of it")]
 #[path = "simulation/chance.rs"]
 mod chance;
+#[expect(dead_code, reason = "processes need more of it")]
+#[path = "groups/every.rs"]
+mod every;
 #[path = "groups/failing.rs"]
 mod failing;
 #[path = "groups/faults.rs"]

@@ -12,3 +12,17 @@ pub fn tiny() -> Config {
         ..Config::default()
     }
 }
+
+/// The same for arrays of any type.
+pub fn small() -> Config {
+    Config {
+        segment_bytes: 1 << 10,
+        window_bytes: 4 << 10,
+        ahead_bytes_max: 16 << 10,
+        eager_bytes: 2 << 10,
+        ..Config::default()
+    }
+}
+
+/// Nothing, one element, a few, more than a segment, more than a window of [`small`].
+pub const LENGTHS_BYTES: [usize; 5] = [0, 1, 40, 1500, 5000];

@@ -197,7 +197,10 @@ impl Group {
         match head {
             Head::Data(segment) => {
                 context.heard(from, segment.call);
+                let call = segment.call;
                 self.handle_data(id, from, segment, body);
+                // What came may be to be sent to a rank that has left.
+                self.look_for_left(id, Some(call));
             }
             Head::Credit { call, down, bytes, .. } => {
                 context.heard(from, call);
@@ -207,6 +210,7 @@ impl Group {
                     let result = operation.credit((from, down), bytes, &mut port);
                     self.after(id, call, result);
                 }
+                self.look_for_left(id, Some(call));
             }
             Head::Ask { call, down, .. } => self.handle_ask(id, (from, down), call),
             Head::Probe { call, signature, .. } => {

@@ -204,6 +204,27 @@ fn who_leaves_after_its_last_call_is_not_missed() {
 }
 
 #[test]
+fn who_left_is_not_waited_for_with_more_than_a_window_for_it() {
+    let data = vec![1; 1000];
+    for algorithm in [Algorithm::Flat, Algorithm::Direct, Algorithm::Tree { fan: 2 }] {
+        let data = data.clone();
+        let ended = group_with(4, &tiny(), move |comm| {
+            // It takes the first segments, and gives none.
+            if comm.rank() == 1 {
+                return None;
+            }
+            let comm = comm.within(Duration::from_secs(60)).by(algorithm);
+            let sent = comm.reduce(&data, Operator::Sum, 1).map(|_| ());
+            Some(sent.and_then(|()| comm.barrier()))
+        });
+        for ended in ended.into_iter().flatten() {
+            let lost = matches!(ended, Err(GroupError::PeerLost { rank: 1, .. }));
+            assert!(lost, "{algorithm:?}: {ended:?}");
+        }
+    }
+}
+
+#[test]
 fn who_gives_a_communicator_back_is_missed_by_the_first_call_that_needs_it() {
     group(3, |comm| {
         let copy = comm.dup().unwrap();

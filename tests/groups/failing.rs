@@ -248,6 +248,31 @@ fn who_gives_a_communicator_back_is_missed_by_the_first_call_that_needs_it() {
 }
 
 #[test]
+fn who_comes_late_to_a_call_that_others_gave_up_is_told_why() {
+    let ended = group(4, |comm| {
+        let comm = comm.within(Duration::from_secs(60));
+        // Root 0 leaves; 2 and 3 end the first call, miss it in the second, and go on.
+        match comm.rank() {
+            0 => return None,
+            // It comes when they are waiting for it alone.
+            1 => std::thread::sleep(Duration::from_millis(50)),
+            _ => {}
+        }
+        let first = comm.gather(&[1_u8], 0).map(|_| ());
+        let then = comm.barrier();
+        let rest = comm.shrink().expect("three of four");
+        assert_eq!(rest.all_reduce(&[1_u8], Operator::Sum), Ok(vec![3]));
+        Some((first, then))
+    });
+    for (first, then) in ended.into_iter().flatten() {
+        for ended in [first.and(then.clone()), then] {
+            let lost = matches!(ended, Err(GroupError::PeerLost { rank: 0, .. }));
+            assert!(lost, "{ended:?}");
+        }
+    }
+}
+
+#[test]
 fn half_of_the_ranks_go_on_only_with_rank_zero() {
     for leaving in [0, 1] {
         let ended = group(2, move |comm| {

@@ -4,13 +4,20 @@
 #[path = "oracle/mod.rs"]
 mod oracle;
 
+#[path = "groups/bits.rs"]
+mod bits;
 #[expect(dead_code, reason = "worlds of nodes need more of it")]
 #[path = "simulation/chance.rs"]
 mod chance;
+#[expect(dead_code, reason = "processes need more of it")]
+#[path = "groups/every.rs"]
+mod every;
 #[path = "groups/failing.rs"]
 mod failing;
 #[path = "groups/faults.rs"]
 mod faults;
+#[path = "groups/limits.rs"]
+mod limits;
 #[path = "groups/mixed.rs"]
 mod mixed;
 #[path = "groups/model.rs"]
@@ -19,5 +26,9 @@ mod model;
 mod properties;
 #[path = "groups/semantics.rs"]
 mod semantics;
+#[path = "groups/sequence.rs"]
+mod sequence;
+#[path = "groups/single.rs"]
+mod single;
 #[path = "groups/threads.rs"]
 mod threads;

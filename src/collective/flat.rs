@@ -56,8 +56,8 @@ pub fn plan(call: &Call<'_>) -> Plan {
         Kind::Scan | Kind::Exscan => {
             plan.parts.extend((rank + 1..size).map(to_owner));
             let inclusive = kind == Kind::Scan;
+            // That of rank 0 alone is a fold too: of NaN, -0 and truth it changes the bits.
             match (rank, inclusive) {
-                (0, true) => plan.local.push((all.clone(), Room::At(all.clone()))),
                 (0, false) => plan.output = 0,
                 _ => plan.parts.push(owned((0..rank).collect(), inclusive)),
             }

@@ -136,10 +136,7 @@ impl Group {
         let next = self.calls_begun(context);
         let broken = self.contexts.get(&context).map(|one| one.failure_of(next).is_some());
         if broken == Some(false) {
-            let error = GroupError::PeerLost {
-                rank: self.contexts[&context].rank as u32,
-                reason: "it went over to another communicator by shrink()".to_owned(),
-            };
+            let error = self.given_up(context, self.contexts[&context].rank);
             self.fail(context, next, error, true);
         }
         let agreed = self.at_shrink(context, |shrink, port| shrink.begin(id, deadline, port));
@@ -197,7 +194,10 @@ impl Group {
         match head {
             Head::Data(segment) => {
                 context.heard(from, segment.call);
+                let call = segment.call;
                 self.handle_data(id, from, segment, body);
+                // What came may be to be sent to a rank that has left.
+                self.look_for_left(id, Some(call));
             }
             Head::Credit { call, down, bytes, .. } => {
                 context.heard(from, call);
@@ -207,6 +207,7 @@ impl Group {
                     let result = operation.credit((from, down), bytes, &mut port);
                     self.after(id, call, result);
                 }
+                self.look_for_left(id, Some(call));
             }
             Head::Ask { call, down, .. } => self.handle_ask(id, (from, down), call),
             Head::Probe { call, signature, .. } => {
@@ -469,6 +470,20 @@ impl Group {
         }
     }
 
+    /// Why a communicator that a rank gave up for another is of no use: for the reason that
+    /// the rank had, where it has one. Its calls from a later one on have failed then, of
+    /// which all were told before.
+    fn given_up(&self, id: u64, rank: usize) -> GroupError {
+        let known = self.contexts.get(&id).and_then(|context| context.failure.as_ref());
+        known.map_or_else(
+            || GroupError::PeerLost {
+                rank: rank as u32,
+                reason: "it went over to another communicator by shrink()".to_owned(),
+            },
+            |(_, error)| error.clone(),
+        )
+    }
+
     /// Whether a rank of a communicator says nothing more in it.
     fn has_left(&self, id: u64, rank: usize) -> bool {
         self.contexts.get(&id).is_some_and(|context| {
@@ -514,9 +529,8 @@ impl Group {
     fn handle_agree(&mut self, now: Now, id: u64, from: usize, epoch: u32, agree: Agree) {
         // Who agrees on another communicator has given this one up.
         if matches!(agree, Agree::Join) {
-            let reason = "it went over to another communicator by shrink()".to_owned();
-            let next = self.calls_begun(id);
-            self.fail(id, next, GroupError::PeerLost { rank: from as u32, reason }, true);
+            let (next, error) = (self.calls_begun(id), self.given_up(id, from));
+            self.fail(id, next, error, true);
         }
         let agreed =
             self.at_shrink(id, |shrink, port| shrink.handle(from, epoch, agree, port)).flatten();

@@ -169,7 +169,8 @@ impl Operation {
         Answer { output: self.output, blocks: self.blocks }
     }
 
-    /// The ranks from which something is still to come.
+    /// The ranks from which something is still to come: of what all give, or leave to send
+    /// them more.
     pub fn waits_for(&self) -> Vec<u32> {
         let waits = |rank: usize| {
             self.plan.parts.iter().zip(&self.parts).any(|(part, progress)| {
@@ -183,8 +184,14 @@ impl Operation {
                 up || (from == Some(rank) && !progress.arrived)
             })
         };
+        // What has not left by now waits for its receiver.
+        let blocked = |rank: usize| {
+            let streams = [false, true].map(|down| self.streams.get(&(rank, down)));
+            streams.into_iter().flatten().any(|stream| !stream.queue.is_empty())
+        };
         let ranks: BTreeSet<usize> = self.streams.keys().map(|(rank, _)| *rank).collect();
-        ranks.into_iter().filter(|&rank| waits(rank)).map(|rank| rank as u32).collect()
+        let found = ranks.into_iter().filter(|&rank| waits(rank) || blocked(rank));
+        found.map(|rank| rank as u32).collect()
     }
 
     /// The other rank may be sent so many bytes in all.

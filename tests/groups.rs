@@ -11,6 +11,8 @@ mod chance;
 mod failing;
 #[path = "groups/faults.rs"]
 mod faults;
+#[path = "groups/forms.rs"]
+mod forms;
 #[path = "groups/mixed.rs"]
 mod mixed;
 #[path = "groups/model.rs"]

@@ -53,6 +53,7 @@ mod combine;
 mod divide;
 mod element;
 mod exact;
+mod in_place;
 pub mod link;
 mod memory;
 mod messages;
@@ -166,7 +167,7 @@ impl Communicator {
         let slot = self.kept.shared.call(|group, now| group.start(now, context, call));
         let convert = move |outcome| match outcome {
             Outcome::Answer(answer) => Ok(convert(answer)),
-            Outcome::Message(_) | Outcome::Shrunk { .. } => {
+            Outcome::Message(_) | Outcome::Made(_) => {
                 unreachable!("a collective call gives arrays")
             }
         };

@@ -48,6 +48,7 @@ mod buffer;
 mod calls;
 mod config;
 mod context;
+mod divide;
 mod error;
 mod frame;
 mod operation;
@@ -126,13 +127,17 @@ pub enum Outcome {
     Answer(Answer),
     /// A message from one rank; of a send what was sent, without its elements.
     Message(Message),
-    /// A new communicator: its name and the ranks here that its ranks were.
-    Shrunk {
-        /// Its name.
-        context: u64,
-        /// In order.
-        members: Vec<usize>,
-    },
+    /// A new communicator; none where this rank is in none.
+    Made(Option<Made>),
+}
+
+/// A communicator that came from another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Its name.
+    pub context: u64,
+    /// What its ranks were in the other one, in order.
+    pub members: Vec<usize>,
 }
 
 /// What is to be done.

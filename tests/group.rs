@@ -12,7 +12,9 @@ use std::time::Duration;
 use adsum::DType;
 use adsum::collective::{Algorithm, Kind};
 use adsum::fold::Operator;
-use adsum::group::{Call, Config, Counts, Fold, Group, GroupError, OpId, Outcome, Output, WORLD};
+use adsum::group::{
+    Call, Config, Counts, Fold, Group, GroupError, Made, OpId, Outcome, Output, WORLD,
+};
 use bytes::Bytes;
 
 use chance::Chance;
@@ -189,7 +191,7 @@ impl World {
                                 state.mode = Mode::Ended(Ok(found));
                             }
                         }
-                        (None, Ok(Outcome::Shrunk { context, members })) => {
+                        (None, Ok(Outcome::Made(Some(Made { context, members })))) => {
                             state.context = context;
                             let of = |member: usize| state.members[member];
                             state.members = members.into_iter().map(of).collect();

@@ -16,6 +16,8 @@ mod every;
 mod failing;
 #[path = "groups/faults.rs"]
 mod faults;
+#[path = "groups/forms.rs"]
+mod forms;
 #[path = "groups/limits.rs"]
 mod limits;
 #[path = "groups/mixed.rs"]

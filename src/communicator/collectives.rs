@@ -67,41 +67,6 @@ waiting! {
     barrier = barrier_async[]() -> ();
 }
 
-/// What the calls with an array in place do with it.
-macro_rules! in_place {
-    ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) = $call:ident($($pass:expr),*);)*) => {
-        impl Communicator {$(
-            $(#[$doc])*
-            ///
-            /// # Errors
-            /// As [`GroupError`] tells; the array is as it was.
-            pub fn $name<T: Element>(&self, data: &mut [T], $($arg: $type),*) -> Result<(), GroupError> {
-                let result = self.$call(data, $($pass),*)?;
-                let result: Option<Vec<T>> = result.into();
-                if let Some(result) = result {
-                    data.copy_from_slice(&result);
-                }
-                Ok(())
-            }
-        )*}
-    };
-}
-
-in_place! {
-    /// [`Communicator::reduce`] into the array, at `root`; at others it stays as it is.
-    reduce_in_place(how: impl Into<Combine<T>>, root: usize) = reduce(how, root);
-    /// [`Communicator::all_reduce`] into the array.
-    all_reduce_in_place(how: impl Into<Combine<T>>) = all_reduce(how);
-    /// [`Communicator::broadcast`] into the array.
-    broadcast_in_place(root: usize) = broadcast(root);
-    /// [`Communicator::scan`] into the array.
-    scan_in_place(how: impl Into<Combine<T>>) = scan(how);
-    /// [`Communicator::exscan`] into the array; at rank 0 it stays as it is.
-    exscan_in_place(how: impl Into<Combine<T>>) = exscan(how);
-    /// [`Communicator::all_to_all`] into the array.
-    all_to_all_in_place() = all_to_all();
-}
-
 impl Communicator {
     /// Begins [`Communicator::reduce`].
     pub fn reduce_async<T: Element>(
@@ -361,7 +326,7 @@ impl Communicator {
     }
 
     /// The length of one of as many equal blocks as there are ranks.
-    fn block(&self, call: &str, length: usize) -> Result<usize, GroupError> {
+    pub(super) fn block(&self, call: &str, length: usize) -> Result<usize, GroupError> {
         let size = self.size();
         match length.is_multiple_of(size) {
             true => Ok(length / size),
@@ -383,12 +348,23 @@ impl Communicator {
         if !here {
             return Ok((vec![0; self.size()], Vec::new()));
         }
-        match data.len() == self.size() {
-            true => Ok((data.iter().map(|one| one.len() as u64).collect(), data.concat())),
+        self.is_list(call, data.len(), self.size())?;
+        Ok((data.iter().map(|one| one.len() as u64).collect(), data.concat()))
+    }
+
+    /// That a list has so many arrays.
+    pub(super) fn is_list(
+        &self,
+        call: &str,
+        got: usize,
+        expected: usize,
+    ) -> Result<(), GroupError> {
+        match got == expected {
+            true => Ok(()),
             false => Err(GroupError::Length {
                 what: format!("the list of arrays of {call}"),
-                expected: self.size() as u64,
-                got: data.len() as u64,
+                expected: expected as u64,
+                got: got as u64,
             }),
         }
     }
@@ -406,7 +382,7 @@ fn output<T: Element>(answer: Answer) -> Vec<T> {
     T::load(*any.downcast::<Vec<T::Stored>>().expect("the array that was given"))
 }
 
-pub(super) fn blocks<T: Element>(answer: Answer) -> Vec<Vec<T>> {
+fn blocks<T: Element>(answer: Answer) -> Vec<Vec<T>> {
     answer.blocks.into_values().map(|bytes| from_bytes(&bytes)).collect()
 }
 

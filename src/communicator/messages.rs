@@ -54,6 +54,15 @@ impl Communicator {
         from: Option<usize>,
         tag: Option<u32>,
     ) -> Request<Received<T>> {
+        self.receiving(from, tag, |received| received)
+    }
+
+    fn receiving<T: Element, R>(
+        &self,
+        from: Option<usize>,
+        tag: Option<u32>,
+        then: impl FnOnce(Received<T>) -> R + Send + 'static,
+    ) -> Request<R> {
         let (context, timeout) = (self.kept.context, self.timeout);
         let slot = self
             .kept
@@ -62,9 +71,9 @@ impl Communicator {
         let convert = |outcome| match outcome {
             Outcome::Message(message) => {
                 let data = from_bytes(&message.bytes);
-                Ok(Received { from: message.from, tag: message.tag, data })
+                Ok(then(Received { from: message.from, tag: message.tag, data }))
             }
-            Outcome::Answer(_) | Outcome::Shrunk { .. } => unreachable!("a message was wanted"),
+            Outcome::Answer(_) | Outcome::Made(_) => unreachable!("a message was wanted"),
         };
         Request::new(slot, Box::new(convert))
     }
@@ -80,10 +89,22 @@ impl Communicator {
         from: usize,
         tag: u32,
     ) -> Result<Vec<T>, GroupError> {
-        let receive = self.receive_async(Some(from), Some(tag));
-        let send = self.send_async(data, to, tag);
-        let received = receive.wait()?;
-        send.wait()?;
-        Ok(received.data)
+        self.send_receive_async(data, to, from, tag).wait()
+    }
+
+    /// Begins [`Communicator::send_receive`].
+    pub fn send_receive_async<T: Element>(
+        &self,
+        data: &[T],
+        to: usize,
+        from: usize,
+        tag: u32,
+    ) -> Request<Vec<T>> {
+        // Half of it would be under way when the other half is refused.
+        if let Some(rank) = [to, from].into_iter().find(|&rank| rank >= self.size()) {
+            return Request::failed(GroupError::Rank { rank, size: self.size() });
+        }
+        let receive = self.receiving(Some(from), Some(tag), |received| received.data);
+        self.send_async(data, to, tag).before(receive)
     }
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::shared::Slot;
 use crate::group::{GroupError, Outcome};
@@ -21,6 +21,8 @@ pub struct Request<T> {
 
 enum State<T> {
     Running(Arc<Slot>, Convert<T>),
+    /// Two calls, of which the second has the result.
+    Both(Box<(Request<()>, Request<T>)>),
     Ended(Result<T, GroupError>),
     Taken,
 }
@@ -46,6 +48,11 @@ impl<T> Request<T> {
     pub fn wait(self) -> Result<T, GroupError> {
         match self.state {
             State::Running(slot, convert) => slot.wait().and_then(convert),
+            State::Both(both) => {
+                let (first, second) = *both;
+                let result = second.wait()?;
+                first.wait().map(|()| result)
+            }
             State::Ended(result) => result,
             State::Taken => panic!("the result of a request was taken before"),
         }
@@ -53,13 +60,51 @@ impl<T> Request<T> {
 
     /// Whether the call has ended, so that [`Request::wait`] returns at once.
     pub fn test(&mut self) -> bool {
-        let State::Running(slot, _) = &self.state else { return true };
-        let Some(result) = slot.poll(None) else { return false };
-        let State::Running(_, convert) = std::mem::replace(&mut self.state, State::Taken) else {
-            unreachable!("it was running")
+        self.has_ended(None)
+    }
+
+    /// Whether the call has ended; if not, `waker` is woken when that may have changed.
+    fn has_ended(&mut self, waker: Option<&Waker>) -> bool {
+        let result = match &mut self.state {
+            State::Running(slot, _) => {
+                let Some(result) = slot.poll(waker) else { return false };
+                let State::Running(_, convert) = std::mem::replace(&mut self.state, State::Taken)
+                else {
+                    unreachable!("it was running")
+                };
+                result.and_then(convert)
+            }
+            State::Both(both) => {
+                let (first, second) = &mut **both;
+                // Both are asked, so that either wakes.
+                let ended = [first.has_ended(waker), second.has_ended(waker)];
+                if ended != [true; 2] {
+                    return false;
+                }
+                let result = second.take();
+                result.and_then(|result| first.take().map(|()| result))
+            }
+            State::Ended(_) | State::Taken => return true,
         };
-        self.state = State::Ended(result.and_then(convert));
+        self.state = State::Ended(result);
         true
+    }
+
+    fn take(&mut self) -> Result<T, GroupError> {
+        match std::mem::replace(&mut self.state, State::Taken) {
+            State::Ended(result) => result,
+            State::Running(..) | State::Both(_) | State::Taken => {
+                panic!("the result of a request was taken before")
+            }
+        }
+    }
+}
+
+impl Request<()> {
+    /// The end of this call and another one, which has the result. Where both fail the
+    /// error is the other's.
+    pub(super) fn before<T>(self, other: Request<T>) -> Request<T> {
+        Request { state: State::Both(Box::new((self, other))) }
     }
 }
 
@@ -67,19 +112,9 @@ impl<T> Future for Request<T> {
     type Output = Result<T, GroupError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Running(slot, _) = &self.state {
-            let Some(result) = slot.poll(Some(cx.waker())) else { return Poll::Pending };
-            let State::Running(_, convert) = std::mem::replace(&mut self.state, State::Taken)
-            else {
-                unreachable!("it was running")
-            };
-            return Poll::Ready(result.and_then(convert));
-        }
-        match std::mem::replace(&mut self.state, State::Taken) {
-            State::Ended(result) => Poll::Ready(result),
-            State::Running(..) | State::Taken => {
-                panic!("the result of a request was taken before")
-            }
+        match self.has_ended(Some(cx.waker())) {
+            true => Poll::Ready(self.take()),
+            false => Poll::Pending,
         }
     }
 }

@@ -20,6 +20,7 @@ const DRIVE_MAX: Duration = Duration::from_millis(20);
 
 /// Where the end of one call is put.
 pub(super) struct Slot {
+    shared: Weak<Shared>,
     link: Arc<dyn Link>,
     state: Mutex<SlotState>,
     ended: Condvar,
@@ -74,6 +75,17 @@ impl Slot {
     }
 }
 
+impl Drop for Slot {
+    /// A communicator that nobody took is given back, so that others do not wait for it.
+    fn drop(&mut self) {
+        if let Some(Ok(Outcome::Made(Some(made)))) = self.lock().result.take()
+            && let Some(shared) = self.shared.upgrade()
+        {
+            shared.tell(|group, _| group.close(made.context));
+        }
+    }
+}
+
 struct Inner {
     group: Group,
     slots: HashMap<OpId, Arc<Slot>>,
@@ -117,9 +129,10 @@ impl Shared {
     }
 
     /// Starts a call; its end comes into the slot.
-    pub fn call(&self, start: impl FnOnce(&mut Group, Now) -> OpId) -> Arc<Slot> {
+    pub fn call(self: &Arc<Self>, start: impl FnOnce(&mut Group, Now) -> OpId) -> Arc<Slot> {
+        let (shared, link) = (Arc::downgrade(self), Arc::clone(&self.link));
         let (state, ended) = (Mutex::default(), Condvar::new());
-        let slot = Arc::new(Slot { link: Arc::clone(&self.link), state, ended });
+        let slot = Arc::new(Slot { shared, link, state, ended });
         let kept = Arc::clone(&slot);
         self.with(|inner, now| {
             let id = start(&mut inner.group, now);

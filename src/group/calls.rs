@@ -45,10 +45,12 @@ impl Group {
         let early = context.early.remove(&number).unwrap_or_default();
         let (mut port, calls, ..) = context.split(&self.config, &self.gone, &mut self.outputs);
         let begun = calls.get_mut(&number).expect("it was inserted").begin(&mut port);
-        self.after(context_id, number, begun);
+        self.after(now, context_id, number, begun);
         for (from, early) in early {
             match early {
-                Early::Data(segment, body) => self.handle_data(context_id, from, segment, body),
+                Early::Data(segment, body) => {
+                    self.handle_data(now, context_id, from, segment, body);
+                }
                 Early::Ask(down) => self.handle_ask(context_id, (from, down), number),
                 Early::Probe(theirs) => self.compare(context_id, from, number, &theirs),
             }
@@ -195,7 +197,7 @@ impl Group {
             Head::Data(segment) => {
                 context.heard(from, segment.call);
                 let call = segment.call;
-                self.handle_data(id, from, segment, body);
+                self.handle_data(now, id, from, segment, body);
                 // What came may be to be sent to a rank that has left.
                 self.look_for_left(id, Some(call));
             }
@@ -205,7 +207,7 @@ impl Group {
                     context.split(&self.config, &self.gone, &mut self.outputs);
                 if let Some(operation) = calls.get_mut(&call) {
                     let result = operation.credit((from, down), bytes, &mut port);
-                    self.after(id, call, result);
+                    self.after(now, id, call, result);
                 }
                 self.look_for_left(id, Some(call));
             }
@@ -325,7 +327,7 @@ impl Group {
     }
 
     /// A call was worked on: it may have failed, or be done.
-    fn after(&mut self, id: u64, call: u64, result: Result<(), GroupError>) {
+    fn after(&mut self, now: Now, id: u64, call: u64, result: Result<(), GroupError>) {
         if let Err(error) = result {
             return self.fail(id, call, error, true);
         }
@@ -334,9 +336,16 @@ impl Group {
             let operation = context.calls.remove(&call).expect("it is there");
             context.remember(call, operation.signature);
             self.forget_timers(id, call, &operation);
-            let id = operation.id;
-            let result = Ok(Outcome::Answer(operation.into_answer()));
-            self.outputs.push_back(Output::Finished { id, result });
+            let (op, kind) = (operation.id, operation.signature.kind);
+            let answer = operation.into_answer();
+            let result = match kind {
+                Kind::Split => self.divide(now, id, call, &answer.blocks),
+                _ => Ok(Outcome::Answer(answer)),
+            };
+            if let Err(error) = &result {
+                self.fail(id, call, error.clone(), true);
+            }
+            self.outputs.push_back(Output::Finished { id: op, result });
         }
     }
 
@@ -371,7 +380,7 @@ impl Group {
         self.finish_points(points);
     }
 
-    fn handle_data(&mut self, id: u64, from: usize, segment: Segment, body: Bytes) {
+    fn handle_data(&mut self, now: Now, id: u64, from: usize, segment: Segment, body: Bytes) {
         let call = segment.call;
         let Some(context) = self.contexts.get_mut(&id) else { return };
         if let Some(error) = context.mismatch(call, from, &segment.signature) {
@@ -382,7 +391,7 @@ impl Group {
         match calls.get_mut(&call) {
             Some(operation) => {
                 let result = operation.handle(from, segment, body, &mut port);
-                self.after(id, call, result);
+                self.after(now, id, call, result);
             }
             None if call >= next => {
                 context.early.entry(call).or_default().push((from, Early::Data(segment, body)));
@@ -568,7 +577,7 @@ impl Group {
             let new = derived(id, "shrink", u64::from(epoch), 0);
             self.create(now, new, of_group);
             let members = members.into_iter().map(|rank| rank as usize).collect();
-            Ok(Outcome::Shrunk { context: new, members })
+            Ok(Outcome::Made(Some(Made { context: new, members })))
         };
         self.outputs.push_back(Output::Finished { id: op, result });
     }

@@ -47,11 +47,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("engine", &["dtype", "ledger", "manifest", "op", "partial", "placement", "shard", "wire"]),
     // Edges.
+    ("os", &["manifest"]),
     (
         "communicator",
-        &["backend", "collective", "dtype", "finish", "fold", "group", "op", "partial"],
+        &["backend", "collective", "dtype", "finish", "fold", "group", "op", "os", "partial"],
     ),
-    ("os", &["manifest"]),
     ("source", &["dtype", "manifest", "os", "shard"]),
     ("sink", &["dtype", "manifest", "os", "source"]),
     ("inventory", &["catalogue", "manifest", "os", "sink", "source"]),

@@ -255,7 +255,7 @@ impl Communicator {
     }
 
     /// A call that folds whole arrays.
-    fn folding<T: Element>(
+    pub(super) fn folding<T: Element>(
         &self,
         kind: Kind,
         data: &[T],
@@ -314,7 +314,7 @@ impl Communicator {
         Ok(Call { fold: Fold::By(operator), array: Box::new(bytes), ..call })
     }
 
-    fn checked<T>(
+    pub(super) fn checked<T>(
         &self,
         call: Result<Call, GroupError>,
         convert: impl FnOnce(Answer) -> T + Send + 'static,
@@ -377,7 +377,7 @@ impl Communicator {
     }
 }
 
-fn output<T: Element>(answer: Answer) -> Vec<T> {
+pub(super) fn output<T: Element>(answer: Answer) -> Vec<T> {
     let any = answer.output.into_any();
     T::load(*any.downcast::<Vec<T::Stored>>().expect("the array that was given"))
 }

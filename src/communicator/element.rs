@@ -19,6 +19,10 @@ pub trait Element: sealed::Sealed + Copy + Default + Send + Sync + 'static {
     #[doc(hidden)]
     fn store(values: &[Self]) -> Vec<Self::Stored>;
 
+    /// The memory of elements, where they lie as on the wire, and may be any bytes.
+    #[doc(hidden)]
+    fn memory(values: &mut [Self]) -> Option<&mut [u8]>;
+
     #[doc(hidden)]
     fn load(stored: Vec<Self::Stored>) -> Vec<Self>;
 
@@ -42,6 +46,10 @@ macro_rules! element {
                     true => values.to_vec(),
                     false => values.iter().map(|&value| $swap(value)).collect(),
                 }
+            }
+
+            fn memory(values: &mut [$element]) -> Option<&mut [u8]> {
+                cfg!(target_endian = "little").then(|| bytemuck::cast_slice_mut(values))
             }
 
             fn load(stored: Vec<$element>) -> Vec<$element> {
@@ -87,6 +95,11 @@ impl Element for bool {
 
     fn store(values: &[bool]) -> Vec<u8> {
         values.iter().map(|&value| value.into()).collect()
+    }
+
+    fn memory(_values: &mut [bool]) -> Option<&mut [u8]> {
+        // Not every byte is a bool.
+        None
     }
 
     fn load(stored: Vec<u8>) -> Vec<bool> {

@@ -5,10 +5,38 @@
 //! of MPI: of blocks this rank's own among those of all. They differ in nothing else, so
 //! ranks may mix the two forms of one call. They wait, since the array is lent.
 
+use std::any::Any;
 use std::ops::Range;
 
+use super::collectives::output;
 use super::element::Element;
 use super::{Combine, Communicator, GroupError, Operator};
+use crate::collective::Kind;
+use crate::group::{Answer, Buffer, Call, Counts};
+use crate::os::lent::{Lent, lend};
+
+impl Buffer for Lent {
+    fn bytes(&self) -> &[u8] {
+        Lent::bytes(self)
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        Lent::bytes_mut(self)
+    }
+
+    fn zeros(&self, bytes: usize) -> Box<dyn Buffer> {
+        Box::new(vec![0_u8; bytes])
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+}
+
+/// The result, where the schedule has it in an array of its own.
+fn elsewhere(answer: Answer) -> Option<Vec<u8>> {
+    answer.output.into_any().downcast().ok().map(|bytes| *bytes)
+}
 
 /// Makes calls whose result is as long as what was given.
 macro_rules! in_place {
@@ -33,15 +61,11 @@ macro_rules! in_place {
 in_place! {
     /// [`Communicator::reduce`] into the array, at `root`; at others it stays as it is.
     reduce_in_place<T>(how: impl Into<Combine<T>>, root: usize) = reduce;
-    /// [`Communicator::all_reduce`] into the array.
-    all_reduce_in_place<T>(how: impl Into<Combine<T>>) = all_reduce;
     /// [`Communicator::reduce_located`] into the array, at `root`; at others it stays as it
     /// is.
     reduce_located_in_place<(T, u64)>(operator: Operator, root: usize) = reduce_located;
     /// [`Communicator::all_reduce_located`] into the array.
     all_reduce_located_in_place<(T, u64)>(operator: Operator) = all_reduce_located;
-    /// [`Communicator::broadcast`] into the array.
-    broadcast_in_place<T>(root: usize) = broadcast;
     /// [`Communicator::scan`] into the array.
     scan_in_place<T>(how: impl Into<Combine<T>>) = scan;
     /// [`Communicator::exscan`] into the array; at rank 0 it stays as it is.
@@ -51,6 +75,58 @@ in_place! {
 }
 
 impl Communicator {
+    /// [`Communicator::all_reduce`] into the array, which is the only memory of its size
+    /// that this takes.
+    ///
+    /// # Errors
+    /// As [`GroupError`] tells; what is in the array then is of no meaning.
+    pub fn all_reduce_in_place<T: Element>(
+        &self,
+        data: &mut [T],
+        how: impl Into<Combine<T>>,
+    ) -> Result<(), GroupError> {
+        let call = self.folding(Kind::AllReduce, &[], how.into(), 0);
+        self.call_on(data, call)
+    }
+
+    /// [`Communicator::broadcast`] into the array, which is the only memory of its size
+    /// that this takes.
+    ///
+    /// # Errors
+    /// As [`GroupError`] tells; what is in the array then is of no meaning, but at `root`
+    /// it is as it was.
+    pub fn broadcast_in_place<T: Element>(
+        &self,
+        data: &mut [T],
+        root: usize,
+    ) -> Result<(), GroupError> {
+        let call = self.moving::<T>(Kind::Broadcast, &[], Counts::Whole(0), root);
+        self.call_on(data, Ok(call))
+    }
+
+    /// Makes a call whose array is the caller's memory itself, where it may be.
+    fn call_on<T: Element>(
+        &self,
+        data: &mut [T],
+        call: Result<Call, GroupError>,
+    ) -> Result<(), GroupError> {
+        let counts = Counts::Whole(data.len() as u64);
+        let Some(memory) = T::memory(data) else {
+            let array = Box::new(T::store(data));
+            let call = call.map(|call| Call { counts, array, ..call });
+            data.copy_from_slice(&self.checked(call, output).wait()?);
+            return Ok(());
+        };
+        let elsewhere = lend(memory, |array| {
+            let call = call.map(|call| Call { counts, array: Box::new(array), ..call });
+            self.checked(call, elsewhere).wait()
+        })?;
+        if let (Some(result), Some(memory)) = (elsewhere, T::memory(data)) {
+            memory.copy_from_slice(&result);
+        }
+        Ok(())
+    }
+
     /// [`Communicator::reduce_scatter`] into the beginning of the array; what follows stays
     /// as it is.
     ///

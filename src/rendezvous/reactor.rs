@@ -43,7 +43,7 @@ use turns::Turns;
 
 /// How long a caller looks at the socket before it sleeps: what a round trip takes
 /// on a local network, and several times what it takes to wake a thread.
-const LOOK: Duration = Duration::from_micros(60);
+const LOOK: Duration = Duration::from_micros(250);
 
 /// How often a caller who is done lets tasks run that wake each other, so that what
 /// it queued is written, and then sent.

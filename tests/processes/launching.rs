@@ -17,11 +17,26 @@ pub const PROCESS: &str = "process ";
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Ranks that ignore what `adsum run` does when one of them fails: they are to go on.
-const SCRIPT: &str = "trap '' TERM; exec \"$0\" \"$@\"";
+const SCRIPT: &str = "trap \"\" TERM; exec \"$0\" \"$@\"";
 
-/// Runs so many processes of this role to their end. Nobody is left behind.
-#[track_caller]
-pub fn ranks(size: usize, role: &str) -> Run {
+/// The arguments by which this program is a rank.
+const RANK: &str = "rank::as_a_rank --exact --nocapture";
+
+/// Runs so many processes of this role to their end, and looks at the exit code and at how
+/// many ranks said each of these lines. Nobody is left behind.
+pub fn expect(size: usize, role: &str, code: i32, said: &[(&str, usize)]) {
+    let Run { code: found, stdout, stderr } = ranks(size, role);
+    let count = |line: &str| stdout.matches(&format!("] {line}\n")).count();
+    assert!(
+        found == Some(code) && said.iter().all(|&(line, ranks)| count(line) == ranks),
+        "exit code {found:?}, expected {code} and {said:?}; again:\n\
+         {ROLE}='{role}' adsum run -n {size} --prefix --grace 1h -- \
+         sh -c '{SCRIPT}' {} {RANK}\n{stdout}\n{stderr}",
+        std::env::current_exe().unwrap().display(),
+    );
+}
+
+fn ranks(size: usize, role: &str) -> Run {
     let own = std::env::current_exe().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let [stdout, stderr] = ["stdout", "stderr"].map(|name| folder.path().join(name));
@@ -29,7 +44,7 @@ pub fn ranks(size: usize, role: &str) -> Run {
     let mut child = command(&["run", "-n", &size.to_string(), "--prefix", "--grace", "1h"])
         .args(["--", "sh", "-c", SCRIPT])
         .arg(own)
-        .args(["rank::as_a_rank", "--exact", "--nocapture"])
+        .args(RANK.split(' '))
         .env(ROLE, role)
         .stdout(open(&stdout))
         .stderr(open(&stderr))

@@ -87,7 +87,7 @@ fn connect_faulty() -> (FaultyLink, Communicator) {
 /// Arrays of more than a segment of a group that nobody configured, and, where few ranks
 /// make it fast, of more than a window.
 fn large(comm: &Communicator) -> Result<(), GroupError> {
-    every::one::<f32>(comm, Operator::Sum, 600 << 10)?;
+    every::one::<f32>(comm, Operator::Sum, 530 << 10)?;
     match comm.size() {
         1..=3 => every::one::<u8>(comm, Operator::Max, 5 << 20),
         _ => Ok(()),

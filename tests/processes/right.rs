@@ -1,17 +1,14 @@
 //! Every call, and many calls in random order, between processes.
 
-use crate::launching::{ranks, side_by_side};
+use crate::launching::{expect, side_by_side};
 
 /// The numbers of ranks that every call is made by.
 const SIZES: [usize; 5] = [1, 2, 3, 4, 7];
 
 const CALLS: u64 = 1000;
 
-#[track_caller]
 fn all_right(size: usize, role: &str) {
-    let run = ranks(size, role);
-    assert_eq!(run.code, Some(0), "{size} ranks, '{role}': {run:?}");
-    assert_eq!(run.stdout.matches("right to the end\n").count(), size, "{run:?}");
+    expect(size, role, 0, &[("right to the end", size)]);
 }
 
 #[test]

@@ -7,12 +7,16 @@ mod oracle;
 #[expect(dead_code, reason = "worlds of nodes need more of it")]
 #[path = "simulation/chance.rs"]
 mod chance;
+#[path = "groups/exact.rs"]
+mod exact;
 #[path = "groups/failing.rs"]
 mod failing;
 #[path = "groups/faults.rs"]
 mod faults;
 #[path = "groups/forms.rs"]
 mod forms;
+#[path = "groups/functions.rs"]
+mod functions;
 #[path = "groups/mixed.rs"]
 mod mixed;
 #[path = "groups/model.rs"]

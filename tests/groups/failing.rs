@@ -293,6 +293,26 @@ fn who_gives_a_communicator_back_is_missed_by_the_first_call_that_needs_it() {
 }
 
 #[test]
+fn a_failed_call_takes_the_messages_of_its_communicator_and_no_others() {
+    group(3, |comm| {
+        let (rank, apart) = (comm.rank(), comm.dup().unwrap());
+        let (next, last) = ((rank + 1) % 3, (rank + 2) % 3);
+        // Under way in both, until after the failure.
+        let lost = comm.receive_async::<u8>(Some(last), Some(1));
+        let kept = apart.receive_async::<u8>(Some(last), Some(1));
+        let bad = Combine::own(true, |_: u8, _: u8| -> u8 { panic!("on purpose") });
+        let error = comm.all_reduce(&[1_u8], bad).expect_err("it panics");
+        // The same error for all that was under way there, and for all that comes.
+        assert_eq!(lost.wait(), Err(error.clone()));
+        assert_eq!(comm.send(&[1_u8], next, 1), Err(error.clone()));
+        assert_eq!(comm.receive::<u8>(None, None), Err(error));
+        apart.send(&[rank as u8], next, 1).unwrap();
+        assert_eq!(kept.wait().unwrap().data, [last as u8]);
+        apart.barrier().unwrap();
+    });
+}
+
+#[test]
 fn half_of_the_ranks_go_on_only_with_rank_zero() {
     for leaving in [0, 1] {
         let ended = group(2, move |comm| {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use adsum::collective::Algorithm;
 use adsum::communicator::{Combine, Communicator, Config, GroupError, Operator};
+use adsum::{Op, Value};
 
 use crate::faults::{self, Fault};
 use crate::threads::{each, group, group_with, tiny};
@@ -63,6 +64,20 @@ fn call(number: usize, comm: &Communicator) -> Result<(), GroupError> {
         }
         13 => comm.by(Algorithm::Dissemination).barrier()?,
         14 => drop(comm.dup()?),
+        // In two steps, the second in a communicator of its own.
+        15 => {
+            let most = comm.all_reduce_exact(&data, Op::ArgMax)?;
+            assert_eq!(most.value, Value::int64(100 * size as i64 - 1));
+        }
+        16 => {
+            let tree = comm.by(Algorithm::Tree { fan: 2 });
+            let sum: i64 = total(size).into_iter().map(i64::from).sum();
+            assert_eq!(tree.all_reduce_exact(&data, Op::Sum)?.value, Value::int64(sum));
+        }
+        17 => {
+            let plus = Combine::own(true, |a: i32, b: i32| a + b);
+            assert_eq!(comm.by(Algorithm::Direct).all_reduce(&data, plus)?, total(size));
+        }
         _ => {
             let (next, last) = ((rank + 1) % size, (rank + size - 1) % size);
             let got = comm.send_receive(&data, next, last, 0)?;
@@ -72,7 +87,7 @@ fn call(number: usize, comm: &Communicator) -> Result<(), GroupError> {
     Ok(())
 }
 
-const CALLS: usize = 16;
+const CALLS: usize = 19;
 
 #[test]
 fn a_death_in_any_phase_of_any_call_ends_it_and_the_living_go_on() {
@@ -127,7 +142,7 @@ fn a_pause_in_any_phase_changes_nothing() {
 fn a_panic_of_a_rank_ends_the_calls_that_need_it() {
     for number in 0..CALLS {
         // These move nothing from the rank that panics to some others.
-        let needs_all = ![0, 7, 8, 9, 10, 11, 12, 15].contains(&number);
+        let needs_all = ![0, 7, 8, 9, 10, 11, 12, 18].contains(&number);
         let ended = group(3, move |comm| {
             if comm.rank() == 2 {
                 let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {

@@ -2,7 +2,7 @@
 //! beside it.
 //!
 //! ```sh
-//! adsum run -n 4 -- target/release/examples/all_reduce
+//! adsum run -n 4 -- target/release/examples/all_reduce [BYTES ..]
 //! ```
 //!
 //! Each line is a size in bytes, the median time of a call in microseconds (of a call, the
@@ -29,7 +29,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if rank == 0 {
         println!("bytes us algbw_gb_per_s busbw_gb_per_s wrong");
     }
-    for bytes in SIZES {
+    let sizes = std::env::args().skip(1).map(|size| size.parse()).collect::<Result<Vec<_>, _>>()?;
+    for bytes in if sizes.is_empty() { SIZES.to_vec() } else { sizes } {
         let count = bytes / size_of::<f32>();
         let value = |rank: usize, index: usize| ((index * 7 + rank * 13) % 1000) as f32;
         let own: Vec<f32> = (0..count).map(|index| value(rank, index)).collect();

@@ -10,6 +10,7 @@
 // Core: no I/O, no clock, no features.
 pub mod backend;
 mod bounded;
+mod buffers;
 pub mod catalogue;
 pub mod collective;
 pub mod dtype;

@@ -8,6 +8,7 @@
 //!   read instead.
 //! * `environment`: variables that libraries look at.
 //! * `process`: processes in groups that are not left behind. Linux and macOS.
+//! * `watch`: a sleep that ends when a socket can be read, or somebody wakes it.
 
 #[cfg(feature = "cli")]
 mod environment;
@@ -22,6 +23,8 @@ mod guard;
 mod mapping;
 #[cfg(all(unix, feature = "cli", feature = "net"))]
 pub mod process;
+#[cfg(feature = "net")]
+pub mod watch;
 
 #[cfg(feature = "cli")]
 pub use environment::quiet_graphics_drivers;

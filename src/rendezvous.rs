@@ -27,11 +27,10 @@
 //! | `word` | what is said in it |
 //! | `frames` | frames out of a stream |
 //! | [`mesh`](Mesh) | the connections, as a [`Link`](crate::communicator::Link) |
-//! | `turn` | who runs the network: a thread, or a caller who waits |
+//! | `reactor` | what runs the network, on a thread or in a caller who waits |
 //! | `start` | [`Communicator::from_env`](crate::communicator::Communicator::from_env) |
 //! | `secret` | the secret from where the launcher put it |
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::launch::{Environment, Launch, Root};
@@ -41,15 +40,15 @@ mod error;
 mod frames;
 mod meet;
 mod mesh;
+mod reactor;
 mod secret;
 mod start;
-mod turn;
 mod word;
 
 pub use error::{MeetError, Refusal, SecretError};
 pub use mesh::Mesh;
+use reactor::Reactor;
 pub use secret::read as read_secret;
-use turn::Turns;
 
 /// The application protocol of TLS between ranks. It changes with what they say
 /// in a meeting.
@@ -98,7 +97,7 @@ pub fn meet(launch: &Launch, config: &Config) -> Result<Mesh, MeetError> {
     let source = launch.secret.as_ref().filter(|_| launch.place.size() > 1);
     let secret = source.map(secret::read).transpose()?;
     match secret {
-        Some(secret) => join(Member::new(launch), &secret, config),
+        Some(secret) => join(launch, &secret, config),
         None => Ok(Mesh::alone()),
     }
 }
@@ -126,20 +125,61 @@ impl Member {
     }
 }
 
-/// Meets on the caller's thread, and starts the one that the connections have.
-fn join(member: Member, secret: &Secret, config: &Config) -> Result<Mesh, MeetError> {
+/// Meets on the caller's thread, and starts the two that the connections have: one
+/// that runs them, and one that turns away who comes late, and ends them.
+fn join(launch: &Launch, secret: &Secret, config: &Config) -> Result<Mesh, MeetError> {
+    let (member, mut config) = (Member::new(launch), config.clone());
+    if launch.place.is_all_local() {
+        config.transport = config.transport.on_one_machine();
+    }
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let here = launch.place.local().and_then(|local| local.size).unwrap_or(1) as usize;
+    let running = Running::start(reactor::Config {
+        segments_max: usize::from(u16::MAX / config.transport.payload_bytes_max),
+        is_crowded: here > processors,
+    });
+    let running = running.map_err(TransportError::Thread)?;
     let tls = transport::tls::Tls::new(secret, ALPN).map_err(TransportError::from)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(TransportError::Thread)?;
-    let (endpoint, peers) = runtime.block_on(meet::meet(&member, tls, config))?;
-    let turns = Arc::new(Turns::new(runtime));
-    let (mesh, tasks) = mesh::start(&member, Arc::clone(&turns), peers);
-    let config = config.clone();
+    let reactor = &running.reactor;
+    let (endpoint, peers) = runtime.block_on(meet::meet(&member, tls, &config, reactor))?;
+    let (mesh, rest) = mesh::start(&member, reactor.clone(), peers);
     let thread = std::thread::Builder::new()
-        .name("adsum-group".to_owned())
-        .spawn(move || turns.run(tasks.run(endpoint, &config)))
+        .name("adsum-door".to_owned())
+        .spawn(move || {
+            runtime.block_on(rest.run(endpoint, &config));
+            drop(running);
+        })
         .map_err(TransportError::Thread)?;
     Ok(mesh.with_thread(thread))
+}
+
+/// A reactor and its thread, which end with it.
+struct Running {
+    reactor: Reactor,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Running {
+    fn start(config: reactor::Config) -> std::io::Result<Running> {
+        let reactor = Reactor::new(config)?;
+        let runner = reactor.clone();
+        let thread = std::thread::Builder::new()
+            .name("adsum-mesh".to_owned())
+            .spawn(move || runner.run())?;
+        Ok(Running { reactor, thread: Some(thread) })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.reactor.stop();
+        if let Some(thread) = self.thread.take() {
+            // A panic there was reported when it happened.
+            let _panicked = thread.join();
+        }
+    }
 }

@@ -4,9 +4,14 @@
 #[path = "oracle/mod.rs"]
 mod oracle;
 
+#[path = "groups/bits.rs"]
+mod bits;
 #[expect(dead_code, reason = "worlds of nodes need more of it")]
 #[path = "simulation/chance.rs"]
 mod chance;
+#[expect(dead_code, reason = "processes need more of it")]
+#[path = "groups/every.rs"]
+mod every;
 #[path = "groups/exact.rs"]
 mod exact;
 #[path = "groups/failing.rs"]
@@ -17,6 +22,8 @@ mod faults;
 mod forms;
 #[path = "groups/functions.rs"]
 mod functions;
+#[path = "groups/limits.rs"]
+mod limits;
 #[path = "groups/mixed.rs"]
 mod mixed;
 #[path = "groups/model.rs"]
@@ -25,5 +32,9 @@ mod model;
 mod properties;
 #[path = "groups/semantics.rs"]
 mod semantics;
+#[path = "groups/sequence.rs"]
+mod sequence;
+#[path = "groups/single.rs"]
+mod single;
 #[path = "groups/threads.rs"]
 mod threads;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Core.
     ("bounded", &[]),
+    ("buffers", &[]),
     ("launch", &[]),
     ("dtype", &[]),
     ("value", &["dtype"]),
@@ -28,7 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("backend", &["dtype", "op", "partial", "reduction", "site"]),
     ("collective", &[]),
     ("fold", &["backend", "dtype", "op", "reduction"]),
-    ("group", &["collective", "dtype", "fold"]),
+    ("group", &["buffers", "collective", "dtype", "fold"]),
     (
         "wire",
         &[
@@ -60,7 +61,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("device", &["backend", "gpu"]),
     ("membership", &["placement"]),
     ("transport", &["placement", "wire"]),
-    ("rendezvous", &["communicator", "launch", "transport", "wire"]),
+    ("rendezvous", &["buffers", "communicator", "launch", "os", "transport", "wire"]),
     ("service", &["catalogue", "engine", "manifest", "membership", "op", "placement", "wire"]),
     (
         "driver",

@@ -20,7 +20,7 @@
 //! | broadcast | 1 | P - 1 | (P - 1) n, the root |
 //! | scan, exscan | 1 | P (P - 1) / 2 | (P - 1) n, rank 0 |
 
-use super::{Call, Down, Kind, Part, Plan, Room, Up, folding, others_after, whole};
+use super::{Call, Down, Kind, Part, Plan, Up, folding, others_after, whole};
 
 /// The share of a rank. Of a barrier the array is empty.
 pub fn plan(call: &Call<'_>) -> Plan {
@@ -57,8 +57,8 @@ pub fn plan(call: &Call<'_>) -> Plan {
         Kind::Scan | Kind::Exscan => {
             plan.parts.extend((rank + 1..size).map(to_owner));
             let inclusive = kind == Kind::Scan;
+            // That of rank 0 alone is a fold too: of NaN, -0 and truth it changes the bits.
             match (rank, inclusive) {
-                (0, true) => plan.local.push((all.clone(), Room::At(all.clone()))),
                 (0, false) => plan.output = 0,
                 _ => plan.parts.push(owned((0..rank).collect(), inclusive)),
             }

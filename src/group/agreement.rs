@@ -37,8 +37,8 @@ impl Group {
     /// Fails the calls of a communicator that this rank goes on without.
     fn give_up(&mut self, id: u64, next: u64) {
         let Some(context) = self.contexts.get(&id) else { return };
-        let rank = context.rank as u32;
-        self.fail(id, next, went_over(rank), true);
+        let error = self.given_up(id, context.rank);
+        self.fail(id, next, error, true);
     }
 
     pub(super) fn handle_agree(
@@ -51,8 +51,8 @@ impl Group {
     ) {
         // Who agrees on another communicator has given this one up.
         if matches!(agree, Agree::Join) {
-            let next = self.calls_begun(id);
-            self.fail(id, next, went_over(from as u32), true);
+            let (next, error) = (self.calls_begun(id), self.given_up(id, from));
+            self.fail(id, next, error, true);
         }
         let agreed =
             self.at_shrink(id, |shrink, port| shrink.handle(from, epoch, agree, port)).flatten();
@@ -126,9 +126,4 @@ impl Group {
         let members = members.into_iter().map(|rank| rank as usize).collect();
         Ok(Outcome::Made(Some(Made { context: new, members })))
     }
-}
-
-fn went_over(rank: u32) -> GroupError {
-    let reason = "it went over to another communicator by shrink()".to_owned();
-    GroupError::PeerLost { rank, reason }
 }

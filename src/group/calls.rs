@@ -171,7 +171,10 @@ impl Group {
         match head {
             Head::Data(segment) => {
                 context.heard(from, segment.call);
+                let call = segment.call;
                 self.handle_data(now, id, from, segment, body);
+                // What came may be to be sent to a rank that has left.
+                self.look_for_left(id, Some(call));
             }
             Head::Credit { call, down, bytes, .. } => {
                 context.heard(from, call);
@@ -181,6 +184,7 @@ impl Group {
                     let result = operation.credit((from, down), bytes, &mut port);
                     self.after(now, id, call, result);
                 }
+                self.look_for_left(id, Some(call));
             }
             Head::Ask { call, down, .. } => self.handle_ask(id, (from, down), call),
             Head::Probe { call, signature, .. } => {
@@ -438,6 +442,20 @@ impl Group {
             }
             self.step_shrink(now, id);
         }
+    }
+
+    /// Why a communicator that a rank gave up for another is of no use: for the reason that
+    /// the rank had, where it has one. Its calls from a later one on have failed then, of
+    /// which all were told before.
+    pub(super) fn given_up(&self, id: u64, rank: usize) -> GroupError {
+        let known = self.contexts.get(&id).and_then(|context| context.failure.as_ref());
+        known.map_or_else(
+            || GroupError::PeerLost {
+                rank: rank as u32,
+                reason: "it went over to another communicator by shrink()".to_owned(),
+            },
+            |(_, error)| error.clone(),
+        )
     }
 
     /// Whether a rank of a communicator says nothing more in it.

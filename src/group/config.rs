@@ -32,7 +32,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Config {
         Config {
-            segment_bytes: 512 << 10,
+            segment_bytes: 64 << 10,
             window_bytes: 4 << 20,
             ahead_bytes_max: 8 << 20,
             eager_bytes: 64 << 10,

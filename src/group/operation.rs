@@ -19,12 +19,13 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::buffer::Buffer;
+use super::buffer::Buffer as Array;
 use super::context::Port;
 use super::frame::{Head, Segment};
 use super::signature::Signature;
 use super::stream::{Content, Outgoing, Progress, Stream};
 use super::{GroupError, Now, OpId};
+use crate::buffers::Buffer;
 use crate::collective::{Make, Plan, Room};
 use crate::dtype::DType;
 use crate::fold::Operator;
@@ -55,8 +56,8 @@ pub(super) struct Operation {
     dtype: DType,
     fold: Fold,
     /// Apart from the output where the plan says so.
-    input: Option<Box<dyn Buffer>>,
-    output: Box<dyn Buffer>,
+    input: Option<Box<dyn Array>>,
+    output: Box<dyn Array>,
     blocks: BTreeMap<usize, Vec<u8>>,
     parts: Vec<Progress>,
     by_id: HashMap<u32, usize>,
@@ -68,7 +69,7 @@ pub(super) struct Operation {
 pub struct Answer {
     /// The array of the call's kind; what is in it where this rank has no result
     /// is of no meaning.
-    pub output: Box<dyn Buffer>,
+    pub output: Box<dyn Array>,
     /// Blocks whose lengths were not known before, by their numbers.
     pub blocks: BTreeMap<usize, Vec<u8>>,
 }
@@ -82,7 +83,7 @@ impl Operation {
         plan: Plan,
         fold: Fold,
         unit: usize,
-        array: Box<dyn Buffer>,
+        array: Box<dyn Array>,
         window: u64,
     ) -> Operation {
         let bytes = |elements: u64| elements as usize * unit;
@@ -166,7 +167,8 @@ impl Operation {
         Answer { output: self.output, blocks: self.blocks }
     }
 
-    /// The ranks from which something is still to come.
+    /// The ranks from which something is still to come: of what all give, or leave to send
+    /// them more.
     pub fn waits_for(&self) -> Vec<u32> {
         let waits = |rank: usize| {
             self.plan.parts.iter().zip(&self.parts).any(|(part, progress)| {
@@ -182,8 +184,14 @@ impl Operation {
                 up || (from == Some(rank) && !progress.arrived)
             })
         };
+        // What has not left by now waits for its receiver.
+        let blocked = |rank: usize| {
+            let streams = [false, true].map(|down| self.streams.get(&(rank, down)));
+            streams.into_iter().flatten().any(|stream| !stream.queue.is_empty())
+        };
         let ranks: BTreeSet<usize> = self.streams.keys().map(|(rank, _)| *rank).collect();
-        ranks.into_iter().filter(|&rank| waits(rank)).map(|rank| rank as u32).collect()
+        let found = ranks.into_iter().filter(|&rank| waits(rank) || blocked(rank));
+        found.map(|rank| rank as u32).collect()
     }
 
     /// Whether a function is at work for it.
@@ -399,9 +407,9 @@ impl Operation {
             }
             let length = first.length.min(segment_bytes);
             let body = match &mut first.content {
-                Content::Input => Bytes::copy_from_slice(&input.bytes()[first.at..][..length]),
+                Content::Input => Buffer::copy(&input.bytes()[first.at..][..length]).freeze(),
                 Content::Output => {
-                    Bytes::copy_from_slice(&self.output.bytes()[first.at..][..length])
+                    Buffer::copy(&self.output.bytes()[first.at..][..length]).freeze()
                 }
                 Content::Held(bytes) => {
                     stream.held -= length as u64;

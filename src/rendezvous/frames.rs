@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use quinn::RecvStream;
 
+use crate::buffers::Buffer;
 use crate::transport::{LinkError, Terms};
 use crate::wire::{WireError, frame};
 
@@ -57,7 +58,7 @@ struct Pieces {
     /// Bytes in the queue.
     bytes: usize,
     /// The frame that is not complete, and its length.
-    open: Option<(BytesMut, usize)>,
+    open: Option<(Buffer, usize)>,
 }
 
 impl Pieces {
@@ -89,7 +90,7 @@ impl Pieces {
                 return Ok(Some(frame));
             }
             let ahead = length.min(AHEAD_BYTES_MAX);
-            self.open = Some((BytesMut::with_capacity(ahead), length));
+            self.open = Some((Buffer::with_capacity(ahead), length));
         }
         let Some((mut frame, length)) = self.open.take() else { return Ok(None) };
         while frame.len() < length
@@ -97,7 +98,7 @@ impl Pieces {
         {
             let part = first.split_to(first.len().min(length - frame.len()));
             self.bytes -= part.len();
-            frame.extend_from_slice(&part);
+            frame.extend(&part);
             self.drop_empty();
         }
         if frame.len() < length {

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use crate::rendezvous::error::{MeetError, Refusal};
 use crate::rendezvous::frames::Frames;
 use crate::rendezvous::mesh::Joined;
+use crate::rendezvous::reactor::Reactor;
 use crate::rendezvous::word::{WORD_BYTES_MAX, Word};
 use crate::rendezvous::{Config, Member};
 use crate::transport::quic::{self, is_loopback};
@@ -42,9 +43,11 @@ pub(super) async fn meet(
     member: &Member,
     tls: Tls,
     config: &Config,
+    reactor: &Reactor,
 ) -> Result<(Endpoint, Vec<Joined>), MeetError> {
     let (member, config) = (Arc::new(member.clone()), Arc::new(config.clone()));
-    let room = Room { terms: terms(&config), member, config, start: Instant::now() };
+    let (terms, reactor) = (terms(&config), reactor.clone());
+    let room = Room { terms, member, config, reactor, start: Instant::now() };
     let endpoint = match room.member.rank {
         0 => room.listen(tls).await?,
         _ => room.set_out(tls).await?,
@@ -99,6 +102,8 @@ struct Room {
     member: Arc<Member>,
     config: Arc<Config>,
     terms: Terms,
+    /// What runs the connections.
+    reactor: Reactor,
     start: Instant,
 }
 
@@ -147,8 +152,8 @@ impl Room {
         let failed = |source| MeetError::Bind { addr, source };
         let bound =
             socket::bind(addr, self.config.transport.socket_buffer_bytes).map_err(failed)?;
-        let runtime = tokio::runtime::Handle::current();
-        quic::endpoint(&self.config.transport, tls, bound.socket, &runtime).map_err(failed)
+        let runtime = Arc::new(self.reactor.clone());
+        quic::endpoint(&self.config.transport, tls, bound.socket, runtime).map_err(failed)
     }
 
     /// Waits for all other ranks, and tells them where each is.

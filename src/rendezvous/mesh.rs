@@ -6,23 +6,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use quinn::{Connection, Endpoint, SendStream};
-use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use quinn::{Connection, Endpoint, Runtime, SendStream};
+use tokio::sync::{Notify, mpsc};
 
 use crate::communicator::{Frame, Link, Receiver};
 use crate::rendezvous::frames::Frames;
-use crate::rendezvous::turn::Turns;
+use crate::rendezvous::reactor::Reactor;
 use crate::rendezvous::{Config, Member, meet};
 use crate::transport::{CloseCode, LinkError};
 use crate::wire::{FRAME_BYTES_MAX, frame};
 
 /// How long a link that is closed goes on so that its peers get what was sent.
 const CLOSE_MAX: Duration = Duration::from_secs(2);
-
-/// How often a caller who is done lets other tasks run, so that they write what it
-/// queued. What is still queued then waits for the peer.
-const FLUSH_YIELDS_MAX: usize = 8;
 
 /// The connections of a rank with all others of its group.
 ///
@@ -38,9 +33,9 @@ pub struct Mesh {
     /// By rank; none for this one itself.
     peers: Vec<Option<Arc<Peer>>>,
     shared: Arc<Shared>,
-    /// Who runs the network; nobody for a group of one.
-    turns: Option<Arc<Turns>>,
-    /// Until it is closed.
+    /// What runs the network; nothing for a group of one.
+    reactor: Option<Reactor>,
+    /// What ends the network when it is closed; until then.
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -49,8 +44,6 @@ pub struct Mesh {
 struct Shared {
     receiver: OnceLock<Arc<dyn Receiver>>,
     started: Notify,
-    /// The receiver was called.
-    news: Notify,
     /// Peers with frames that are not written.
     queues: AtomicUsize,
     /// The receiver is called no more.
@@ -100,7 +93,7 @@ impl Mesh {
             size: 1,
             peers: vec![None],
             shared: Arc::default(),
-            turns: None,
+            reactor: None,
             thread: Mutex::default(),
         }
     }
@@ -140,7 +133,7 @@ impl Link for Mesh {
     /// [`FRAME_BYTES_MAX`]: no group makes such one.
     fn send(&self, to: usize, frame: Frame) {
         assert!((1..=FRAME_BYTES_MAX).contains(&frame.len()), "a frame of {} bytes", frame.len());
-        let (Some(peer), Some(turns)) = (self.peer(to), &self.turns) else { return };
+        let Some(peer) = self.peer(to) else { return };
         let mut queue = peer.queue();
         if queue.is_lost {
             return;
@@ -151,36 +144,13 @@ impl Link for Mesh {
         // Otherwise its task knows already.
         if is_first {
             self.shared.queues.fetch_add(1, Ordering::SeqCst);
-            turns.announce(&peer.ready);
+            peer.ready.notify_one();
         }
     }
 
     fn drive(&self, is_done: &mut dyn FnMut() -> bool, limit: Duration) -> Option<bool> {
-        let shared = &self.shared;
-        self.turns.as_ref()?.lend(async {
-            let wait = async {
-                loop {
-                    let mut news = std::pin::pin!(shared.news.notified());
-                    // From here on news are not missed.
-                    news.as_mut().enable();
-                    if is_done() {
-                        return;
-                    }
-                    news.await;
-                }
-            };
-            let is_done = tokio::time::timeout(limit, wait).await.is_ok();
-            // What was queued meanwhile is written, and then sent, by other tasks.
-            let mut yields = 0;
-            while yields < FLUSH_YIELDS_MAX && shared.queues.load(Ordering::SeqCst) > 0 {
-                tokio::task::yield_now().await;
-                yields += 1;
-            }
-            if yields > 0 {
-                tokio::task::yield_now().await;
-            }
-            (is_done, shared.queues.load(Ordering::SeqCst) > 0)
-        })
+        let is_more = || self.shared.queues.load(Ordering::SeqCst) > 0;
+        self.reactor.as_ref()?.lend(is_done, limit, is_more)
     }
 
     fn abandon(&self, peer: usize) {
@@ -192,8 +162,8 @@ impl Link for Mesh {
 
     fn close(&self) {
         self.shared.is_closed.store(true, Ordering::SeqCst);
-        if let Some(turns) = &self.turns {
-            turns.close();
+        if let Some(reactor) = &self.reactor {
+            reactor.hurry();
         }
         for peer in self.peers.iter().flatten() {
             peer.queue().is_ended = true;
@@ -203,7 +173,7 @@ impl Link for Mesh {
         let thread = self.thread().take();
         // The receiver itself may close the link; then the network goes on when it
         // returns, and must not be waited for.
-        let is_inside = self.turns.as_ref().is_some_and(|turns| turns.is_inside());
+        let is_inside = self.reactor.as_ref().is_some_and(Reactor::is_inside);
         let is_own = |it: &JoinHandle<()>| it.thread().id() == std::thread::current().id();
         if let Some(thread) = thread.filter(|it| !is_inside && !is_own(it)) {
             // A panic there was reported when it happened.
@@ -224,19 +194,17 @@ impl std::fmt::Debug for Mesh {
     }
 }
 
-/// The tasks of a mesh.
-pub(super) struct Tasks {
-    readers: JoinSet<()>,
-    writers: JoinSet<()>,
+/// What is left to do for a mesh besides its frames.
+pub(super) struct Rest {
     shared: Arc<Shared>,
+    /// Ends when all is written, or lost.
+    written: mpsc::Receiver<()>,
 }
 
-/// Makes the mesh of these connections, on the runtime that they belong to.
-pub(super) fn start(member: &Member, turns: Arc<Turns>, joined: Vec<Joined>) -> (Mesh, Tasks) {
-    let runtime = turns.runtime().clone();
+/// Makes the mesh of these connections, on the reactor that they belong to.
+pub(super) fn start(member: &Member, reactor: Reactor, joined: Vec<Joined>) -> (Mesh, Rest) {
     let shared = Arc::<Shared>::default();
-    let mut tasks =
-        Tasks { readers: JoinSet::new(), writers: JoinSet::new(), shared: Arc::clone(&shared) };
+    let (writing, written) = mpsc::channel(1);
     let mut peers: Vec<Option<Arc<Peer>>> = vec![None; member.size as usize];
     for Joined { rank, connection, send, frames } in joined {
         let peer = Arc::new(Peer {
@@ -247,14 +215,20 @@ pub(super) fn start(member: &Member, turns: Arc<Turns>, joined: Vec<Joined>) -> 
         });
         peers[rank as usize] = Some(Arc::clone(&peer));
         let reader = read(rank as usize, frames, Arc::clone(&peer), Arc::clone(&shared));
-        tasks.readers.spawn_on(reader, &runtime);
-        tasks.writers.spawn_on(write(send, peer, Arc::clone(&shared)), &runtime);
+        let (writer, writing) = (write(send, peer, Arc::clone(&shared)), writing.clone());
+        reactor.spawn(Box::pin(reader));
+        reactor.spawn(Box::pin(async move {
+            writer.await;
+            drop(writing);
+        }));
     }
-    let (rank, size) = (member.rank, member.size);
-    (Mesh { rank, size, peers, shared, turns: Some(turns), thread: Mutex::default() }, tasks)
+    let (rank, size, reactor) = (member.rank, member.size, Some(reactor));
+    let mesh =
+        Mesh { rank, size, peers, shared: Arc::clone(&shared), reactor, thread: Mutex::default() };
+    (mesh, Rest { shared, written })
 }
 
-impl Tasks {
+impl Rest {
     /// Runs until the mesh is closed, and until what was sent has arrived, or
     /// does not.
     pub(super) async fn run(mut self, endpoint: Endpoint, config: &Config) {
@@ -262,9 +236,7 @@ impl Tasks {
             () = self.shared.closing.notified() => {}
             () = meet::turn_away_all(&endpoint, config) => {}
         }
-        let written = async { while self.writers.join_next().await.is_some() {} };
-        let _in_time = tokio::time::timeout(CLOSE_MAX, written).await;
-        self.readers.abort_all();
+        let _in_time = tokio::time::timeout(CLOSE_MAX, self.written.recv()).await;
         meet::part(&endpoint).await;
     }
 }
@@ -287,14 +259,12 @@ async fn read(rank: usize, mut frames: Frames, peer: Arc<Peer>, shared: Arc<Shar
             return;
         }
         receiver.frame(rank, frame);
-        shared.news.notify_waiters();
     };
     if let LinkError::Misbehaved(_) = reason {
         peer.connection.close(reason.close_code().into(), &[]);
     }
     if !shared.is_closed.load(Ordering::SeqCst) && !peer.is_abandoned.load(Ordering::SeqCst) {
         receiver.lost(rank, reason.to_string());
-        shared.news.notify_waiters();
     }
 }
 

@@ -14,7 +14,6 @@ use quinn::{
     Endpoint, EndpointConfig, IdleTimeout, Incoming, MtuDiscoveryConfig, ServerConfig,
     TokioRuntime, TransportConfig, VarInt,
 };
-use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::placement::NodeId;
@@ -27,20 +26,9 @@ use crate::transport::token::Secret;
 use crate::transport::{CloseCode, Config, Event, LinkError, TransportError};
 use crate::wire::{self, Hello, Message};
 
-/// The largest UDP payload to discover. Ten segments of it, which quinn hands
-/// to the kernel at once, stay below the 64 KiB of one send; above 6550 the
-/// send fails and quinn falls back to 1200 without a word.
-const UDP_PAYLOAD_BYTES_MAX: u16 = 6500;
-
 /// A local network's round trip is far below quinn's guess of 333 ms. With
 /// this, dialling before the listener is up costs 0.4 s instead of 1.
 const INITIAL_RTT: Duration = Duration::from_millis(20);
-
-/// Ten of the largest packets, as RFC 9002 advises for packets of any size.
-/// quinn's own 12 000 bytes hold only one of ours once the packet size has been
-/// discovered, and the word that closes a connection is then not sent at all
-/// while a probe of that size is under way.
-const INITIAL_WINDOW_BYTES: u64 = 10 * UDP_PAYLOAD_BYTES_MAX as u64;
 
 const STREAM_WINDOW_BYTES: u32 = 32 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
@@ -96,7 +84,10 @@ impl Transport {
             .map_err(TransportError::Thread)?;
         let node =
             Arc::new(Node { config, hello: hello.clone(), peers: Arc::clone(&peers), events });
-        let endpoint = endpoint(&node.config, tls, bound.socket, runtime.handle()).map_err(bind)?;
+        let endpoint = {
+            let _context = runtime.enter();
+            endpoint(&node.config, tls, bound.socket, Arc::new(TokioRuntime)).map_err(bind)?
+        };
         let thread = std::thread::Builder::new()
             .name("adsum-network".to_owned())
             .spawn(move || runtime.block_on(serve(endpoint, node, dial_receiver)))
@@ -175,7 +166,7 @@ pub(crate) fn endpoint(
     config: &Config,
     tls: Tls,
     socket: UdpSocket,
-    runtime: &Handle,
+    runtime: Arc<dyn quinn::Runtime>,
 ) -> std::io::Result<Endpoint> {
     let transport = Arc::new(transport_config(config));
 
@@ -193,12 +184,10 @@ pub(crate) fn endpoint(
     // Without this on both ends, discovery stops at 1472.
     let mut endpoint_config = EndpointConfig::default();
     endpoint_config
-        .max_udp_payload_size(UDP_PAYLOAD_BYTES_MAX)
+        .max_udp_payload_size(config.payload_bytes_max)
         .expect("the size is between 1200 and 65527");
 
-    let _context = runtime.enter();
-    let mut endpoint =
-        Endpoint::new(endpoint_config, Some(server), socket, Arc::new(TokioRuntime))?;
+    let mut endpoint = Endpoint::new(endpoint_config, Some(server), socket, runtime)?;
     endpoint.set_default_client_config(client);
     Ok(endpoint)
 }
@@ -206,9 +195,9 @@ pub(crate) fn endpoint(
 fn transport_config(config: &Config) -> TransportConfig {
     let mut transport = TransportConfig::default();
     let mut mtu = MtuDiscoveryConfig::default();
-    mtu.upper_bound(UDP_PAYLOAD_BYTES_MAX);
+    mtu.upper_bound(config.payload_bytes_max);
     let mut cubic = CubicConfig::default();
-    cubic.initial_window(INITIAL_WINDOW_BYTES);
+    cubic.initial_window(config.initial_window_bytes);
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
         .max_concurrent_uni_streams(VarInt::from_u32(0))

@@ -4,90 +4,10 @@ use std::time::Duration;
 
 use adsum::collective::Algorithm;
 use adsum::communicator::{Combine, Communicator, Config, GroupError, Operator};
-use adsum::{Op, Value};
 
 use crate::faults::{self, Fault};
+use crate::single::{CALLS, NEED_NOT_ALL, call};
 use crate::threads::{each, group, group_with, tiny};
-
-/// One of every collective call, with its right answer.
-fn call(number: usize, comm: &Communicator) -> Result<(), GroupError> {
-    let (rank, size) = (comm.rank(), comm.size());
-    let data: Vec<i32> = (0..100).map(|n| n + rank as i32).collect();
-    let total = |ranks: usize| -> Vec<i32> {
-        let before = (ranks * ranks.saturating_sub(1) / 2) as i32;
-        (0..100).map(|n| n * ranks as i32 + before).collect()
-    };
-    match number {
-        0 => {
-            let reduced = comm.reduce(&data, Operator::Sum, 1)?;
-            assert_eq!(reduced, (rank == 1).then(|| total(size)));
-        }
-        1 => assert_eq!(comm.all_reduce(&data, Operator::Sum)?, total(size)),
-        2 => {
-            let direct = comm.by(Algorithm::Direct);
-            assert_eq!(direct.all_reduce(&data, Operator::Sum)?, total(size));
-        }
-        3 => {
-            let tree = comm.by(Algorithm::Tree { fan: 2 });
-            assert_eq!(tree.all_reduce(&data, Operator::Sum)?, total(size));
-        }
-        4 => {
-            let block = comm.reduce_scatter_block(&data[..20 * size], Operator::Sum)?;
-            assert_eq!(block, total(size)[20 * rank..20 * (rank + 1)]);
-        }
-        5 => {
-            let all = comm.all_gather_v(&data[..rank + 30])?;
-            assert!(all.iter().enumerate().all(|(from, one)| one.len() == from + 30));
-        }
-        6 => {
-            let blocks: Vec<Vec<i32>> = vec![data.clone(); size];
-            let all = comm.all_to_all_v(&blocks)?;
-            assert!(all.iter().enumerate().all(|(from, one)| one[0] == from as i32));
-        }
-        7 => {
-            let all = comm.gather(&data, 0)?;
-            assert_eq!(all.map(|all| all.len()), (rank == 0).then_some(100 * size));
-        }
-        8 => {
-            let given = if rank == 0 { vec![data.clone(); size] } else { Vec::new() };
-            assert_eq!(comm.scatter_v(&given, 0)?, (0..100).collect::<Vec<i32>>());
-        }
-        9 => assert_eq!(comm.broadcast(&data, 0)?, (0..100).collect::<Vec<i32>>()),
-        10 => {
-            let tree = comm.by(Algorithm::Tree { fan: 2 });
-            assert_eq!(tree.broadcast(&data, 0)?, (0..100).collect::<Vec<i32>>());
-        }
-        11 => assert_eq!(comm.scan(&data, Operator::Sum)?, total(rank + 1)),
-        12 => {
-            let direct = comm.by(Algorithm::Direct);
-            assert_eq!(direct.exscan(&data, Operator::Sum)?, (rank > 0).then(|| total(rank)));
-        }
-        13 => comm.by(Algorithm::Dissemination).barrier()?,
-        14 => drop(comm.dup()?),
-        // In two steps, the second in a communicator of its own.
-        15 => {
-            let most = comm.all_reduce_exact(&data, Op::ArgMax)?;
-            assert_eq!(most.value, Value::int64(100 * size as i64 - 1));
-        }
-        16 => {
-            let tree = comm.by(Algorithm::Tree { fan: 2 });
-            let sum: i64 = total(size).into_iter().map(i64::from).sum();
-            assert_eq!(tree.all_reduce_exact(&data, Op::Sum)?.value, Value::int64(sum));
-        }
-        17 => {
-            let plus = Combine::own(true, |a: i32, b: i32| a + b);
-            assert_eq!(comm.by(Algorithm::Direct).all_reduce(&data, plus)?, total(size));
-        }
-        _ => {
-            let (next, last) = ((rank + 1) % size, (rank + size - 1) % size);
-            let got = comm.send_receive(&data, next, last, 0)?;
-            assert_eq!(got[0], last as i32);
-        }
-    }
-    Ok(())
-}
-
-const CALLS: usize = 19;
 
 #[test]
 fn a_death_in_any_phase_of_any_call_ends_it_and_the_living_go_on() {
@@ -141,8 +61,7 @@ fn a_pause_in_any_phase_changes_nothing() {
 #[test]
 fn a_panic_of_a_rank_ends_the_calls_that_need_it() {
     for number in 0..CALLS {
-        // These move nothing from the rank that panics to some others.
-        let needs_all = ![0, 7, 8, 9, 10, 11, 12, 18].contains(&number);
+        let needs_all = !NEED_NOT_ALL.contains(&number);
         let ended = group(3, move |comm| {
             if comm.rank() == 2 {
                 let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
@@ -285,6 +204,27 @@ fn who_leaves_after_its_last_call_is_not_missed() {
 }
 
 #[test]
+fn who_left_is_not_waited_for_with_more_than_a_window_for_it() {
+    let data = vec![1; 1000];
+    for algorithm in [Algorithm::Flat, Algorithm::Direct, Algorithm::Tree { fan: 2 }] {
+        let data = data.clone();
+        let ended = group_with(4, &tiny(), move |comm| {
+            // It takes the first segments, and gives none.
+            if comm.rank() == 1 {
+                return None;
+            }
+            let comm = comm.within(Duration::from_secs(60)).by(algorithm);
+            let sent = comm.reduce(&data, Operator::Sum, 1).map(|_| ());
+            Some(sent.and_then(|()| comm.barrier()))
+        });
+        for ended in ended.into_iter().flatten() {
+            let lost = matches!(ended, Err(GroupError::PeerLost { rank: 1, .. }));
+            assert!(lost, "{algorithm:?}: {ended:?}");
+        }
+    }
+}
+
+#[test]
 fn who_gives_a_communicator_back_is_missed_by_the_first_call_that_needs_it() {
     group(3, |comm| {
         let copy = comm.dup().unwrap();
@@ -308,23 +248,28 @@ fn who_gives_a_communicator_back_is_missed_by_the_first_call_that_needs_it() {
 }
 
 #[test]
-fn a_failed_call_takes_the_messages_of_its_communicator_and_no_others() {
-    group(3, |comm| {
-        let (rank, apart) = (comm.rank(), comm.dup().unwrap());
-        let (next, last) = ((rank + 1) % 3, (rank + 2) % 3);
-        // Under way in both, until after the failure.
-        let lost = comm.receive_async::<u8>(Some(last), Some(1));
-        let kept = apart.receive_async::<u8>(Some(last), Some(1));
-        let bad = Combine::own(true, |_: u8, _: u8| -> u8 { panic!("on purpose") });
-        let error = comm.all_reduce(&[1_u8], bad).expect_err("it panics");
-        // The same error for all that was under way there, and for all that comes.
-        assert_eq!(lost.wait(), Err(error.clone()));
-        assert_eq!(comm.send(&[1_u8], next, 1), Err(error.clone()));
-        assert_eq!(comm.receive::<u8>(None, None), Err(error));
-        apart.send(&[rank as u8], next, 1).unwrap();
-        assert_eq!(kept.wait().unwrap().data, [last as u8]);
-        apart.barrier().unwrap();
+fn who_comes_late_to_a_call_that_others_gave_up_is_told_why() {
+    let ended = group(4, |comm| {
+        let comm = comm.within(Duration::from_secs(60));
+        // Root 0 leaves; 2 and 3 end the first call, miss it in the second, and go on.
+        match comm.rank() {
+            0 => return None,
+            // It comes when they are waiting for it alone.
+            1 => std::thread::sleep(Duration::from_millis(50)),
+            _ => {}
+        }
+        let first = comm.gather(&[1_u8], 0).map(|_| ());
+        let then = comm.barrier();
+        let rest = comm.shrink().expect("three of four");
+        assert_eq!(rest.all_reduce(&[1_u8], Operator::Sum), Ok(vec![3]));
+        Some((first, then))
     });
+    for (first, then) in ended.into_iter().flatten() {
+        for ended in [first.and(then.clone()), then] {
+            let lost = matches!(ended, Err(GroupError::PeerLost { rank: 0, .. }));
+            assert!(lost, "{ended:?}");
+        }
+    }
 }
 
 #[test]

@@ -8,6 +8,8 @@ use adsum::{DType, Op, Value};
 use half::{bf16, f16};
 
 use crate::chance::Chance;
+use crate::every;
+use crate::limits::{LENGTHS_BYTES, small};
 use crate::model::{self, bits32, bits64};
 use crate::oracle;
 use crate::threads::{group, group_with, tiny};
@@ -56,6 +58,14 @@ fn float_sums_are_exact_at_every_rank_by_every_schedule() {
                 group_with(size, &config, move |comm| float_sums(&comm, &model));
             }
         }
+    }
+}
+
+#[test]
+fn every_call_of_every_type_gives_what_the_oracle_says() {
+    for size in [1, 2, 3, 4, 5, 7] {
+        let ended = group_with(size, &small(), |comm| every::every(&comm, &LENGTHS_BYTES));
+        assert_eq!(ended, vec![Ok(()); size]);
     }
 }
 

@@ -4,6 +4,8 @@ use std::thread;
 
 use adsum::communicator::{Communicator, Config};
 
+pub use crate::limits::tiny;
+
 /// Runs `body` as every rank of a group; the results are in rank order.
 pub fn group<T: Send + 'static>(
     size: usize,
@@ -32,15 +34,4 @@ pub fn each<T: Send + 'static>(
     };
     let threads: Vec<_> = ranks.into_iter().map(start).collect();
     threads.into_iter().map(|thread| thread.join().expect("a rank that does not panic")).collect()
-}
-
-/// A configuration whose segments and windows are so small that little data has many.
-pub fn tiny() -> Config {
-    Config {
-        segment_bytes: 64,
-        window_bytes: 256,
-        ahead_bytes_max: 1024,
-        eager_bytes: 128,
-        ..Config::default()
-    }
 }

@@ -17,6 +17,7 @@ mod tree;
 use adsum::reduction::State;
 use adsum::{DType, Monoid, Partial, Spec};
 
+pub use element::Format;
 pub use order::key;
 pub use result::result;
 pub use sum::{Exact, sum, sum_bits_f32, sum_bits_f64};

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::{Content, Fold, Operation, Outgoing};
+use crate::buffers::Buffer;
 use crate::collective::Make;
 use crate::fold;
 use crate::group::context::Port;
@@ -67,7 +68,7 @@ impl Operation {
         let mut bodies: Vec<Bytes> = bodies.collect();
         if matches!(self.fold, Fold::Own) && bodies.len() + usize::from(up.own.is_some()) > 1 {
             if let Some(own_at) = up.own {
-                bodies.insert(own_at, Bytes::copy_from_slice(&self.input_bytes()[own]));
+                bodies.insert(own_at, Buffer::copy(&self.input_bytes()[own]).freeze());
             }
             self.parts[index].folding = true;
             let (id, context, call) = (self.id, port.context, self.call);
@@ -166,11 +167,11 @@ impl Operation {
         let Some(first) = all.first() else { return Bytes::new() };
         match self.fold {
             // A function has nothing to do with one contribution.
-            Fold::None | Fold::Own => Bytes::copy_from_slice(first),
+            Fold::None | Fold::Own => Buffer::copy(first).freeze(),
             Fold::By(operator) => {
-                let mut out = vec![0; first.len()];
-                fold::fold(operator, self.dtype, all, &mut out);
-                out.into()
+                let mut out = Buffer::zeros(first.len());
+                fold::fold(operator, self.dtype, all, out.as_mut());
+                out.freeze()
             }
         }
     }

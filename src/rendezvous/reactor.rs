@@ -1,0 +1,247 @@
+//! Runs the tasks of one endpoint: on a thread of its own, or on the thread of a
+//! caller who waits anyway.
+//!
+//! ```text
+//!   wake --> queue --> [ a task ] --> reads, folds, writes, and wakes others
+//!                                        |
+//!     nothing in the queue:  look at the socket again for a moment (a caller)
+//!                            sleep until the socket, a timer or a wake
+//! ```
+//!
+//! A caller who only waits for a frame would be woken by the network's thread,
+//! which the kernel woke before: two threads to start for one frame, where the
+//! kernel takes longer to start a thread than to carry a packet. So a caller who
+//! waits runs the network itself ([`Turns`]), and before it sleeps it looks at the
+//! socket for a moment: the answer of a peer that is in the same call comes within
+//! microseconds. Where ranks share
+//! processors it lets others run between two looks.
+//!
+//! This is a [`Runtime`] of quinn. A general one
+//! asks the kernel what is ready before each read, and has a clock that ticks in
+//! milliseconds, which at the rates of a local network is what everything waits for.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::UdpSocket;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use quinn::{AsyncTimer, AsyncUdpSocket, Runtime};
+
+mod queue;
+mod socket;
+mod timers;
+mod turns;
+
+use queue::{Queue, Task};
+use socket::Socket;
+use timers::{Timer, Timers};
+use turns::Turns;
+
+/// How long a caller looks at the socket before it sleeps: what a round trip takes
+/// on a local network, and several times what it takes to wake a thread.
+const LOOK: Duration = Duration::from_micros(60);
+
+/// How often a caller who is done lets tasks run that wake each other, so that what
+/// it queued is written, and then sent.
+const FLUSH_MAX: usize = 8;
+
+/// Tasks, timers and the socket of one endpoint, and whose turn it is to run them.
+#[derive(Clone, Debug)]
+pub(super) struct Reactor(Arc<Core>);
+
+struct Core {
+    queue: Arc<Queue>,
+    timers: Arc<Timers>,
+    socket: OnceLock<Arc<Socket>>,
+    /// All that are not over, so that they can be dropped.
+    tasks: Mutex<HashMap<u64, Arc<Task>>>,
+    next_task: AtomicU64,
+    turns: Turns,
+    config: Config,
+}
+
+/// What depends on where the ranks are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Config {
+    /// Packets that the kernel may be given at once.
+    pub segments_max: usize,
+    /// Whether more ranks than processors are on this machine, so that who looks
+    /// must let others run.
+    pub is_crowded: bool,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reactor")
+    }
+}
+
+impl Reactor {
+    pub(super) fn new(config: Config) -> io::Result<Reactor> {
+        Ok(Reactor(Arc::new(Core {
+            queue: Arc::new(Queue::new()?),
+            timers: Arc::default(),
+            socket: OnceLock::new(),
+            tasks: Mutex::default(),
+            next_task: AtomicU64::new(0),
+            turns: Turns::default(),
+            config,
+        })))
+    }
+
+    /// Runs the tasks on this thread whenever no caller does, until
+    /// [`Reactor::stop`]; then drops them.
+    pub(super) fn run(&self) {
+        let core = &self.0;
+        while core.turns.enter_between() {
+            core.drive(&mut || core.turns.is_wanted(), None, false);
+            core.turns.leave(false);
+        }
+        let tasks = std::mem::take(&mut *core.tasks());
+        tasks.values().for_each(|task| task.cancel());
+        core.queue.take();
+    }
+
+    /// Ends [`Reactor::run`].
+    pub(super) fn stop(&self) {
+        self.0.turns.stop();
+        self.0.queue.rouse();
+    }
+
+    /// Has the tasks run on their own thread at once when no caller is in, from now
+    /// on.
+    pub(super) fn hurry(&self) {
+        self.0.turns.hurry();
+    }
+
+    /// Runs the tasks on the caller's thread until `is_done`, or for `limit`. Says
+    /// whether it is done; or nothing, if the thread runs them already, so that
+    /// this is called from inside one. `is_more` says whether something is still to
+    /// be done when it leaves.
+    pub(super) fn lend(
+        &self,
+        is_done: &mut dyn FnMut() -> bool,
+        limit: Duration,
+        is_more: impl Fn() -> bool,
+    ) -> Option<bool> {
+        let core = &self.0;
+        let until = Instant::now() + limit;
+        match core.turns.enter(is_done, until, || core.queue.rouse())? {
+            turns::Entered::Done(is_done) => return Some(is_done),
+            turns::Entered::In => {}
+        }
+        let is_done = core.drive(is_done, Some(until), true);
+        for _ in 0..FLUSH_MAX {
+            if core.run_ready() == 0 {
+                break;
+            }
+        }
+        core.turns.leave(is_more());
+        Some(is_done)
+    }
+
+    /// Whether the calling thread is one that runs the tasks, in one of them.
+    pub(super) fn is_inside(&self) -> bool {
+        self.0.turns.is_inside()
+    }
+}
+
+impl Core {
+    fn tasks(&self) -> MutexGuard<'_, HashMap<u64, Arc<Task>>> {
+        // Nothing that holds the lock can panic half way through a change.
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs tasks until it is done, or until then.
+    fn drive(
+        &self,
+        is_done: &mut dyn FnMut() -> bool,
+        until: Option<Instant>,
+        looks: bool,
+    ) -> bool {
+        let mut idle: Option<Instant> = None;
+        loop {
+            if is_done() {
+                return true;
+            }
+            let now = Instant::now();
+            if until.is_some_and(|until| until <= now) {
+                return false;
+            }
+            let fired = self.timers.fire(now);
+            let ran = self.run_ready();
+            self.turns.tell_waiting();
+            let looked = usize::from(idle.is_some());
+            if fired || ran > looked {
+                idle = None;
+                continue;
+            }
+            let since = *idle.get_or_insert(now);
+            if looks && now - since < LOOK && self.look() {
+                match self.config.is_crowded {
+                    true => thread::yield_now(),
+                    false => std::hint::spin_loop(),
+                }
+            } else {
+                self.sleep(is_done, until);
+                idle = None;
+            }
+        }
+    }
+
+    /// Lets the endpoint read again, if that is all that it waits for.
+    fn look(&self) -> bool {
+        self.socket.get().is_some_and(|socket| socket.wake_reader())
+    }
+
+    /// Runs what was in the queue, and says how many tasks that were.
+    fn run_ready(&self) -> usize {
+        let ready = self.queue.take();
+        let count = ready.len();
+        for task in ready {
+            if task.run() {
+                self.tasks().remove(&task.id);
+            }
+        }
+        count
+    }
+
+    /// Sleeps until the socket, a timer, a wake, or then; not if it is done.
+    fn sleep(&self, is_done: &mut dyn FnMut() -> bool, until: Option<Instant>) {
+        let next = self.timers.next().into_iter().chain(until).min();
+        let socket = self.socket.get();
+        let has_writers = socket.is_some_and(|socket| socket.has_writers());
+        // An error of the system's makes this a loop, not a wrong answer.
+        let ready = self.queue.wait(has_writers, next, is_done).unwrap_or_default();
+        if let Some(socket) = socket {
+            socket.wake(ready.readable, ready.writable);
+        }
+    }
+}
+
+impl Runtime for Reactor {
+    fn new_timer(&self, at: Instant) -> Pin<Box<dyn AsyncTimer>> {
+        Box::pin(Timer::new(Arc::clone(&self.0.timers), at))
+    }
+
+    fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        let core = &self.0;
+        let id = core.next_task.fetch_add(1, Ordering::Relaxed);
+        let task = Arc::new(Task::new(id, Arc::clone(&core.queue), future));
+        core.tasks().insert(id, Arc::clone(&task));
+        task.wake_now();
+    }
+
+    fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+        let socket = Arc::new(Socket::new(socket, self.0.config.segments_max)?);
+        self.0.queue.watch(socket.shared())?;
+        if self.0.socket.set(Arc::clone(&socket)).is_err() {
+            return Err(io::Error::other("an endpoint has one socket"));
+        }
+        Ok(socket)
+    }
+}

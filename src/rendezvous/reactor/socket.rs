@@ -1,0 +1,136 @@
+//! The UDP socket of an endpoint, read and written without asking first.
+
+use std::io::{self, IoSliceMut};
+use std::net::{SocketAddr, UdpSocket};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use quinn::udp::{RecvMeta, Transmit, UdpSocketState};
+use quinn::{AsyncUdpSocket, UdpPoller};
+
+/// Datagrams, or trains of them, that are read at once: so few that the memory that
+/// they come into stays in the cache.
+const READS: usize = 4;
+
+/// A socket, and who waits for it.
+#[derive(Debug)]
+pub(super) struct Socket {
+    socket: Arc<UdpSocket>,
+    state: UdpSocketState,
+    segments_max: usize,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    reader: Option<Waker>,
+    writers: Vec<Waker>,
+}
+
+impl Socket {
+    pub(super) fn new(socket: UdpSocket, segments_max: usize) -> io::Result<Socket> {
+        socket.set_nonblocking(true)?;
+        let state = UdpSocketState::new((&socket).into())?;
+        let segments_max = segments_max.min(state.max_gso_segments());
+        let socket = Arc::new(socket);
+        Ok(Socket { socket, state, segments_max, waiting: Mutex::default() })
+    }
+
+    pub(super) fn shared(&self) -> Arc<UdpSocket> {
+        Arc::clone(&self.socket)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        // Nothing that holds the lock can panic half way through a change.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn has_writers(&self) -> bool {
+        !self.waiting().writers.is_empty()
+    }
+
+    /// Has the reader try again; not if somebody waits to write, who can only be
+    /// woken by the kernel.
+    pub(super) fn wake_reader(&self) -> bool {
+        let mut waiting = self.waiting();
+        let reader = if waiting.writers.is_empty() { waiting.reader.take() } else { None };
+        drop(waiting);
+        reader.map(Waker::wake).is_some()
+    }
+
+    /// Wakes who waits for what the kernel says is there.
+    pub(super) fn wake(&self, is_readable: bool, is_writable: bool) {
+        let mut waiting = self.waiting();
+        let reader = if is_readable { waiting.reader.take() } else { None };
+        let writers = if is_writable { std::mem::take(&mut waiting.writers) } else { Vec::new() };
+        drop(waiting);
+        reader.into_iter().chain(writers).for_each(Waker::wake);
+    }
+}
+
+impl AsyncUdpSocket for Socket {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        Box::pin(Writer { socket: self, waits: false })
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.state.send((&*self.socket).into(), transmit)
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let count = bufs.len().min(meta.len()).min(READS);
+        loop {
+            let read =
+                self.state.recv((&*self.socket).into(), &mut bufs[..count], &mut meta[..count]);
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.waiting().reader = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return Poll::Ready(read),
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    fn max_transmit_segments(&self) -> usize {
+        self.segments_max
+    }
+
+    fn max_receive_segments(&self) -> usize {
+        self.state.gro_segments()
+    }
+
+    fn may_fragment(&self) -> bool {
+        self.state.may_fragment()
+    }
+}
+
+/// Somebody who found the socket full.
+#[derive(Debug)]
+struct Writer {
+    socket: Arc<Socket>,
+    waits: bool,
+}
+
+impl UdpPoller for Writer {
+    fn poll_writable(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Woken for another reason it tries in vain, and comes back.
+        if std::mem::replace(&mut self.waits, false) {
+            return Poll::Ready(Ok(()));
+        }
+        self.waits = true;
+        self.socket.waiting().writers.push(cx.waker().clone());
+        Poll::Pending
+    }
+}

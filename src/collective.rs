@@ -80,11 +80,15 @@ pub enum Kind {
     Barrier = 10,
     /// The exchange by which a group is divided.
     Split = 11,
+    /// What all have is merged into one rank's, each of a length of its own.
+    Merge = 12,
+    /// The same, all have the result.
+    AllMerge = 13,
 }
 
 impl Kind {
     /// Every kind, in the order of their codes.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 14] = [
         Kind::Reduce,
         Kind::AllReduce,
         Kind::ReduceScatter,
@@ -97,6 +101,8 @@ impl Kind {
         Kind::Exscan,
         Kind::Barrier,
         Kind::Split,
+        Kind::Merge,
+        Kind::AllMerge,
     ];
 
     /// The name of the call.
@@ -114,6 +120,8 @@ impl Kind {
             Kind::Exscan => "exscan",
             Kind::Barrier => "barrier",
             Kind::Split => "split",
+            Kind::Merge => "reduce_partial",
+            Kind::AllMerge => "all_reduce_partial",
         }
     }
 
@@ -121,10 +129,15 @@ impl Kind {
     pub fn folds(self) -> bool {
         match self {
             Kind::Reduce | Kind::AllReduce | Kind::ReduceScatter => true,
-            Kind::Scan | Kind::Exscan => true,
+            Kind::Scan | Kind::Exscan | Kind::Merge | Kind::AllMerge => true,
             Kind::AllGather | Kind::AllToAll | Kind::Gather | Kind::Scatter => false,
             Kind::Broadcast | Kind::Barrier | Kind::Split => false,
         }
+    }
+
+    /// Whether contributions are folded as wholes, whose lengths differ and change.
+    pub fn merges(self) -> bool {
+        matches!(self, Kind::Merge | Kind::AllMerge)
     }
 }
 
@@ -161,7 +174,7 @@ impl Algorithm {
             Algorithm::Flat => true,
             Algorithm::Tree { fan } => {
                 let kinds = [Kind::Reduce, Kind::AllReduce, Kind::Broadcast, Kind::Barrier];
-                fan >= 2 && kinds.contains(&kind)
+                fan >= 2 && (kinds.contains(&kind) || kind.merges())
             }
             Algorithm::Direct => {
                 let both = [Kind::Reduce, Kind::AllReduce, Kind::Broadcast];
@@ -267,6 +280,8 @@ pub struct Up {
 pub enum Make {
     /// The fold of all of them.
     Fold,
+    /// The fold of all of them, each as a whole and of a length of its own.
+    Merge,
     /// For each rank the fold of those up to its own, sent to it as the result.
     Prefixes {
         /// Without its own.
@@ -296,7 +311,7 @@ pub fn plan(call: &Call<'_>, algorithm: Algorithm) -> Plan {
         }
         Kind::ReduceScatter => return direct::plan(call),
         Kind::Reduce | Kind::AllReduce | Kind::Broadcast => {}
-        Kind::Scan | Kind::Exscan | Kind::Barrier => {}
+        Kind::Scan | Kind::Exscan | Kind::Barrier | Kind::Merge | Kind::AllMerge => {}
     }
     match algorithm {
         Algorithm::Flat => flat::plan(call),
@@ -323,9 +338,21 @@ fn all_after(rank: usize, size: usize) -> impl Iterator<Item = usize> {
     others_after(rank, size).chain([rank])
 }
 
+/// The elements of the array of this rank; of a barrier it is empty.
 fn whole(call: &Call<'_>) -> u64 {
     match call.extent {
+        _ if call.kind == Kind::Barrier => 0,
         Extent::Whole(count) => count,
+        Extent::Sent(&[own]) if call.kind.merges() => own,
         Extent::Blocks(_) | Extent::Sent(_) => panic!("{} is of a whole array", call.kind.name()),
+    }
+}
+
+/// How all of the arrays become one, where that goes, and how long it is known to be.
+fn folding(call: &Call<'_>) -> (Make, Room, u64) {
+    let count = whole(call);
+    match call.kind.merges() {
+        true => (Make::Merge, Room::Open(0), 0),
+        false => (Make::Fold, Room::At(0..count), count),
     }
 }

@@ -34,7 +34,8 @@
 //! A call goes straight into the machine and from there to the link; what comes
 //! from the link goes straight into the machine and wakes the caller. There is
 //! no task between them that would cost a small operation its time. One thread, the
-//! clock, sleeps until a deadline.
+//! clock, sleeps until a deadline. Functions of the user's have a thread of their own in
+//! each communicator, which holds no lock while they run.
 //!
 //! Every call has a form that waits and one that returns a [`Request`], whose name ends in
 //! `_async`: to be waited for, tested, or awaited. All ranks of a communicator make
@@ -45,7 +46,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::collective::Algorithm;
-use crate::group::{self, Answer, Outcome, WORLD};
+use crate::group::{self, Answer, Outcome, OwnFold, WORLD};
 
 mod calibrate;
 mod collectives;
@@ -59,6 +60,7 @@ mod memory;
 mod messages;
 mod request;
 mod shared;
+mod worker;
 
 pub use crate::fold::Operator;
 pub use crate::group::{Config, GroupError};
@@ -69,7 +71,7 @@ pub use memory::MemoryLink;
 pub use messages::Received;
 pub use request::Request;
 
-use shared::Shared;
+use shared::{Called, Shared, Then};
 
 /// A group of ranks, as one of them sees it.
 ///
@@ -93,7 +95,7 @@ struct Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        self.shared.tell(|group, _| group.close(self.context));
+        self.shared.close(self.context);
     }
 }
 
@@ -157,16 +159,28 @@ impl Communicator {
         Communicator { kept, timeout: self.timeout, algorithm: self.algorithm }
     }
 
-    /// Starts a collective call.
+    /// Starts a collective call without a function.
     fn start<T>(
         &self,
         call: group::Call,
         convert: impl FnOnce(Answer) -> T + Send + 'static,
     ) -> Request<T> {
-        let context = self.kept.context;
-        let slot = self.kept.shared.call(|group, now| group.start(now, context, call));
+        self.start_with(call, None, |answer| Ok(convert(answer)))
+    }
+
+    /// Starts a collective call.
+    fn start_with<T>(
+        &self,
+        call: group::Call,
+        function: Option<OwnFold>,
+        convert: impl FnOnce(Answer) -> Result<T, GroupError> + Send + 'static,
+    ) -> Request<T> {
+        let (context, shared) = (self.kept.context, &self.kept.shared);
+        let slot = shared.slot(function.is_none());
+        let called = Called { then: Then::Put(Arc::clone(&slot)), function };
+        shared.begin(|group, now| (group.start(now, context, call), called));
         let convert = move |outcome| match outcome {
-            Outcome::Answer(answer) => Ok(convert(answer)),
+            Outcome::Answer(answer) => convert(answer),
             Outcome::Message(_) | Outcome::Made(_) => {
                 unreachable!("a collective call gives arrays")
             }

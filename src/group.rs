@@ -8,7 +8,7 @@
 //! ```text
 //!   start, send, receive, shrink --> +-------+ --> Send, Abandon
 //!   handle_frame, handle_lost -----> | Group | --> Finished
-//!   handle_timeout ----------------> +-------+
+//!   handle_timeout, handle_folded -> +-------+ --> Fold
 //!                                       |
 //!          contexts: one per communicator, each with its calls in order
 //! ```
@@ -44,6 +44,7 @@ use bytes::Bytes;
 use crate::collective::{self, Algorithm, Kind};
 use crate::dtype::DType;
 
+mod agreement;
 mod buffer;
 mod calls;
 mod config;
@@ -57,15 +58,17 @@ mod schedule;
 mod shrink;
 mod signature;
 mod stream;
+mod work;
 
 pub use buffer::Buffer;
 pub use config::Config;
 pub use error::GroupError;
 pub use frame::Frame;
-pub use operation::{Answer, Fold, OwnFold};
+pub use operation::{Answer, Fold};
 pub use points::Message;
 pub use schedule::derived;
 pub use signature::{Folding, Signature};
+pub use work::{Folded, OwnFold, Unmergeable, Work};
 
 use context::{Context, Early, Port};
 use frame::{Head, parse};
@@ -93,6 +96,14 @@ const CLOSED_MAX: usize = 4096;
 pub enum Counts {
     /// So many at every rank.
     Whole(u64),
+    /// As many as this rank has, and nowhere more than these. What all ranks' are is told
+    /// from other things by a number.
+    Bounded {
+        /// The most that a rank has.
+        most: u64,
+        /// The number.
+        of: u32,
+    },
     /// These blocks, known to all.
     Blocks(Vec<u64>),
     /// The blocks that this rank sends.
@@ -154,6 +165,9 @@ pub enum Output {
         /// The rank.
         peer: usize,
     },
+    /// Fold with the function of a call, then give [`Group::handle_folded`] what comes of
+    /// it. Until then the call waits, and nothing else does.
+    Fold(Work),
     /// The end of a call; nothing follows about it.
     Finished {
         /// The call.
@@ -248,12 +262,20 @@ impl Group {
     pub fn close(&mut self, id: u64) {
         self.fail(id, 0, GroupError::Closed, false);
         if let Some(context) = self.contexts.get_mut(&id) {
-            let (mut port, ..) = context.split(&self.config, &self.gone, &mut self.outputs);
+            let (mut port, _, _, shrink) =
+                context.split(&self.config, &self.gone, &mut self.outputs);
+            shrink.say_last(&mut port);
             port.send_all(&Head::Close { context: id });
         }
-        let context = self.contexts.remove(&id);
-        if let Some((id, _)) = context.and_then(|context| context.shrink.waiting) {
-            self.outputs.push_back(Output::Finished { id, result: Err(GroupError::Closed) });
+        let shrink = self.contexts.remove(&id).map(|context| context.shrink);
+        if let Some(mut shrink) = shrink {
+            while let Some(id) = shrink.next_waiting() {
+                self.outputs.push_back(Output::Finished { id, result: Err(GroupError::Closed) });
+            }
+            // Nobody can take it any more.
+            if let Some(Ok(Outcome::Made(Some(made)))) = shrink.untaken {
+                self.close(made.context);
+            }
         }
         self.closed.push_back(id);
         if self.closed.len() > CLOSED_MAX {
@@ -280,9 +302,7 @@ impl Group {
     /// When to call [`Group::handle_timeout`], if nothing else happens before.
     pub fn poll_timeout(&self) -> Option<Now> {
         let points = self.contexts.values().filter_map(|context| context.points.next_timeout());
-        let shrinks = self.contexts.values().filter_map(|context| {
-            context.shrink.waiting.and_then(|(_, deadline)| deadline).map(|(until, _)| until)
-        });
+        let shrinks = self.contexts.values().filter_map(|context| context.shrink.next_timeout());
         let calls = self.timers.first().map(|&(at, ..)| at);
         points.chain(shrinks).chain(calls).min()
     }

@@ -25,6 +25,15 @@ fn fold(all: impl IntoIterator<Item = Vec<Folded>>) -> Vec<Folded> {
     folded
 }
 
+/// Merging keeps all that there is, each once.
+fn merge(all: Vec<Vec<Folded>>) -> Vec<Folded> {
+    let mut merged = all.concat();
+    merged.sort();
+    let distinct: BTreeSet<_> = merged.iter().collect();
+    assert_eq!(distinct.len(), merged.len(), "a contribution counts twice: {merged:?}");
+    merged
+}
+
 struct Message {
     from: usize,
     to: usize,
@@ -165,7 +174,8 @@ impl Run {
             all.insert(at, self.own(rank, &part));
         }
         if let Some(parent) = up.parent {
-            self.send(rank, parent, part.id, false, round, fold(all));
+            let made = if up.make == Make::Merge { merge(all) } else { fold(all) };
+            self.send(rank, parent, part.id, false, round, made);
             if part.down.is_none() {
                 self.finish(rank, index, round);
             }
@@ -173,6 +183,7 @@ impl Run {
         }
         let of = |to: usize| match up.make {
             Make::Fold => fold(all.clone()),
+            Make::Merge => merge(all.clone()),
             Make::Prefixes { exclusive } => {
                 fold(all[..if exclusive { to } else { to + 1 }].to_vec())
             }
@@ -482,6 +493,41 @@ fn blocks_go_where_they_belong() {
 }
 
 #[test]
+fn merges_have_all_that_any_rank_has_once() {
+    for (size, algorithm) in sizes().flat_map(|size| ALGORITHMS.map(|one| (size, one))) {
+        let own = |rank: usize| (rank as u64 * 5 + 2) % 7;
+        let expected: Vec<Folded> = (0..size)
+            .flat_map(|rank| (0..own(rank)).map(move |place| vec![(rank, place)]))
+            .collect();
+        for (kind, root) in [
+            (Kind::AllMerge, 0),
+            (Kind::Merge, 0),
+            (Kind::Merge, size / 2),
+            (Kind::Merge, size - 1),
+        ] {
+            if !algorithm.serves(kind) {
+                continue;
+            }
+            let plan_of = |rank| {
+                let sent = [own(rank)];
+                plan(&Call { kind, rank, size, root, extent: Extent::Sent(&sent) }, algorithm)
+            };
+            let done = run((0..size).map(plan_of).collect(), (0..size).map(own).collect());
+            for (rank, state) in done.ranks.iter().enumerate() {
+                let here = kind == Kind::AllMerge || rank == root;
+                let found = state.blocks.get(&0);
+                assert_eq!(found, here.then_some(&expected), "{kind:?} {algorithm:?} of {size}");
+            }
+            // No message is longer than all there is.
+            let cost = Cost::of(kind, algorithm, size, expected.len() as u64);
+            assert!(done.count <= cost.messages && done.rounds <= cost.rounds, "{cost:?}");
+            let most = done.sent.iter().copied().max().unwrap_or(0);
+            assert!(most <= cost.bytes_sent, "{kind:?} {algorithm:?} of {size}: {most} {cost:?}");
+        }
+    }
+}
+
+#[test]
 fn a_choice_serves_its_call_and_groups_only_what_may_be() {
     for size in 1..=200 {
         for kind in Kind::ALL {
@@ -495,7 +541,7 @@ fn a_choice_serves_its_call_and_groups_only_what_may_be() {
                     for in_groups in [false, true] {
                         let chosen = choose(kind, size, bytes, in_groups, &tuning);
                         assert!(chosen.serves(kind), "{kind:?}: {chosen:?}");
-                        let moves = kind == Kind::Broadcast;
+                        let moves = kind == Kind::Broadcast || kind.merges();
                         assert!(in_groups || moves || !chosen.folds_in_groups(), "{chosen:?}");
                     }
                 }

@@ -2,9 +2,15 @@
 //! who calls when, and who dies, come from a seed. Time goes on only when nothing else
 //! can happen, so a group that hangs is found at once.
 
+#[path = "group/agreement.rs"]
+mod agreement;
 #[expect(dead_code, reason = "worlds of nodes need more of it")]
 #[path = "simulation/chance.rs"]
 mod chance;
+#[path = "group/counts.rs"]
+mod counts;
+#[path = "group/merging.rs"]
+mod merging;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -177,6 +183,7 @@ impl World {
                     let bytes = [&frame.head[..], &frame.body].concat();
                     self.wires.entry((rank, to)).or_default().push_back(bytes.into());
                 }
+                Output::Fold(_) => unreachable!("no call has a function"),
                 Output::Abandon { peer } => {
                     self.wires.remove(&(peer, rank));
                 }

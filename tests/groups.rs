@@ -12,12 +12,16 @@ mod chance;
 #[expect(dead_code, reason = "processes need more of it")]
 #[path = "groups/every.rs"]
 mod every;
+#[path = "groups/exact.rs"]
+mod exact;
 #[path = "groups/failing.rs"]
 mod failing;
 #[path = "groups/faults.rs"]
 mod faults;
 #[path = "groups/forms.rs"]
 mod forms;
+#[path = "groups/functions.rs"]
+mod functions;
 #[path = "groups/limits.rs"]
 mod limits;
 #[path = "groups/mixed.rs"]

@@ -65,6 +65,12 @@ pub fn choose(kind: Kind, size: usize, bytes: u64, in_groups: bool, tuning: &Tun
         Kind::ReduceScatter => Algorithm::Flat,
         Kind::Barrier if few => Algorithm::Flat,
         Kind::Barrier => Algorithm::Dissemination,
+        // What is merged has no slices; a tree merges a part of it at each node.
+        Kind::Merge if few && bytes <= tuning.flat_bytes_max => Algorithm::Flat,
+        Kind::AllMerge if few && others.saturating_mul(bytes) <= tuning.flat_bytes_max => {
+            Algorithm::Flat
+        }
+        Kind::Merge | Kind::AllMerge => tree,
         // One other rank: nothing is spared by slices, and a message more is sent.
         Kind::Reduce | Kind::Broadcast if size <= 2 => Algorithm::Flat,
         Kind::Reduce if bytes <= tuning.flat_bytes_max && few => Algorithm::Flat,

@@ -33,9 +33,11 @@ impl Cost {
             (_, Kind::Scatter) => cost(1, others, bytes),
             (_, Kind::AllToAll) => cost(1, ranks * others, bytes),
             (_, Kind::ReduceScatter) => cost(1, ranks * others, bytes),
-            (Algorithm::Flat, Kind::AllReduce) => cost(1, ranks * others, others * bytes),
+            (Algorithm::Flat, Kind::AllReduce | Kind::AllMerge) => {
+                cost(1, ranks * others, others * bytes)
+            }
             (Algorithm::Flat, Kind::Barrier) => cost(1, ranks * others, 0),
-            (Algorithm::Flat, Kind::Reduce) => cost(1, others, bytes),
+            (Algorithm::Flat, Kind::Reduce | Kind::Merge) => cost(1, others, bytes),
             (Algorithm::Flat, Kind::Broadcast) => cost(1, others, others * bytes),
             (Algorithm::Flat, Kind::Scan | Kind::Exscan) => {
                 cost(1, ranks * others / 2, others * bytes)
@@ -44,7 +46,7 @@ impl Cost {
                 let fan = u64::from(fan);
                 let depth = digits(others, fan);
                 match kind {
-                    Kind::Reduce => cost(depth, others, bytes),
+                    Kind::Reduce | Kind::Merge => cost(depth, others, bytes),
                     Kind::Broadcast => cost(depth, others, (fan - 1) * depth * bytes),
                     Kind::Barrier => cost(2 * depth, 2 * others, 0),
                     // A node between sends its fold up and the result down.
@@ -65,7 +67,9 @@ impl Cost {
                 let rounds = digits(others, 2);
                 cost(rounds, ranks * rounds, 0)
             }
-            (Algorithm::Direct, Kind::Barrier) => unreachable!("a barrier has no slices"),
+            (Algorithm::Direct, Kind::Barrier | Kind::Merge | Kind::AllMerge) => {
+                unreachable!("{} has no slices", kind.name())
+            }
         }
     }
 }

@@ -15,17 +15,18 @@
 //!
 //! | call | rounds | messages of all ranks | bytes that one rank sends |
 //! |---|---|---|---|
-//! | all_reduce, barrier | 1 | P (P - 1) | (P - 1) n |
-//! | reduce | 1 | P - 1 | n |
+//! | all_reduce, all_reduce_partial, barrier | 1 | P (P - 1) | (P - 1) n |
+//! | reduce, reduce_partial | 1 | P - 1 | n |
 //! | broadcast | 1 | P - 1 | (P - 1) n, the root |
 //! | scan, exscan | 1 | P (P - 1) / 2 | (P - 1) n, rank 0 |
 
-use super::{Call, Down, Kind, Make, Part, Plan, Room, Up, others_after, whole};
+use super::{Call, Down, Kind, Part, Plan, Up, folding, others_after, whole};
 
 /// The share of a rank. Of a barrier the array is empty.
 pub fn plan(call: &Call<'_>) -> Plan {
     let &Call { kind, rank, size, root, .. } = call;
-    let count = if kind == Kind::Barrier { 0 } else { whole(call) };
+    let count = whole(call);
+    let (make, here, output) = folding(call);
     let all = 0..count;
     let part = |owner: usize, up, down, room| Part {
         id: owner as u32,
@@ -35,19 +36,19 @@ pub fn plan(call: &Call<'_>) -> Plan {
         down,
         after: None,
     };
-    let here = || Some(Room::At(all.clone()));
+    let here = || Some(here.clone());
     let to_owner = |owner: usize| {
-        let up = Up { children: Vec::new(), own: Some(0), parent: Some(owner), make: Make::Fold };
+        let up = Up { children: Vec::new(), own: Some(0), parent: Some(owner), make };
         part(owner, Some(up), None, None)
     };
     let owned = |children: Vec<usize>, own: bool| {
         let before = children.iter().filter(|&&child| child < rank).count();
-        let up = Up { children, own: own.then_some(before), parent: None, make: Make::Fold };
+        let up = Up { children, own: own.then_some(before), parent: None, make };
         part(rank, Some(up), None, here())
     };
-    let mut plan = Plan { output: count, ..Plan::default() };
+    let mut plan = Plan { output, ..Plan::default() };
     match kind {
-        Kind::AllReduce | Kind::Barrier => {
+        Kind::AllReduce | Kind::AllMerge | Kind::Barrier => {
             plan.parts.extend(others_after(rank, size).map(to_owner));
             plan.parts.push(owned((0..size).filter(|&other| other != rank).collect(), true));
             // What is sent to a slow rank must not be what was folded meanwhile.
@@ -63,10 +64,10 @@ pub fn plan(call: &Call<'_>) -> Plan {
             }
             plan.apart = true;
         }
-        Kind::Reduce if rank == root => {
+        Kind::Reduce | Kind::Merge if rank == root => {
             plan.parts.push(owned((0..size).filter(|&other| other != rank).collect(), true));
         }
-        Kind::Reduce => {
+        Kind::Reduce | Kind::Merge => {
             plan.output = 0;
             plan.parts.push(to_owner(root));
         }

@@ -7,7 +7,7 @@ use super::element::{Element, from_bytes};
 use super::{Combine, Communicator, GroupError, Operator, Request};
 use crate::collective::Kind;
 use crate::dtype::DType;
-use crate::group::{Answer, Call, Counts, Fold};
+use crate::group::{Answer, Call, Counts, Fold, OwnFold};
 
 /// Makes the waiting form of calls.
 macro_rules! waiting {
@@ -98,7 +98,8 @@ impl Communicator {
     ) -> Request<Vec<T>> {
         let counts = counts.iter().map(|&count| count as u64).collect();
         let call = self.folding(Kind::ReduceScatter, data, how.into(), 0);
-        self.checked(call.map(|call| Call { counts: Counts::Blocks(counts), ..call }), output)
+        let counts = Counts::Blocks(counts);
+        self.checked(call.map(|(call, own)| (Call { counts, ..call }, own)), output)
     }
 
     /// Begins [`Communicator::reduce_scatter_block`].
@@ -261,16 +262,16 @@ impl Communicator {
         data: &[T],
         how: Combine<T>,
         root: usize,
-    ) -> Result<Call, GroupError> {
+    ) -> Result<(Call, Option<OwnFold>), GroupError> {
         if let Combine::By(operator) = how
             && operator.is_located()
         {
             // Its elements would have no index.
             return Err(GroupError::Operator { operator, dtype: T::DTYPE });
         }
-        let (fold, commutative) = how.into_fold();
+        let (fold, commutative, function) = how.into_fold();
         let call = self.moving(kind, data, Counts::Whole(data.len() as u64), root);
-        Ok(Call { fold, commutative, ..call })
+        Ok((Call { fold, commutative, ..call }, function))
     }
 
     /// A call that only moves elements.
@@ -300,7 +301,7 @@ impl Communicator {
         data: &[(T, u64)],
         operator: Operator,
         root: usize,
-    ) -> Result<Call, GroupError> {
+    ) -> Result<(Call, Option<OwnFold>), GroupError> {
         let dtype: DType = T::DTYPE;
         if !operator.is_located() {
             return Err(GroupError::Operator { operator, dtype });
@@ -311,16 +312,16 @@ impl Communicator {
             bytes.extend_from_slice(&index.to_le_bytes());
         }
         let call = self.moving::<T>(kind, &[], Counts::Whole(data.len() as u64), root);
-        Ok(Call { fold: Fold::By(operator), array: Box::new(bytes), ..call })
+        Ok((Call { fold: Fold::By(operator), array: Box::new(bytes), ..call }, None))
     }
 
     pub(super) fn checked<T>(
         &self,
-        call: Result<Call, GroupError>,
+        call: Result<(Call, Option<OwnFold>), GroupError>,
         convert: impl FnOnce(Answer) -> T + Send + 'static,
     ) -> Request<T> {
         match call {
-            Ok(call) => self.start(call, convert),
+            Ok((call, function)) => self.start_with(call, function, |answer| Ok(convert(answer))),
             Err(error) => Request::failed(error),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::element::Element;
 use crate::fold::{self, Operator};
-use crate::group::{Fold, GroupError};
+use crate::group::{Fold, GroupError, OwnFold};
 
 /// An operator, or a function of two elements.
 pub enum Combine<T> {
@@ -12,8 +12,10 @@ pub enum Combine<T> {
     By(Operator),
     /// A function, applied to elements in rank order.
     Own {
-        /// Folds the second into the first. It runs on threads of the group and must
-        /// not call it; if it panics, the call fails at all ranks.
+        /// Folds the second into the first. It runs on a thread that the communicator
+        /// has for its functions, and while it does all else goes on. If it panics, the
+        /// call fails at all ranks ([`GroupError::Panicked`]); if it takes longer than
+        /// the call may, that ends without it.
         function: Arc<dyn Fn(T, T) -> T + Send + Sync>,
         /// Whether it may also be applied to folds of neighbouring ranks.
         commutative: bool,
@@ -37,23 +39,26 @@ impl<T> From<Operator> for Combine<T> {
 }
 
 impl<T: Element> Combine<T> {
-    /// As the group takes it: over bytes.
-    pub(super) fn into_fold(self) -> (Fold, bool) {
-        match self {
-            Combine::By(operator) => (Fold::By(operator), false),
-            Combine::Own { function, commutative } => {
-                let own = move |into: &mut [u8], other: &[u8]| {
-                    let size = size_of::<T::Stored>();
-                    for (a, b) in into.chunks_exact_mut(size).zip(other.chunks_exact(size)) {
-                        let (x, y) =
-                            (bytemuck::pod_read_unaligned(a), bytemuck::pod_read_unaligned(b));
-                        let folded = function(T::of(x), T::of(y)).stored();
-                        a.copy_from_slice(bytemuck::bytes_of(&folded));
-                    }
-                };
-                (Fold::Own(Arc::new(own)), commutative)
+    /// As the group takes it, whether it is commutative, and the function over bytes.
+    pub(super) fn into_fold(self) -> (Fold, bool, Option<OwnFold>) {
+        let (function, commutative) = match self {
+            Combine::By(operator) => return (Fold::By(operator), false, None),
+            Combine::Own { function, commutative } => (function, commutative),
+        };
+        let own = move |all: &[&[u8]]| {
+            let size = size_of::<T::Stored>();
+            let (first, others) = all.split_first().expect("at least one");
+            let mut folded = first.to_vec();
+            for other in others {
+                for (a, b) in folded.chunks_exact_mut(size).zip(other.chunks_exact(size)) {
+                    let of = |bytes: &[u8]| T::of(bytemuck::pod_read_unaligned(bytes));
+                    let element = function(of(a), of(b)).stored();
+                    a.copy_from_slice(bytemuck::bytes_of(&element));
+                }
             }
-        }
+            Ok(folded)
+        };
+        (Fold::Own, commutative, Some(Arc::new(own)))
     }
 
     /// Folds `other` into `into`, here.

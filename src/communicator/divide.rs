@@ -45,7 +45,9 @@ impl Communicator {
     ///
     /// # Errors
     /// [`GroupError::Minority`] where those that live are less than half, or half without
-    /// rank 0; [`GroupError::Timeout`] where one of them does not call it.
+    /// rank 0; [`GroupError::Timeout`] where one of them does not call it. After a timeout
+    /// the wish to go on stands, and the next call takes up the same agreement: it gives
+    /// what the others got, if they agreed meanwhile.
     pub fn shrink(&self) -> Result<Communicator, GroupError> {
         self.shrink_async().wait()
     }

@@ -1,4 +1,8 @@
 //! Messages from one rank to one other.
+//!
+//! They share the fate of their communicator: an error after which it is of no more use
+//! ([`GroupError::breaks`]) ends those under way, too, and what has not been received is
+//! lost. Messages in a [`Communicator::dup`] have their own fate.
 
 use super::element::{Element, from_bytes, to_bytes};
 use super::{Communicator, GroupError, Request};

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::link::{Link, Receiver};
-use crate::group::{Config, Group, GroupError, Now, OpId, Outcome, Output};
+use super::worker::{Job, Worker};
+use crate::group::{Config, Group, GroupError, Now, OpId, Outcome, Output, OwnFold, Work};
 
-type Ended = Result<Outcome, GroupError>;
+pub(super) type Ended = Result<Outcome, GroupError>;
 
 /// How long a caller drives the link until it looks for what other threads than
 /// the link's have done to its call: a deadline that has passed.
@@ -22,6 +23,8 @@ const DRIVE_MAX: Duration = Duration::from_millis(20);
 pub(super) struct Slot {
     shared: Weak<Shared>,
     link: Arc<dyn Link>,
+    /// Whether the call ends by what the link delivers, and not by a function.
+    is_of_link: bool,
     state: Mutex<SlotState>,
     ended: Condvar,
 }
@@ -37,7 +40,7 @@ impl Slot {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, result: Ended) {
+    pub fn put(&self, result: Ended) {
         let mut state = self.lock();
         state.result = Some(result);
         let waker = state.waker.take();
@@ -52,7 +55,9 @@ impl Slot {
     /// use for it. The end comes: every call has a deadline or a rank that dies.
     pub fn wait(&self) -> Ended {
         let mut is_ended = || self.lock().result.is_some();
-        while self.link.drive(&mut is_ended, DRIVE_MAX) == Some(false) {}
+        // The link does not hear of what a function's thread ends.
+        let drives = self.is_of_link;
+        while drives && self.link.drive(&mut is_ended, DRIVE_MAX) == Some(false) {}
         let mut state = self.lock();
         loop {
             match state.result.take() {
@@ -81,14 +86,29 @@ impl Drop for Slot {
         if let Some(Ok(Outcome::Made(Some(made)))) = self.lock().result.take()
             && let Some(shared) = self.shared.upgrade()
         {
-            shared.tell(|group, _| group.close(made.context));
+            shared.close(made.context);
         }
     }
 }
 
+/// What becomes of the end of a call.
+pub(super) enum Then {
+    Put(Arc<Slot>),
+    /// Something that takes its time, to be done by the communicator's worker.
+    Go(u64, Box<dyn FnOnce(Ended) + Send>),
+}
+
+/// A call under way.
+pub(super) struct Called {
+    pub then: Then,
+    pub function: Option<OwnFold>,
+}
+
 struct Inner {
     group: Group,
-    slots: HashMap<OpId, Arc<Slot>>,
+    calls: HashMap<OpId, Called>,
+    /// By communicator.
+    workers: HashMap<u64, Worker>,
     /// When the clock thread wakes.
     wakes: Option<Now>,
 }
@@ -103,6 +123,7 @@ struct Alarm {
 /// One rank of a process.
 pub(super) struct Shared {
     inner: Mutex<Inner>,
+    own: Weak<Shared>,
     link: Arc<dyn Link>,
     epoch: Instant,
     alarm: Arc<Alarm>,
@@ -112,8 +133,10 @@ impl Shared {
     /// Starts a rank over its link.
     pub fn start(link: Arc<dyn Link>, config: Config) -> Arc<Shared> {
         let group = Group::new(link.rank(), link.size(), config);
-        let shared = Arc::new(Shared {
-            inner: Mutex::new(Inner { group, slots: HashMap::new(), wakes: None }),
+        let (calls, workers) = (HashMap::new(), HashMap::new());
+        let shared = Arc::new_cyclic(|own| Shared {
+            inner: Mutex::new(Inner { group, calls, workers, wakes: None }),
+            own: Weak::clone(own),
             link: Arc::clone(&link),
             epoch: Instant::now(),
             alarm: Arc::default(),
@@ -128,17 +151,34 @@ impl Shared {
         shared
     }
 
-    /// Starts a call; its end comes into the slot.
-    pub fn call(self: &Arc<Self>, start: impl FnOnce(&mut Group, Now) -> OpId) -> Arc<Slot> {
-        let (shared, link) = (Arc::downgrade(self), Arc::clone(&self.link));
-        let (state, ended) = (Mutex::default(), Condvar::new());
-        let slot = Arc::new(Slot { shared, link, state, ended });
-        let kept = Arc::clone(&slot);
-        self.with(|inner, now| {
-            let id = start(&mut inner.group, now);
-            inner.slots.insert(id, kept);
-        });
+    /// Starts a call without a function; its end comes into the slot.
+    pub fn call(&self, start: impl FnOnce(&mut Group, Now) -> OpId) -> Arc<Slot> {
+        let slot = self.slot(true);
+        let then = Then::Put(Arc::clone(&slot));
+        self.begin(|group, now| (start(group, now), Called { then, function: None }));
         slot
+    }
+
+    /// A slot for the end of a call, which comes by the link or by a worker.
+    pub fn slot(&self, is_of_link: bool) -> Arc<Slot> {
+        let (shared, link) = (Weak::clone(&self.own), Arc::clone(&self.link));
+        let (state, ended) = (Mutex::default(), Condvar::new());
+        Arc::new(Slot { shared, link, is_of_link, state, ended })
+    }
+
+    /// Starts a call.
+    pub fn begin(&self, start: impl FnOnce(&mut Group, Now) -> (OpId, Called)) {
+        self.with(|inner, now| {
+            let (id, called) = start(&mut inner.group, now);
+            inner.calls.insert(id, called);
+        });
+    }
+
+    /// Gives a communicator back.
+    pub fn close(&self, context: u64) {
+        self.tell(|group, _| group.close(context));
+        // After the ends of its calls, which may have been for its worker.
+        self.with(|inner, _| inner.workers.remove(&context));
     }
 
     /// The time since this rank began.
@@ -160,8 +200,15 @@ impl Shared {
             match output {
                 Output::Send { to, frame } => self.link.send(to, frame),
                 Output::Abandon { peer } => self.link.abandon(peer),
+                Output::Fold(work) => inner.fold(work, &self.own),
                 Output::Finished { id, result } => {
-                    ended.extend(inner.slots.remove(&id).map(|slot| (slot, result)));
+                    let Some(Called { then, function }) = inner.calls.remove(&id) else { continue };
+                    match then {
+                        Then::Put(slot) => ended.push((slot, result, function)),
+                        Then::Go(context, go) => {
+                            inner.work(context, Box::new(move || go(result)));
+                        }
+                    }
                 }
             }
         }
@@ -171,7 +218,8 @@ impl Shared {
             self.alarm.set(next);
         }
         drop(inner);
-        ended.into_iter().for_each(|(slot, result)| slot.put(result));
+        // What a function owns ends without the lock, too.
+        ended.into_iter().for_each(|(slot, result, _function)| slot.put(result));
         value
     }
 
@@ -180,6 +228,29 @@ impl Shared {
             inner.wakes = None;
             inner.group.handle_timeout(now);
         });
+    }
+}
+
+impl Inner {
+    /// Has a communicator's worker do something.
+    fn work(&mut self, context: u64, job: Job) {
+        self.workers.entry(context).or_insert_with(Worker::start).run(job);
+    }
+
+    /// Has the function of a call applied, and the machine told.
+    fn fold(&mut self, work: Work, shared: &Weak<Shared>) {
+        let function = self.calls.get(&work.id()).and_then(|called| called.function.clone());
+        // The call may have ended in the same breath.
+        let Some(function) = function else { return };
+        let (shared, context) = (Weak::clone(shared), work.context());
+        let fold = move || {
+            let folded = work.run(&function);
+            drop(function);
+            if let Some(shared) = shared.upgrade() {
+                shared.tell(|group, now| group.handle_folded(now, folded));
+            }
+        };
+        self.work(context, Box::new(fold));
     }
 }
 

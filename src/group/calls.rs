@@ -1,8 +1,7 @@
 //! What is called, what comes, and when time is over.
 
-use super::frame::{Agree, PointSegment, Segment};
+use super::frame::{PointSegment, Segment};
 use super::schedule::scheduled;
-use super::shrink::Agreed;
 use super::*;
 
 impl Group {
@@ -126,32 +125,6 @@ impl Group {
         id
     }
 
-    /// Starts to agree with those that live on a communicator of them alone.
-    pub fn shrink(&mut self, now: Now, context: u64, timeout: Option<Duration>) -> OpId {
-        let id = self.new_id();
-        let deadline = timeout.or(self.config.timeout).map(|after| (now + after, after));
-        if let Some(error) = self.expelled.clone() {
-            self.outputs.push_back(Output::Finished { id, result: Err(error) });
-            return id;
-        }
-        // Whoever still waits in an old call would keep all others waiting.
-        let next = self.calls_begun(context);
-        let broken = self.contexts.get(&context).map(|one| one.failure_of(next).is_some());
-        if broken == Some(false) {
-            let error = self.given_up(context, self.contexts[&context].rank);
-            self.fail(context, next, error, true);
-        }
-        let agreed = self.at_shrink(context, |shrink, port| shrink.begin(id, deadline, port));
-        match agreed {
-            Some(agreed) => self.settle_agreed(now, context, agreed),
-            None => {
-                let result = Err(GroupError::Closed);
-                self.outputs.push_back(Output::Finished { id, result });
-            }
-        }
-        id
-    }
-
     /// A frame came from another rank of the group.
     pub fn handle_frame(&mut self, now: Now, from: usize, bytes: Bytes) {
         if self.gone.contains(&from) || self.expelled.is_some() {
@@ -190,7 +163,9 @@ impl Group {
             Head::Close { .. } => u64::MAX,
             Head::Point(_) | Head::PointCredit { .. } | Head::PointTaken { .. } => u64::MAX,
         };
-        if context.failure_of(call).is_some() && !matches!(head, Head::Agree { .. }) {
+        if context.failure_of(call).is_some()
+            && !matches!(head, Head::Agree { .. } | Head::Close { .. })
+        {
             return;
         }
         match head {
@@ -230,6 +205,7 @@ impl Group {
                 context.closed.insert(from);
                 self.look_for_left(id, None);
                 self.at_points(id, |points, _| points.lose(from, &has_left(from)));
+                self.step_shrink(now, id);
             }
             Head::Dead { .. } | Head::Bye => {}
         }
@@ -271,19 +247,7 @@ impl Group {
                 let next = self.calls_begun(id);
                 self.fail(id, next, error, true);
             }
-            let Some(context) = self.contexts.get_mut(&id) else { continue };
-            let waiting = context.shrink.waiting;
-            if let Some((op, Some((until, after)))) = waiting
-                && until <= now
-            {
-                let (port, _, _, shrink) =
-                    context.split(&self.config, &self.gone, &mut self.outputs);
-                let waiting_for = shrink.missing(&port);
-                shrink.waiting = None;
-                let (rank, call) = (rank as u32, "shrink".to_owned());
-                let result = Err(GroupError::Timeout { rank, call, after, waiting_for });
-                self.outputs.push_back(Output::Finished { id: op, result });
-            }
+            self.expire_shrinks(now, id);
         }
     }
 
@@ -298,14 +262,15 @@ impl Group {
             port.send_all(&Head::Probe { context: id, call, signature });
         }
         if let Some((_, after)) = operation.deadline.filter(|(until, _)| *until <= now) {
-            let waiting_for = operation.waits_for();
+            let own = operation.is_folding().then_some(rank);
+            let waiting_for = operation.waits_for().into_iter().chain(own).collect();
             let what = operation.signature.to_string();
             let error = GroupError::Timeout { rank, call: what, after, waiting_for };
             self.fail(id, call, error, true);
         }
     }
 
-    fn new_id(&mut self) -> OpId {
+    pub(super) fn new_id(&mut self) -> OpId {
         self.next_id += 1;
         self.next_id
     }
@@ -327,7 +292,7 @@ impl Group {
     }
 
     /// A call was worked on: it may have failed, or be done.
-    fn after(&mut self, now: Now, id: u64, call: u64, result: Result<(), GroupError>) {
+    pub(super) fn after(&mut self, now: Now, id: u64, call: u64, result: Result<(), GroupError>) {
         if let Err(error) = result {
             return self.fail(id, call, error, true);
         }
@@ -482,7 +447,7 @@ impl Group {
     /// Why a communicator that a rank gave up for another is of no use: for the reason that
     /// the rank had, where it has one. Its calls from a later one on have failed then, of
     /// which all were told before.
-    fn given_up(&self, id: u64, rank: usize) -> GroupError {
+    pub(super) fn given_up(&self, id: u64, rank: usize) -> GroupError {
         let known = self.contexts.get(&id).and_then(|context| context.failure.as_ref());
         known.map_or_else(
             || GroupError::PeerLost {
@@ -527,59 +492,12 @@ impl Group {
         for id in self.contexts.keys().copied().collect::<Vec<_>>() {
             self.fail(id, 0, error.clone(), false);
             let Some(context) = self.contexts.get_mut(&id) else { continue };
-            if let Some((id, _)) = context.shrink.waiting.take() {
+            while let Some(id) = context.shrink.next_waiting() {
                 let result = Err(error.clone());
                 self.outputs.push_back(Output::Finished { id, result });
             }
         }
         self.expelled = Some(error);
-    }
-
-    fn handle_agree(&mut self, now: Now, id: u64, from: usize, epoch: u32, agree: Agree) {
-        // Who agrees on another communicator has given this one up.
-        if matches!(agree, Agree::Join) {
-            let (next, error) = (self.calls_begun(id), self.given_up(id, from));
-            self.fail(id, next, error, true);
-        }
-        let agreed =
-            self.at_shrink(id, |shrink, port| shrink.handle(from, epoch, agree, port)).flatten();
-        self.settle_agreed(now, id, agreed);
-    }
-
-    fn step_shrink(&mut self, now: Now, id: u64) {
-        let agreed = self.at_shrink(id, shrink::Shrink::step).flatten();
-        self.settle_agreed(now, id, agreed);
-    }
-
-    fn at_shrink<T>(
-        &mut self,
-        id: u64,
-        f: impl FnOnce(&mut shrink::Shrink, &mut Port<'_>) -> T,
-    ) -> Option<T> {
-        let context = self.contexts.get_mut(&id)?;
-        let (mut port, _, _, shrink) = context.split(&self.config, &self.gone, &mut self.outputs);
-        Some(f(shrink, &mut port))
-    }
-
-    fn settle_agreed(&mut self, now: Now, id: u64, agreed: Option<Agreed>) {
-        let Some(Agreed { id: op, epoch, members }) = agreed else { return };
-        let context = &self.contexts[&id];
-        let (rank, size) = (context.rank as u32, context.members.len() as u32);
-        let result = if members.is_empty() {
-            let live = context.members.iter().filter(|member| !self.gone.contains(member));
-            Err(GroupError::Minority { live: live.count() as u32, size })
-        } else if !members.contains(&rank) {
-            let reason = "those that went on did not count it".to_owned();
-            Err(GroupError::Expelled { reason })
-        } else {
-            let of_group = |rank: &u32| context.members[*rank as usize];
-            let of_group: Vec<usize> = members.iter().map(of_group).collect();
-            let new = derived(id, "shrink", u64::from(epoch), 0);
-            self.create(now, new, of_group);
-            let members = members.into_iter().map(|rank| rank as usize).collect();
-            Ok(Outcome::Made(Some(Made { context: new, members })))
-        };
-        self.outputs.push_back(Output::Finished { id: op, result });
     }
 }
 

@@ -84,6 +84,8 @@ pub(super) struct Port<'a> {
     pub config: &'a Config,
     pub members: &'a [usize],
     pub gone: &'a BTreeSet<usize>,
+    /// Ranks of the communicator that make no more calls in it.
+    pub closed: &'a BTreeSet<usize>,
     pub outputs: &'a mut VecDeque<Output>,
     ahead: &'a mut Vec<Ahead>,
 }
@@ -152,6 +154,7 @@ impl Context {
             config,
             members: &self.members,
             gone,
+            closed: &self.closed,
             outputs,
             ahead: &mut self.ahead,
         };

@@ -58,7 +58,7 @@ pub enum GroupError {
         /// The ranks from which something was missing.
         waiting_for: Vec<u32>,
     },
-    /// A user's operation panicked.
+    /// A user's function panicked. Nothing else of that rank did.
     #[error("the operation of {call} panicked at rank {rank}: {message}")]
     Panicked {
         /// Where.
@@ -140,8 +140,8 @@ pub enum GroupError {
         /// The most.
         max: usize,
     },
-    /// Bytes from a rank are no partial, or one of another reduction.
-    #[error("the partial of rank {rank} cannot be merged: {reason}")]
+    /// An operation that gives no partial, or no number, of this rank's elements.
+    #[error("rank {rank} has no exact total: {reason}")]
     Partial {
         /// The rank.
         rank: u32,

@@ -14,10 +14,8 @@
 //! (`Stream`). Nothing is folded while what was folded before waits for a rank
 //! below, so what a call holds is bounded by its window, whatever its size.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -30,20 +28,20 @@ use super::{GroupError, Now, OpId};
 use crate::buffers::Buffer;
 use crate::collective::{Make, Plan, Room};
 use crate::dtype::DType;
-use crate::fold::{self, Operator};
+use crate::fold::Operator;
 
-/// A user's operation over little-endian bytes: folds the second into the first.
-pub type OwnFold = Arc<dyn Fn(&mut [u8], &[u8]) + Send + Sync>;
+mod folding;
 
 /// How contributions become one.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub enum Fold {
     /// Not at all.
     None,
     /// By one of the operators.
     By(Operator),
-    /// By a function of the user's, in rank order.
-    Own(OwnFold),
+    /// By a function, in rank order, which whoever owns the machine has
+    /// ([`Output::Fold`](super::Output::Fold)).
+    Own,
 }
 
 /// One call under way.
@@ -101,7 +99,7 @@ impl Operation {
         for part in &plan.parts {
             let length = part.input.end - part.input.start;
             let known = match (&part.up, &part.room) {
-                (None, Some(Room::Open(_))) => None,
+                (_, Some(Room::Open(_))) => None,
                 (None, Some(Room::At(range))) => Some(range.end - range.start),
                 _ => Some(length),
             };
@@ -175,9 +173,11 @@ impl Operation {
         let waits = |rank: usize| {
             self.plan.parts.iter().zip(&self.parts).any(|(part, progress)| {
                 let up = part.up.as_ref().is_some_and(|up| {
+                    let merges = up.make == Make::Merge;
                     let children = up.children.iter().zip(&progress.queues);
                     children.into_iter().any(|(&child, (_, came, any))| {
-                        child == rank && !(*any && Some(*came) == progress.total)
+                        let all = *any && (merges || Some(*came) == progress.total);
+                        child == rank && !all
                     })
                 });
                 let from = part.down.as_ref().and_then(|down| down.from);
@@ -192,6 +192,11 @@ impl Operation {
         let ranks: BTreeSet<usize> = self.streams.keys().map(|(rank, _)| *rank).collect();
         let found = ranks.into_iter().filter(|&rank| waits(rank) || blocked(rank));
         found.map(|rank| rank as u32).collect()
+    }
+
+    /// Whether a function is at work for it.
+    pub fn is_folding(&self) -> bool {
+        self.parts.iter().any(|progress| progress.folding)
     }
 
     /// The other rank may be sent so many bytes in all.
@@ -231,7 +236,15 @@ impl Operation {
         let index = *self.by_id.get(&segment.part).ok_or_else(|| wrong("a part of no plan"))?;
         let part = &self.plan.parts[index];
         let progress = &mut self.parts[index];
-        let total = *progress.total.get_or_insert(segment.total);
+        // Contributions that are merged have lengths of their own, each.
+        let merges = !segment.down && part.up.as_ref().is_some_and(|up| up.make == Make::Merge);
+        let total = match merges {
+            true => segment.total,
+            false => *progress.total.get_or_insert(segment.total),
+        };
+        if merges && total > self.signature.count {
+            return Err(wrong("more than its call may have"));
+        }
         let end = segment.offset + body.len() as u64;
         let expected = (total - segment.offset.min(total)).min(self.signature.segment.into());
         if total != segment.total || body.len() as u64 != expected {
@@ -268,12 +281,16 @@ impl Operation {
         let child = up.children.iter().position(|&child| child == from);
         let child = child.ok_or_else(|| wrong("a contribution that is not its own"))?;
         let (queue, came, any) = &mut progress.queues[child];
-        if *came != segment.offset || (*any && *came == total) {
+        if *came != segment.offset || (*any && (merges || *came == total)) {
             return Err(wrong("segments out of order"));
         }
         *came = end;
-        *any = true;
+        *any = !merges || end == total;
+        let length = body.len() as u64;
         queue.push_back(body);
+        if merges {
+            self.consume((from, false), length, port);
+        }
         self.fold_part(index, port)
     }
 
@@ -309,134 +326,14 @@ impl Operation {
         self.fold_part(index, port)
     }
 
-    fn fold_all(&mut self, port: &mut Port<'_>) -> Result<(), GroupError> {
-        for index in 0..self.parts.len() {
-            if !self.parts[index].done {
-                self.fold_part(index, port)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Folds as many segments of a part as there are.
-    fn fold_part(&mut self, index: usize, port: &mut Port<'_>) -> Result<(), GroupError> {
-        while self.can_fold(index, port.config.window_bytes) {
-            self.fold_segment(index, port)?;
-        }
-        self.settle(index, port)
-    }
-
-    fn can_fold(&self, index: usize, window: u64) -> bool {
-        let (part, progress) = (&self.plan.parts[index], &self.parts[index]);
-        let Some(up) = &part.up else { return false };
-        // A leaf sends what it has; it folds only what is its own alone.
-        let leaf = up.children.is_empty() && up.parent.is_some();
-        let all = progress.queues.iter().all(|(queue, ..)| !queue.is_empty());
-        let open = progress.folded < progress.total.unwrap_or(0) || !progress.folds;
-        let down = part.down.iter().flat_map(|down| &down.to).map(|&to| (to, true));
-        let to = down.chain(up.parent.map(|to| (to, false)));
-        let mut below = to.filter_map(|to| self.streams.get(&to));
-        !leaf && all && open && progress.begun && below.all(|stream| stream.held <= window)
-    }
-
-    fn fold_segment(&mut self, index: usize, port: &mut Port<'_>) -> Result<(), GroupError> {
-        let part = &self.plan.parts[index];
-        let up = part.up.clone().expect("it folds");
-        let (room, down, id) = (part.room.clone(), part.down.clone(), part.id);
-        let input = self.bytes_of(&part.input);
-        let progress = &mut self.parts[index];
-        let (offset, total) = (progress.folded, input.len() as u64);
-        let length = (total - offset).min(self.signature.segment.into()) as usize;
-        progress.folded += length as u64;
-        progress.folds = true;
-        let front = |(queue, ..): &mut (VecDeque<Bytes>, u64, bool)| queue.pop_front();
-        let bodies: Vec<Bytes> = progress.queues.iter_mut().filter_map(front).collect();
-        let at = input.start + offset as usize;
-        let made = {
-            let own = &self.input_bytes()[at..at + length];
-            let mut all: Vec<&[u8]> = bodies.iter().map(|body| &body[..]).collect();
-            if let Some(own_at) = up.own {
-                all.insert(own_at, own);
-            }
-            match up.make {
-                Make::Fold => vec![self.make(&all)],
-                Make::Prefixes { exclusive } => {
-                    let up_to = |rank: usize| if exclusive { rank } else { rank + 1 };
-                    let prefix = |rank: usize| self.make(&all[..up_to(rank)]);
-                    (0..all.len()).map(prefix).collect()
-                }
-            }
-        };
-        let made: Vec<Bytes> = made
-            .into_iter()
-            .collect::<Result<_, String>>()
-            .map_err(|message| self.panicked(message, port))?;
-        let outgoing = |down: bool, bytes: &Bytes| Outgoing {
-            part: id,
-            down,
-            offset,
-            at,
-            length,
-            total,
-            content: Content::Held(bytes.clone()),
-        };
-        let of = |rank: usize| made.get(if made.len() > 1 { rank } else { 0 });
-        if let Some(parent) = up.parent {
-            self.push(parent, outgoing(false, &made[0]), port);
-        } else if let (Some(room), Some(bytes)) = (&room, of(port.rank)) {
-            self.write(room, offset as usize, bytes);
-        }
-        if let (Some(down), None) = (&down, up.parent) {
-            for &to in &down.to {
-                let bytes = of(to).expect("a prefix for each rank").clone();
-                self.push(to, outgoing(true, &bytes), port);
-            }
-        }
-        for (child, body) in up.children.iter().zip(&bodies) {
-            self.consume((*child, false), body.len() as u64, port);
-        }
-        Ok(())
-    }
-
-    /// The fold of contributions, of none an empty one.
-    fn make(&self, all: &[&[u8]]) -> Result<Bytes, String> {
-        let Some((first, others)) = all.split_first() else { return Ok(Bytes::new()) };
-        match &self.fold {
-            Fold::None => Ok(Buffer::copy(first).freeze()),
-            Fold::By(operator) => {
-                let mut out = Buffer::zeros(first.len());
-                fold::fold(*operator, self.dtype, all, out.as_mut());
-                Ok(out.freeze())
-            }
-            Fold::Own(own) => {
-                let mut out = first.to_vec();
-                let folded = catch_unwind(AssertUnwindSafe(|| {
-                    others.iter().for_each(|other| own(&mut out, other));
-                }));
-                match folded {
-                    Ok(()) => Ok(out.into()),
-                    Err(payload) => {
-                        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-                        let owned = payload.downcast_ref::<String>().cloned();
-                        Err(text.or(owned).unwrap_or_else(|| "no message".to_owned()))
-                    }
-                }
-            }
-        }
-    }
-
-    fn panicked(&self, message: String, port: &Port<'_>) -> GroupError {
-        let (rank, call) = (port.rank as u32, self.signature.to_string());
-        GroupError::Panicked { rank, call, message }
-    }
-
     /// Notes whether a part is done, and begins what waited for it.
     fn settle(&mut self, index: usize, port: &mut Port<'_>) -> Result<(), GroupError> {
         let (part, progress) = (&self.plan.parts[index], &mut self.parts[index]);
         let leaf = part.up.as_ref().is_some_and(|up| up.children.is_empty() && up.parent.is_some());
+        let merges = part.up.as_ref().is_some_and(|up| up.make == Make::Merge);
         let folded = part.up.is_none()
             || leaf
-            || (progress.folds && Some(progress.folded) == progress.total);
+            || (progress.folds && (merges || Some(progress.folded) == progress.total));
         let receives = part.down.as_ref().is_some_and(|down| down.from.is_some());
         let sends = part.after.is_none() || progress.begun;
         if progress.done || !folded || (receives && !progress.arrived) || !sends {
@@ -509,14 +406,14 @@ impl Operation {
                 return;
             }
             let length = first.length.min(segment_bytes);
-            let body = match &first.content {
+            let body = match &mut first.content {
                 Content::Input => Buffer::copy(&input.bytes()[first.at..][..length]).freeze(),
                 Content::Output => {
                     Buffer::copy(&self.output.bytes()[first.at..][..length]).freeze()
                 }
                 Content::Held(bytes) => {
                     stream.held -= length as u64;
-                    bytes.clone()
+                    bytes.split_to(length)
                 }
             };
             let segment = Segment {

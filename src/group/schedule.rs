@@ -33,7 +33,7 @@ pub(super) fn scheduled(
             (Folding::By(*operator), operator.is_located(), operator.folds_in_groups(dtype))
         }
         Fold::By(operator) => return Err(GroupError::Operator { operator: *operator, dtype }),
-        Fold::Own(_) => (Folding::Own { commutative }, false, commutative),
+        Fold::Own => (Folding::Own { commutative }, false, commutative),
     };
     let unit = element_bytes(dtype, located);
     let have = (call.array.bytes().len() / unit) as u64;
@@ -44,10 +44,18 @@ pub(super) fn scheduled(
             Err(GroupError::Length { what, expected, got: have })
         }
     };
+    let own = [have];
     let (extent, count, counts, bytes) = match &call.counts {
         Counts::Whole(count) => {
             length(*count)?;
             (Extent::Whole(*count), *count, 0, have * unit as u64)
+        }
+        &Counts::Bounded { most, of } if have <= most => {
+            (Extent::Sent(&own), most, of, most * unit as u64)
+        }
+        &Counts::Bounded { most, .. } => {
+            let what = format!("the array of {}, at most,", kind.name());
+            return Err(GroupError::Length { what, expected: most, got: have });
         }
         Counts::Blocks(blocks) => {
             let all: u64 = blocks.iter().sum();

@@ -12,35 +12,50 @@
 //! collects. It asks all that live first, and takes over what anyone has seen
 //! committed; if none of them has, nobody that lives ever went on. Less than half of
 //! the ranks, or half of them without rank 0, do not go on: another part could.
+//!
+//! A rank that gave the communicator back counts as one that died. It says before what
+//! was committed last, for whoever has not heard of it.
+//!
+//! # Calls and agreements
+//!
+//! The first call of `shrink` makes its rank join, and that word stands: the agreement
+//! goes on whether a call still waits for it or has given up. So ranks of unlike
+//! deadlines do not get out of step. What is agreed when no call waits is kept, and the
+//! next call takes it. Calls that wait take agreements in the order in which they were
+//! made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
 use super::context::Port;
 use super::frame::{Agree, Head};
-use super::{Now, OpId};
+use super::{GroupError, Now, OpId, Outcome};
+
+/// A call that waits, with its deadline and the time that it had.
+type Waiting = (OpId, Option<(Now, Now)>);
 
 /// The agreement of one communicator on one rank.
 #[derive(Default)]
 pub(super) struct Shrink {
     /// The number of the agreement that is next, or under way.
     epoch: u32,
-    /// The call that waits for it.
-    pub waiting: Option<(OpId, Option<(Now, Now)>)>,
+    /// Calls of which the first waits for it.
+    waiting: VecDeque<Waiting>,
     joined: BTreeSet<u32>,
     round: u32,
     proposed: Option<Vec<u32>>,
     accepted: BTreeSet<u32>,
     told: Option<usize>,
     collects: bool,
-    /// What was agreed before.
-    commits: BTreeMap<u32, Vec<u32>>,
+    /// What was agreed last. No rank that lives is further behind.
+    committed: Option<(u32, Vec<u32>)>,
+    /// What came of an agreement for which no call waited.
+    pub untaken: Option<Result<Outcome, GroupError>>,
 }
 
 /// What was agreed: the members, none where there is no majority.
 pub(super) struct Agreed {
-    pub id: OpId,
     pub epoch: u32,
     pub members: Vec<u32>,
 }
@@ -53,13 +68,61 @@ impl Shrink {
         deadline: Option<(Now, Now)>,
         port: &mut Port<'_>,
     ) -> Option<Agreed> {
-        self.waiting = Some((id, deadline));
+        self.waiting.push_back((id, deadline));
+        self.join(port)
+    }
+
+    fn join(&mut self, port: &mut Port<'_>) -> Option<Agreed> {
+        self.joined.insert(port.rank as u32);
         self.step(port)
     }
 
-    /// The ranks that have not said that they want to go on, as far as this one knows.
+    /// Goes on to the next agreement if a call waits for it.
+    pub fn go_on(&mut self, port: &mut Port<'_>) -> Option<Agreed> {
+        if self.waiting.is_empty() { None } else { self.join(port) }
+    }
+
+    /// The call that is to have what was agreed.
+    pub fn next_waiting(&mut self) -> Option<OpId> {
+        self.waiting.pop_front().map(|(id, _)| id)
+    }
+
+    /// The first deadline of the calls that wait.
+    pub fn next_timeout(&self) -> Option<Now> {
+        self.waiting.iter().filter_map(|(_, deadline)| *deadline).map(|(until, _)| until).min()
+    }
+
+    /// Takes out the calls whose time is over, with the time that they had.
+    pub fn expire(&mut self, now: Now) -> Vec<(OpId, Now)> {
+        let mut late = Vec::new();
+        self.waiting.retain(|&(id, deadline)| {
+            let over = deadline.filter(|(until, _)| *until <= now);
+            late.extend(over.map(|(_, after)| (id, after)));
+            over.is_none()
+        });
+        late
+    }
+
+    /// The ranks for which the agreement waits, as far as this one knows: those that have
+    /// not joined or not accepted, or the one that knows it.
     pub fn missing(&self, port: &Port<'_>) -> Vec<u32> {
-        live(port).into_iter().filter(|rank| !self.joined.contains(rank)).collect()
+        let (alive, own) = (live(port), port.rank as u32);
+        match alive.first() {
+            Some(&first) if first != own => vec![first],
+            _ => {
+                let all_joined = alive.iter().all(|rank| self.joined.contains(rank));
+                let there = if all_joined { &self.accepted } else { &self.joined };
+                alive.into_iter().filter(|rank| !there.contains(rank)).collect()
+            }
+        }
+    }
+
+    /// Says again what was committed last, before this rank says no more.
+    pub fn say_last(&self, port: &mut Port<'_>) {
+        if let Some((epoch, members)) = &self.committed {
+            let agree = Agree::Commit { members: members.clone() };
+            port.send_all(&Head::Agree { context: port.context, epoch: *epoch, agree });
+        }
     }
 
     /// A word from another rank.
@@ -71,7 +134,7 @@ impl Shrink {
         port: &mut Port<'_>,
     ) -> Option<Agreed> {
         let context = port.context;
-        if let Some(members) = self.commits.get(&epoch) {
+        if let Some((_, members)) = self.committed.as_ref().filter(|(last, _)| *last == epoch) {
             // It is behind.
             if matches!(agree, Agree::Join | Agree::Collect) {
                 let agree = Agree::Commit { members: members.clone() };
@@ -93,7 +156,7 @@ impl Shrink {
             Agree::Propose { round, members } => {
                 let alive = live(port);
                 let all_live = members.iter().all(|member| alive.contains(member));
-                if self.waiting.is_some() && all_live && first(port) == Some(from) {
+                if self.has_joined(port) && all_live && first(port) == Some(from) {
                     let agree = Agree::Accept { round };
                     port.send(from, &Head::Agree { context, epoch, agree }, Bytes::new());
                 }
@@ -103,18 +166,23 @@ impl Shrink {
                     self.accepted.insert(from as u32);
                 }
             }
-            Agree::Commit { members } => return self.commit(members, port),
+            Agree::Commit { members } => return Some(self.commit(members, port)),
         }
         self.step(port)
     }
 
+    fn has_joined(&self, port: &Port<'_>) -> bool {
+        self.joined.contains(&(port.rank as u32))
+    }
+
     /// Goes on as far as it can be gone on.
     pub fn step(&mut self, port: &mut Port<'_>) -> Option<Agreed> {
-        self.waiting?;
+        if !self.has_joined(port) {
+            return None;
+        }
         let (context, epoch, rank) = (port.context, self.epoch, port.rank);
         let alive = live(port);
         let collector = first(port)?;
-        self.joined.insert(rank as u32);
         if collector != rank {
             if self.told != Some(collector) {
                 self.told = Some(collector);
@@ -133,7 +201,7 @@ impl Shrink {
         let size = port.members.len();
         let majority = 2 * alive.len() > size || (2 * alive.len() == size && alive[0] == 0);
         if !majority {
-            return self.commit(Vec::new(), port);
+            return Some(self.commit(Vec::new(), port));
         }
         if self.proposed.as_ref() != Some(&alive) {
             self.round += 1;
@@ -143,28 +211,28 @@ impl Shrink {
             port.send_all(&Head::Agree { context, epoch, agree });
         }
         match alive.iter().all(|member| self.accepted.contains(member)) {
-            true => self.commit(alive, port),
+            true => Some(self.commit(alive, port)),
             false => None,
         }
     }
 
-    fn commit(&mut self, members: Vec<u32>, port: &mut Port<'_>) -> Option<Agreed> {
-        let (context, epoch) = (port.context, self.epoch);
+    fn commit(&mut self, members: Vec<u32>, port: &mut Port<'_>) -> Agreed {
+        let epoch = self.epoch;
+        self.committed = Some((epoch, members.clone()));
         if first(port) == Some(port.rank) {
-            let agree = Agree::Commit { members: members.clone() };
-            port.send_all(&Head::Agree { context, epoch, agree });
+            self.say_last(port);
         }
-        self.commits.insert(epoch, members.clone());
-        let waiting = self.waiting.take();
-        let commits = std::mem::take(&mut self.commits);
-        *self = Shrink { epoch: epoch + 1, commits, round: self.round, ..Shrink::default() };
-        waiting.map(|(id, _)| Agreed { id, epoch, members })
+        let waiting = std::mem::take(&mut self.waiting);
+        let (round, committed) = (self.round, self.committed.take());
+        *self = Shrink { epoch: epoch + 1, waiting, round, committed, ..Shrink::default() };
+        Agreed { epoch, members }
     }
 }
 
-/// The ranks that live.
+/// The ranks that live and have not given the communicator back.
 fn live(port: &Port<'_>) -> Vec<u32> {
-    let lives = |rank: &usize| !port.gone.contains(&port.members[*rank]);
+    let lives =
+        |rank: &usize| !port.gone.contains(&port.members[*rank]) && !port.closed.contains(rank);
     (0..port.members.len()).filter(lives).map(|rank| rank as u32).collect()
 }
 

@@ -46,11 +46,14 @@ pub struct Signature {
 impl Signature {
     /// A sum over a list of counts that two different lists hardly share.
     pub fn of_counts(counts: &[u64]) -> u32 {
-        let mut hasher = blake3::Hasher::new();
-        counts.iter().for_each(|count| {
-            hasher.update(&count.to_le_bytes());
-        });
-        let [a, b, c, d, ..] = *hasher.finalize().as_bytes();
+        Signature::of_bytes(
+            &counts.iter().flat_map(|count| count.to_le_bytes()).collect::<Vec<_>>(),
+        )
+    }
+
+    /// A sum over bytes that different ones hardly share.
+    pub fn of_bytes(bytes: &[u8]) -> u32 {
+        let [a, b, c, d, ..] = *blake3::hash(bytes).as_bytes();
         u32::from_le_bytes([a, b, c, d])
     }
 }
@@ -60,13 +63,14 @@ impl fmt::Display for Signature {
         let Signature { kind, algorithm, folding, dtype, root, count, counts, segment } = self;
         write!(f, "{}(", kind.name())?;
         match folding {
+            _ if kind.merges() => write!(f, "states of reduction {counts:08x} in up to ")?,
             Folding::None => {}
             Folding::By(operator) => write!(f, "{operator} of ")?,
             Folding::Own { commutative: true } => write!(f, "a commutative function of ")?,
             Folding::Own { commutative: false } => write!(f, "a function of ")?,
         }
         write!(f, "{count} {dtype}")?;
-        if *counts != 0 {
+        if *counts != 0 && !kind.merges() {
             write!(f, " in blocks {counts:08x}")?;
         }
         write!(f, ", root {root}, {}", algorithm.name())?;

@@ -49,10 +49,13 @@ pub(super) struct Stream {
 pub(super) struct Progress {
     /// Bytes of the part; of an open room unknown until the first segment.
     pub total: Option<u64>,
-    /// For each child what has come and is not folded, and how much came in all.
+    /// For each child what has come and is not folded, how much came in all, and whether
+    /// something came; of what is merged as a whole, whether all of it came.
     pub queues: Vec<(VecDeque<Bytes>, u64, bool)>,
     pub folded: u64,
     pub folds: bool,
+    /// A segment is being folded elsewhere.
+    pub folding: bool,
     pub came: u64,
     pub arrived: bool,
     pub begun: bool,

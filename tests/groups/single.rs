@@ -5,7 +5,7 @@ use adsum::communicator::{Combine, Communicator, GroupError, Operator};
 use adsum::{DType, Op, Value};
 
 /// How many there are.
-pub const CALLS: usize = 32;
+pub const CALLS: usize = 34;
 
 /// Calls that move nothing from the last rank to some others: those end well without it.
 #[allow(dead_code, reason = "only the failing threads look at it")]
@@ -30,7 +30,7 @@ fn total(ranks: usize) -> Vec<i32> {
 /// Makes the call of this number, by this rank of a communicator of any size.
 pub fn call(number: usize, comm: &Communicator) -> Result<(), GroupError> {
     match number {
-        0..=3 | 23..=28 | 30 => folded(number, comm),
+        0..=3 | 23..=28 | 30 | 32 | 33 => folded(number, comm),
         4..=8 | 16..=20 => divided(number, comm),
         _ => other(number, comm),
     }
@@ -60,6 +60,15 @@ fn folded(number: usize, comm: &Communicator) -> Result<(), GroupError> {
             let least = comm.reduce_exact(&data, Op::Min, root)?;
             let right = (rank == root).then(|| Value::of(DType::I32, 0));
             assert_eq!(least.map(|found| found.value), right);
+        }
+        // In two steps, the second in a communicator of its own.
+        32 => {
+            let most = comm.by(TREE).all_reduce_exact(&data, Op::ArgMax)?.value;
+            assert_eq!(most, Value::int64(i64::from(COUNT) * size as i64 - 1));
+        }
+        33 => {
+            let plus = Combine::own(true, |a: i32, b: i32| a + b);
+            assert_eq!(comm.by(TREE).all_reduce(&data, plus)?, total(size));
         }
         25 => at_root(comm.by(Algorithm::Direct).reduce(&data, Operator::Sum, root)?),
         26 => at_root(comm.by(TREE).reduce(&data, Operator::Sum, root)?),

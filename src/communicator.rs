@@ -71,7 +71,7 @@ pub use memory::MemoryLink;
 pub use messages::Received;
 pub use request::Request;
 
-use shared::{Called, Shared, Then};
+use shared::{Called, Own, Then};
 
 /// A group of ranks, as one of them sees it.
 ///
@@ -86,7 +86,7 @@ pub struct Communicator {
 
 /// What all handles of one communicator on one rank share.
 struct Kept {
-    shared: Arc<Shared>,
+    shared: Arc<Own>,
     context: u64,
     rank: usize,
     /// The ranks of the whole group that its ranks are.
@@ -103,7 +103,7 @@ impl Communicator {
     /// The communicator of all ranks that a link connects.
     pub fn connect(link: Arc<dyn Link>, config: Config) -> Communicator {
         let (rank, size) = (link.rank(), link.size());
-        Communicator::of(Shared::start(link, config), WORLD, rank, (0..size).collect())
+        Communicator::of(Arc::new(Own::start(link, config)), WORLD, rank, (0..size).collect())
     }
 
     /// The communicators of all ranks of a group of threads in this process.
@@ -129,7 +129,7 @@ impl Communicator {
         Communicator::local(1).pop().expect("one rank")
     }
 
-    fn of(shared: Arc<Shared>, context: u64, rank: usize, members: Vec<usize>) -> Communicator {
+    fn of(shared: Arc<Own>, context: u64, rank: usize, members: Vec<usize>) -> Communicator {
         let kept = Arc::new(Kept { shared, context, rank, members });
         Communicator { kept, timeout: None, algorithm: None }
     }

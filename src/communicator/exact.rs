@@ -160,7 +160,7 @@ impl Communicator {
         let (shared, rank) = (&self.kept.shared, self.rank());
         let (context, members) = (self.kept.context, self.kept.members.clone());
         let slot = shared.slot(false);
-        let (end, weak) = (Arc::clone(&slot), Arc::downgrade(shared));
+        let (end, weak) = (Arc::clone(&slot), shared.weak());
         shared.begin(|group, now| {
             let own = derived(context, "exact", group.calls_begun(context), 0);
             group.create(now, own, members);

@@ -12,7 +12,7 @@ use super::collectives::output;
 use super::element::Element;
 use super::{Combine, Communicator, GroupError, Operator};
 use crate::collective::Kind;
-use crate::group::{Answer, Buffer, Call, Counts};
+use crate::group::{Answer, Buffer, Call, Counts, OwnFold};
 use crate::os::lent::{Lent, lend};
 
 impl Buffer for Lent {
@@ -101,24 +101,25 @@ impl Communicator {
         root: usize,
     ) -> Result<(), GroupError> {
         let call = self.moving::<T>(Kind::Broadcast, &[], Counts::Whole(0), root);
-        self.call_on(data, Ok(call))
+        self.call_on(data, Ok((call, None)))
     }
 
     /// Makes a call whose array is the caller's memory itself, where it may be.
     fn call_on<T: Element>(
         &self,
         data: &mut [T],
-        call: Result<Call, GroupError>,
+        call: Result<(Call, Option<OwnFold>), GroupError>,
     ) -> Result<(), GroupError> {
         let counts = Counts::Whole(data.len() as u64);
         let Some(memory) = T::memory(data) else {
             let array = Box::new(T::store(data));
-            let call = call.map(|call| Call { counts, array, ..call });
+            let call = call.map(|(call, own)| (Call { counts, array, ..call }, own));
             data.copy_from_slice(&self.checked(call, output).wait()?);
             return Ok(());
         };
         let elsewhere = lend(memory, |array| {
-            let call = call.map(|call| Call { counts, array: Box::new(array), ..call });
+            let array = Box::new(array);
+            let call = call.map(|(call, own)| (Call { counts, array, ..call }, own));
             self.checked(call, elsewhere).wait()
         })?;
         if let (Some(result), Some(memory)) = (elsewhere, T::memory(data)) {

@@ -130,8 +130,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Starts a rank over its link.
-    pub fn start(link: Arc<dyn Link>, config: Config) -> Arc<Shared> {
+    fn start(link: Arc<dyn Link>, config: Config) -> Arc<Shared> {
         let group = Group::new(link.rank(), link.size(), config);
         let (calls, workers) = (HashMap::new(), HashMap::new());
         let shared = Arc::new_cyclic(|own| Shared {
@@ -179,6 +178,11 @@ impl Shared {
         self.tell(|group, _| group.close(context));
         // After the ends of its calls, which may have been for its worker.
         self.with(|inner, _| inner.workers.remove(&context));
+    }
+
+    /// Itself, as threads have it that must not keep it.
+    pub fn weak(&self) -> Weak<Shared> {
+        Weak::clone(&self.own)
     }
 
     /// The time since this rank began.
@@ -254,8 +258,27 @@ impl Inner {
     }
 }
 
-impl Drop for Shared {
-    /// The last communicator of this rank is gone: it leaves.
+/// A rank as its communicators have it. When the last of them is gone it leaves, on the
+/// thread that let it go, which waits until the link is closed: the program may end then.
+/// Threads of the link and of functions hold the rank for moments only, and never end it.
+pub(super) struct Own(Arc<Shared>);
+
+impl Own {
+    /// Starts a rank over its link.
+    pub fn start(link: Arc<dyn Link>, config: Config) -> Own {
+        Own(Shared::start(link, config))
+    }
+}
+
+impl std::ops::Deref for Own {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Drop for Own {
     fn drop(&mut self) {
         self.tell(|group, _| group.leave());
         self.link.close();

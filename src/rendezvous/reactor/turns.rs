@@ -14,6 +14,10 @@ use std::time::{Duration, Instant};
 /// connection, and long beside a round trip.
 const PAUSE: Duration = Duration::from_millis(1);
 
+/// How often the thread looks whether a caller that is in has left. To be told each time
+/// would cost every call a system call.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// Whose turn it is.
 #[derive(Default)]
 pub(super) struct Turns {
@@ -108,7 +112,8 @@ impl Turns {
             if is_free && (is_quiet || state.is_hurried) {
                 break;
             }
-            let waited = self.idle.wait_timeout(state, PAUSE);
+            let pause = if state.inside.is_some() { LOOK } else { PAUSE };
+            let waited = self.idle.wait_timeout(state, pause);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         state.inside = Some(thread::current().id());

@@ -75,8 +75,8 @@ pub enum Output {
     },
     /// Give a request up.
     Cancel(RequestId),
-    /// Keep this for the next start: what is remembered of the catalogue.
-    Remember(Memory),
+    /// Keep [`Service::memory`] for the next start: it has changed.
+    Remember,
     /// Do this on the disk.
     Store(StoreWork),
 }
@@ -163,7 +163,7 @@ impl Service {
         let changed = self.catalogue.set_held(self.hello.node, self.holder(), files.clone())?;
         self.held = files;
         if changed {
-            self.outputs.push_back(Output::Remember(self.catalogue.memory()));
+            self.outputs.push_back(Output::Remember);
         }
         for peer in self.members() {
             self.send_held(peer);
@@ -268,6 +268,11 @@ impl Service {
         self.settle();
     }
 
+    /// What is remembered of the catalogue.
+    pub fn memory(&self) -> Memory {
+        self.catalogue.memory()
+    }
+
     /// When to call [`Service::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Now> {
         self.membership.poll_timeout()
@@ -284,7 +289,7 @@ impl Service {
         match self.catalogue.set_held(from, holder, files) {
             Ok(changed) => {
                 if changed {
-                    self.outputs.push_back(Output::Remember(self.catalogue.memory()));
+                    self.outputs.push_back(Output::Remember);
                 }
                 self.tell_holders();
             }
@@ -298,7 +303,7 @@ impl Service {
         match self.catalogue.merge(memory) {
             Ok(false) => {}
             Ok(true) => {
-                self.outputs.push_back(Output::Remember(self.catalogue.memory()));
+                self.outputs.push_back(Output::Remember);
                 for peer in self.members().into_iter().filter(|&peer| peer != from) {
                     self.send(peer, Message::Known(memory.clone()));
                 }
@@ -409,7 +414,7 @@ impl Service {
         for peer in self.members() {
             self.send(peer, Message::Known(memory.only(name)));
         }
-        self.outputs.push_back(Output::Remember(memory));
+        self.outputs.push_back(Output::Remember);
     }
 
     fn send(&mut self, to: NodeId, message: Message) {

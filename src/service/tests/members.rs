@@ -54,3 +54,26 @@ fn a_member_that_claims_addresses_of_others_does_not_keep_them_from_being_dialle
         .collect();
     assert_eq!(forgotten, [addr(44)]);
 }
+
+#[test]
+fn a_node_that_comes_back_dials_whom_it_remembers() {
+    let memory = {
+        let mut before = Node::new();
+        for number in [2, 3] {
+            before.connect(number, true);
+            before.offer(number, vec![held("old.npy", number), held("older.npy", 7)]);
+        }
+        before.service.memory()
+    };
+    let config = membership::Config::default();
+    let mut node1 = Node { service: Service::new(hello(1, true), config, &memory, 1) };
+    let dialled: Vec<SocketAddr> = node1
+        .outputs()
+        .iter()
+        .filter_map(|output| match output {
+            Output::Dial(addr) => Some(*addr),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(dialled, [addr(2), addr(3)]);
+}

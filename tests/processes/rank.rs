@@ -26,9 +26,6 @@ const SILENCE: Duration = Duration::from_millis(2500);
 /// Less than that: a call that ends before the rank that it waits for is known to be dead.
 const IMPATIENCE: Duration = Duration::from_millis(600);
 
-/// The call of an exact total whose elements have places.
-const PLACED: usize = 32;
-
 /// Without a role it makes every call as a group of one.
 #[test]
 fn as_a_rank() {
@@ -143,9 +140,7 @@ fn deaths(fault: Fault, number: usize, [shift, groups]: [usize; 2]) {
             let phases = (groups * (rounds - 1)).max(1);
             link.arm(fault, (groups * round + shift) * (steps + 1) / phases);
         }
-        // The exact call with places is two calls, of which each has the time of one: who
-        // gives up between them may find itself alone, as docs/groups.md says.
-        let hurried = fault == Fault::Stop && round % 2 == 1 && number != PLACED;
+        let hurried = fault == Fault::Stop && round % 2 == 1;
         let limit = if hurried { IMPATIENCE } else { LIMIT };
         let what = format!("{fault:?} of {victim} in call {number}, round {round}");
         let first = single::call(number, &whole.within(limit));

@@ -542,10 +542,9 @@ fn where_a_node_cannot_write_others_take_the_files() {
     for node in &cluster.nodes[1..] {
         assert_eq!(node.visible().len(), names.len());
     }
-    cluster.run(1, &["put", "--replicas", "3", &names[0]]).refused(
-        1,
-        &["'f0.npy' is on 2 of 3 nodes", "'node-0'", "make room"],
-    );
+    cluster
+        .run(1, &["put", "--replicas", "3", &names[0]])
+        .refused(1, &["'f0.npy' is on 2 of 3 nodes", "'node-0'", "make room"]);
     drop(cluster);
     drop(mount);
 }

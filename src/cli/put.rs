@@ -27,6 +27,9 @@ mod sending;
 use parcel::Parcel;
 use sending::{Outcome, Sent, Task};
 
+/// What is said when somebody ends it.
+pub const INTERRUPTED: &str = "interrupted; files that are whole on their nodes stay there, of others nothing does; repeat this to send what is missing";
+
 /// How long nodes may take to hash what they have under the names.
 const HASH_PATIENCE: Duration = Duration::from_secs(60);
 

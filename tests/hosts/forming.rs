@@ -50,3 +50,31 @@ fn nodes_find_each_other_by_any_of_them() {
     let log = cluster.nodes[0].log();
     assert!(!log.contains("leads back to this node"), "{log}");
 }
+
+#[test]
+fn a_node_that_has_met_nobody_does_not_take_what_it_has_for_all_there_is() {
+    let Some(mut cluster) = Cluster::new(Shape { hosts: 2, copies: 1, files: 4 }) else { return };
+    // The other is not there yet.
+    cluster.launch_with_seeds(0, &[1]);
+    cluster.wait("its files are hashed", |cluster| cluster.status(0)[0]["unhashed"] == 0);
+    let whole = ["sum", "--json", "obs/*.npy"];
+    cluster.ask(&whole, 0).refused(5, &["has met no other node", &name(0)]);
+    let run = cluster.ask(&["sum", "--json", "--allow-partial", "obs/*.npy"], 0);
+    assert_eq!(run.code, Some(9), "{run:?}");
+    assert!(run.json()["missing"][0].as_str().unwrap().contains("has met no other"), "{run:?}");
+    let log = cluster.nodes[0].log();
+    assert!(log.contains("not joined yet"), "{log}");
+    cluster.launch_with_seeds(1, &[0]);
+    cluster.settle();
+    cluster.check(Op::Sum, 0);
+
+    // What it met it remembers, and then says how much that is worth.
+    cluster.stop(1);
+    cluster.stop(0);
+    cluster.launch_with_seeds(0, &[1]);
+    cluster.wait("its files are hashed", |cluster| cluster.status(0)[0]["unhashed"] == 0);
+    cluster.ask(&whole, 0).refused(5, &["last seen at", &name(1)]);
+    let run = cluster.ask(&["sum", "--json", "--allow-partial", "obs/*.npy"], 0);
+    assert_eq!(run.code, Some(9), "{run:?}");
+    assert!(run.json()["warnings"][0].as_str().unwrap().contains("what there was before"));
+}

@@ -53,14 +53,7 @@ pub fn send(
     progress: &Progress,
     bytes: &AtomicU64,
 ) -> Result<Vec<Sent>, Failure> {
-    let shared = Shared {
-        client,
-        parcels,
-        nodes,
-        progress,
-        bytes,
-        ended: AtomicBool::new(false),
-    };
+    let shared = Shared { client, parcels, nodes, progress, bytes, ended: AtomicBool::new(false) };
     let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {
         while let Some(&task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {

@@ -66,6 +66,6 @@ fn a_bit_that_flipped_on_a_disk_is_found_by_who_asks_for_it() {
     cluster.settle();
     let run = cluster.ask(&VERIFIED, 0);
     assert_eq!(bits(&run), cluster.right(Op::Sum), "{run:?}");
-    cluster.stop(0);
+    (0..2).for_each(|host| cluster.stop(host));
     disk.unmount();
 }

@@ -1,5 +1,5 @@
-//! What an all-reduce of float32 costs, by size: `benches/collective/run` sets Open MPI
-//! beside it.
+//! What an all-reduce of float32 costs, by size: `benches/collective/run` sets other
+//! libraries beside it.
 //!
 //! ```sh
 //! adsum run -n 4 -- target/release/examples/all_reduce [BYTES ..]

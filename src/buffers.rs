@@ -79,11 +79,6 @@ impl Buffer {
         &mut self.0
     }
 
-    /// How many bytes are in it.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// The bytes, to be shared. When the last share is dropped the memory is kept.
     pub fn freeze(mut self) -> Bytes {
         match class(self.0.capacity()) {

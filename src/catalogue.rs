@@ -155,7 +155,7 @@ impl Catalogue {
         let learnt = Memory::of(node, &holder, &files)?;
         self.memory.check_room(&learnt, NAMES_MAX)?;
         self.live.set(node, holder, files);
-        Ok(self.memory.join(&learnt))
+        Ok(!self.memory.join(&learnt).is_empty())
     }
 
     /// Notes that `node` is not connected any more: its files are not live. The
@@ -187,9 +187,23 @@ impl Catalogue {
     /// The other is not well formed, or both together pass a limit. Then nothing
     /// has changed.
     pub fn merge(&mut self, other: &Memory) -> Result<bool, CatalogueError> {
+        self.learn(other).map(|new| !new.is_empty())
+    }
+
+    /// [`Catalogue::merge`] that returns what of the other was new: all that others
+    /// need to hear.
+    ///
+    /// # Errors
+    /// As [`Catalogue::merge`].
+    pub fn learn(&mut self, other: &Memory) -> Result<Memory, CatalogueError> {
         other.check()?;
         self.memory.check_room(other, NAMES_MAX)?;
         Ok(self.memory.join(other))
+    }
+
+    /// What is remembered of one name.
+    pub fn memory_of(&self, name: &str) -> Memory {
+        self.memory.only(name)
     }
 
     /// Forgets the contents of `name` that no live node holds, and returns their
@@ -234,7 +248,7 @@ impl Catalogue {
         array.check(name)?;
         let restored = self.memory.restored(name, array, digest)?;
         self.memory.check_room(&restored, NAMES_MAX)?;
-        Ok(self.memory.join(&restored))
+        Ok(!self.memory.join(&restored).is_empty())
     }
 
     /// Whether these contents count under `name`, or would if they were seen: nobody

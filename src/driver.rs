@@ -39,6 +39,7 @@ use crate::wire::{Message, PlaceId, Question, Trouble};
 
 mod answers;
 mod dials;
+mod keeping;
 mod roster;
 mod ticket;
 
@@ -52,6 +53,7 @@ pub(crate) use ticket::{TicketSender, ticket};
 
 use answers::Asked;
 use dials::Dials;
+use keeping::Keeping;
 
 /// The most events that are handled before the engine's wishes are carried
 /// out: results and progress of a burst go out as few messages.
@@ -233,6 +235,7 @@ impl<E: Executor> Driver<E> {
             asked: Asked::default(),
             epoch: Instant::now(),
             dials: Dials::default(),
+            keeping: Keeping::default(),
             tickets: HashMap::new(),
             retiring: None,
             stopped: None,
@@ -250,6 +253,7 @@ impl<E: Executor> Driver<E> {
                 break;
             }
         }
+        task.keep(Duration::MAX);
     }
 }
 
@@ -306,6 +310,7 @@ struct Task<E> {
     asked: Asked,
     epoch: Instant,
     dials: Dials,
+    keeping: Keeping,
     tickets: HashMap<RequestId, TicketSender>,
     /// Whoever waits until nothing is under way.
     retiring: Option<std::sync::mpsc::Sender<()>>,
@@ -321,7 +326,7 @@ impl<E: Executor> Task<E> {
 
     fn next_timeout(&self) -> Option<Instant> {
         let service = self.membership.as_ref().and_then(|member| member.service.poll_timeout());
-        let all = [self.engine.poll_timeout(), self.dials.next(), service];
+        let all = [self.engine.poll_timeout(), self.dials.next(), self.keeping.next(), service];
         let earliest = all.into_iter().flatten().min();
         // A time too far away to be told is never.
         earliest.and_then(|at| self.epoch.checked_add(at))
@@ -466,11 +471,21 @@ impl<E: Executor> Task<E> {
         for addr in self.dials.take_due(now) {
             self.transport.dial(addr);
         }
+        self.keep(now);
+    }
+
+    /// Has what has changed kept, if that is due.
+    fn keep(&mut self, now: Duration) {
+        if let Some(member) = &mut self.membership
+            && self.keeping.is_due(now)
+        {
+            (member.remember)(member.service.memory());
+        }
     }
 
     /// Does what the service wants done; says whether that was anything.
     fn carry_out_service(&mut self, now: Duration) -> bool {
-        let Some(Membership { service, remember, store }) = &mut self.membership else {
+        let Some(Membership { service, store, .. }) = &mut self.membership else {
             return false;
         };
         let mut any = false;
@@ -481,7 +496,7 @@ impl<E: Executor> Task<E> {
                 service::Output::Dial(addr) => self.dials.add(now, addr),
                 service::Output::Forget(addr) => self.dials.remove(addr),
                 service::Output::Cancel(request) => self.engine.cancel(now, request),
-                service::Output::Remember(memory) => remember(memory),
+                service::Output::Remember => self.keeping.changed(now),
                 service::Output::Store(work) => store.take(work),
                 service::Output::Holders { request, holders } => {
                     self.engine.add_holders(now, request, holders);

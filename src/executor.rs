@@ -202,20 +202,21 @@ impl Executor {
         let shard = match manifest.entry(position) {
             Some(entry) => {
                 let site = Site::of(manifest, entry, &spec);
-                self.files.shard(manifest, entry).map(|shard| (shard, site))
+                let opened = self.files.shard_and_states(manifest, entry);
+                opened.map(|(shard, states)| (shard, states, site))
             }
             None => Err(internal(format!("the job has no entry {position}"))),
         };
-        let kept = manifest
-            .entry(position)
-            .filter(|_| shard.is_ok())
-            .and_then(|entry| self.recall.find(key, manifest, entry, &spec));
-        if let (Ok((shard, _)), Some(partial)) = (&shard, kept) {
+        let kept = manifest.entry(position).zip(shard.as_ref().ok());
+        let kept = kept.and_then(|(entry, (_, states, _))| {
+            self.recall.find(key, (manifest, entry), states, &spec)
+        });
+        if let (Ok((shard, ..)), Some(partial)) = (&shard, kept) {
             // The file must be there, and be what it was, as if it were read.
             let (outcome, usage) = (shard.verify().map(|()| partial), Vec::new());
             return (self.notify)(Notice::Completed(Completion { key, outcome, usage }));
         }
-        let submitted = shard.and_then(|(shard, site)| {
+        let submitted = shard.and_then(|(shard, _, site)| {
             self.submit(Task { key, spec, shard, site }).map_err(|full| internal(full.to_string()))
         });
         if let Err(error) = submitted {

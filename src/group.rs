@@ -257,6 +257,12 @@ impl Group {
         }
     }
 
+    /// Fails all calls of a communicator for a reason from elsewhere, which all others are
+    /// told: who only gave it back would be taken for one that left.
+    pub fn abort(&mut self, id: u64, error: GroupError) {
+        self.fail(id, 0, error, true);
+    }
+
     /// Gives a communicator back. What is under way in it fails, and at other ranks what
     /// needs this one.
     pub fn close(&mut self, id: u64) {

@@ -6,7 +6,6 @@
 //! * `mapping`: a range of a file as memory, safe to read while the file
 //!   shrinks. Linux and macOS have it; elsewhere nothing is mapped, and callers
 //!   read instead.
-//! * `lent`: the memory of a caller who waits, for others to work on.
 //! * `environment`: variables that libraries look at.
 //! * `process`: processes in groups that are not left behind. Linux and macOS.
 //! * `watch`: a sleep that ends when a socket can be read, or somebody wakes it.
@@ -20,7 +19,6 @@ mod file;
 mod file_system;
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
 mod guard;
-pub mod lent;
 #[cfg_attr(not(any(target_os = "linux", target_vendor = "apple")), path = "os/no_mapping.rs")]
 mod mapping;
 #[cfg(all(unix, feature = "cli", feature = "net"))]

@@ -75,8 +75,8 @@ pub enum Output {
     },
     /// Give a request up.
     Cancel(RequestId),
-    /// Keep this for the next start: what is remembered of the catalogue.
-    Remember(Memory),
+    /// Keep [`Service::memory`] for the next start: it has changed.
+    Remember,
     /// Do this on the disk.
     Store(StoreWork),
 }
@@ -132,7 +132,7 @@ impl Service {
         if let Err(error) = catalogue.merge(memory) {
             tracing::error!(%error, "what was remembered of the catalogue is not used");
         }
-        Service {
+        let mut service = Service {
             membership: Membership::new(member(&hello), config, seed),
             catalogue,
             hello,
@@ -145,7 +145,9 @@ impl Service {
             places: Places::default(),
             retired: false,
             outputs: VecDeque::new(),
-        }
+        };
+        service.dial_remembered(memory);
+        service
     }
 
     /// This node offers these files from now on, and cannot offer others because
@@ -163,7 +165,7 @@ impl Service {
         let changed = self.catalogue.set_held(self.hello.node, self.holder(), files.clone())?;
         self.held = files;
         if changed {
-            self.outputs.push_back(Output::Remember(self.catalogue.memory()));
+            self.outputs.push_back(Output::Remember);
         }
         for peer in self.members() {
             self.send_held(peer);
@@ -268,6 +270,11 @@ impl Service {
         self.settle();
     }
 
+    /// What is remembered of the catalogue.
+    pub fn memory(&self) -> Memory {
+        self.catalogue.memory()
+    }
+
     /// When to call [`Service::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Now> {
         self.membership.poll_timeout()
@@ -284,7 +291,7 @@ impl Service {
         match self.catalogue.set_held(from, holder, files) {
             Ok(changed) => {
                 if changed {
-                    self.outputs.push_back(Output::Remember(self.catalogue.memory()));
+                    self.outputs.push_back(Output::Remember);
                 }
                 self.tell_holders();
             }
@@ -295,12 +302,12 @@ impl Service {
     }
 
     fn take_known(&mut self, from: NodeId, memory: &Memory) {
-        match self.catalogue.merge(memory) {
-            Ok(false) => {}
-            Ok(true) => {
-                self.outputs.push_back(Output::Remember(self.catalogue.memory()));
+        match self.catalogue.learn(memory) {
+            Ok(new) if new.is_empty() => {}
+            Ok(new) => {
+                self.outputs.push_back(Output::Remember);
                 for peer in self.members().into_iter().filter(|&peer| peer != from) {
-                    self.send(peer, Message::Known(memory.clone()));
+                    self.send(peer, Message::Known(new.clone()));
                 }
             }
             Err(error) => {
@@ -335,6 +342,24 @@ impl Service {
                     }
                 }
             }
+        }
+    }
+
+    /// Whoever held something may be there again: a node that comes back finds the others
+    /// without being told.
+    fn dial_remembered(&mut self, memory: &Memory) {
+        let mut addrs = BTreeMap::new();
+        for (node, holder) in memory.holders() {
+            if addrs.len() >= LOST_ADDRS_MAX {
+                break;
+            }
+            if let Ok(addr) = holder.addr.parse::<SocketAddr>() {
+                addrs.insert(addr, node);
+            }
+        }
+        for addr in self.of_others(&addrs.keys().copied().collect::<Vec<_>>()) {
+            self.lost_addrs.push_back((addrs[&addr], addr));
+            self.outputs.push_back(Output::Dial(addr));
         }
     }
 
@@ -405,11 +430,11 @@ impl Service {
 
     /// What is remembered of a name changed by hand: it is stored, and told to all.
     fn tell_known(&mut self, name: &str) {
-        let memory = self.catalogue.memory();
+        let memory = self.catalogue.memory_of(name);
         for peer in self.members() {
-            self.send(peer, Message::Known(memory.only(name)));
+            self.send(peer, Message::Known(memory.clone()));
         }
-        self.outputs.push_back(Output::Remember(memory));
+        self.outputs.push_back(Output::Remember);
     }
 
     fn send(&mut self, to: NodeId, message: Message) {

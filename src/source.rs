@@ -32,7 +32,7 @@ mod verified;
 
 pub use dataset::{list, open};
 pub use error::SourceError;
-pub use local::{Access, LocalFiles, Resolve, Resolved};
+pub use local::{Access, LocalFiles, Resolve, Resolved, States};
 pub use raw::RawFormat;
 pub use stream::Stream;
 

@@ -197,6 +197,15 @@ impl Memory {
         self.names.is_empty()
     }
 
+    /// The nodes that held something, each as often as it did.
+    pub fn holders(&self) -> impl Iterator<Item = (NodeId, &Holder)> {
+        let traces = self.names.values().flat_map(|remembered| match remembered {
+            Remembered::Unhashed(trace) => vec![trace],
+            Remembered::Hashed(contents) => contents.values().collect(),
+        });
+        traces.flat_map(|trace| trace.last.iter().map(|(&node, holder)| (node, holder)))
+    }
+
     /// What it says of one name.
     pub fn only(&self, name: &str) -> Memory {
         let of_name = self.names.get_key_value(name);
@@ -251,13 +260,15 @@ impl Memory {
         check_names(names, names_max)
     }
 
-    /// Takes in another memory, and says whether that added anything.
-    pub(super) fn join(&mut self, other: &Memory) -> bool {
-        let mut changed = false;
+    /// Takes in another memory, and returns what of it added anything.
+    pub(super) fn join(&mut self, other: &Memory) -> Memory {
+        let mut new = Memory::default();
         for (name, theirs) in &other.names {
-            changed |= join_at(&mut self.names, name, theirs, Remembered::join);
+            if join_at(&mut self.names, name, theirs, Remembered::join) {
+                new.names.insert(name.clone(), theirs.clone());
+            }
         }
-        changed
+        new
     }
 
     /// Marks contents as removed: those of this digest, or what was seen of the name

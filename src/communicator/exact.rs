@@ -172,7 +172,7 @@ impl Communicator {
                 let end = Ending { shared: weak, context: own, slot: end };
                 match partial {
                     Ok(partial) => end.after(Call { array: Box::new(partial.to_bytes()), ..merge }),
-                    Err(error) => end.put(Err(error)),
+                    Err(error) => end.instead(error),
                 }
             };
             let then = Then::Go(context, Box::new(go));
@@ -204,6 +204,14 @@ impl Ending {
             }),
             None => self.put(Err(GroupError::Closed)),
         }
+    }
+
+    /// There is no call, for this reason, of which those hear that have made it.
+    fn instead(self, error: GroupError) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.tell(|group, _| group.abort(self.context, error.clone()));
+        }
+        self.put(Err(error));
     }
 
     fn put(self, result: Ended) {

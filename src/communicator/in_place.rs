@@ -10,10 +10,10 @@ use std::ops::Range;
 
 use super::collectives::output;
 use super::element::Element;
+use super::lent::{Lent, lend};
 use super::{Combine, Communicator, GroupError, Operator};
 use crate::collective::Kind;
 use crate::group::{Answer, Buffer, Call, Counts, OwnFold};
-use crate::os::lent::{Lent, lend};
 
 impl Buffer for Lent {
     fn bytes(&self) -> &[u8] {

@@ -3,6 +3,12 @@
 //! A partial follows from an entry's contents, so where these are known by their
 //! digest it can be kept. A node whose collector died then answers the next one
 //! without reading anything again, and so it does if the same is asked twice.
+//!
+//! A digest says what the contents were when they were hashed. A disk may have lost
+//! some since, so a partial is kept for one state of the file on this node, and not for
+//! all that has the digest: when the file is put back, it is read again. What was
+//! verified takes the place of what was not, and what was found to be damaged is
+//! forgotten.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,18 +19,16 @@ use crate::compute::TaskKey;
 use crate::manifest::{Entry, Manifest};
 use crate::op::Spec;
 use crate::partial::{FORMAT_VERSION, Partial};
+use crate::source::States;
 
 /// All that a partial of an entry follows from, hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Cause([u8; 32]);
 
 impl Cause {
-    /// Of an entry whose contents are known and are not to be verified.
-    fn of(manifest: &Manifest, entry: &Entry, spec: &Spec) -> Option<Cause> {
-        let contents = |file: u32| {
-            let file = &manifest.files()[file as usize];
-            file.digest.filter(|_| !file.verified)
-        };
+    /// Of an entry whose contents are known, from files in these states.
+    fn of(manifest: &Manifest, entry: &Entry, states: &States, spec: &Spec) -> Option<Cause> {
+        let contents = |file: u32| manifest.files()[file as usize].digest;
         let first = contents(entry.file)?;
         let second = match entry.second {
             Some((file, start)) => Some((contents(file)?, start)),
@@ -33,8 +37,17 @@ impl Cause {
         let block = entry.block;
         let block = (block.outer, block.reduced, block.inner, block.stride);
         let (along, elements) = (manifest.is_along_axis(), &entry.elements);
-        let cause =
-            (FORMAT_VERSION, spec, first, second, along, elements, block, entry.first_index);
+        let cause = (
+            FORMAT_VERSION,
+            spec,
+            first,
+            second,
+            states,
+            along,
+            elements,
+            block,
+            entry.first_index,
+        );
         let mut hasher = blake3::Hasher::new_derive_key("adsum 2026 cause of a partial");
         postcard::to_io(&cause, &mut hasher).expect("hashing writes to memory only");
         Some(Cause(*hasher.finalize().as_bytes()))
@@ -53,7 +66,8 @@ struct Inner {
     kept: LruCache<Cause, Partial>,
     bytes: u64,
     bytes_max: u64,
-    under_way: HashMap<TaskKey, Cause>,
+    /// With whether the contents are verified on the way.
+    under_way: HashMap<TaskKey, (Cause, bool)>,
 }
 
 impl Recall {
@@ -62,19 +76,23 @@ impl Recall {
         Recall { inner: Mutex::new(Inner { kept, bytes: 0, bytes_max, under_way: HashMap::new() }) }
     }
 
-    /// The partial of an entry, if it is kept. Else notes that it is on its way.
+    /// The partial of an entry of a manifest, if it is kept and need not be verified.
+    /// Else notes that it is on its way.
     pub fn find(
         &self,
         key: TaskKey,
-        manifest: &Manifest,
-        entry: &Entry,
+        (manifest, entry): (&Manifest, &Entry),
+        states: &States,
         spec: &Spec,
     ) -> Option<Partial> {
-        let cause = Cause::of(manifest, entry, spec)?;
+        let cause = Cause::of(manifest, entry, states, spec)?;
+        let files = [Some(entry.file), entry.second.map(|(file, _)| file)];
+        let is_verified = |file: u32| manifest.files()[file as usize].verified;
+        let verified = files.into_iter().flatten().any(is_verified);
         let mut inner = self.lock();
-        let found = inner.kept.get(&cause).cloned();
+        let found = if verified { None } else { inner.kept.get(&cause).cloned() };
         if found.is_none() {
-            inner.under_way.insert(key, cause);
+            inner.under_way.insert(key, (cause, verified));
         }
         found
     }
@@ -82,7 +100,11 @@ impl Recall {
     /// A task ended, with this partial or none.
     pub fn end(&self, key: &TaskKey, partial: Option<&Partial>) {
         let mut inner = self.lock();
-        let (Some(cause), Some(partial)) = (inner.under_way.remove(key), partial) else { return };
+        let Some((cause, verified)) = inner.under_way.remove(key) else { return };
+        if verified && let Some(unverified) = inner.kept.pop(&cause) {
+            inner.bytes -= unverified.encoded_bytes_max();
+        }
+        let Some(partial) = partial else { return };
         let bytes = partial.encoded_bytes_max();
         if bytes > inner.bytes_max / 16 || inner.kept.contains(&cause) {
             return;
@@ -132,7 +154,8 @@ mod tests {
     fn recall_all(recall: &Recall, manifest: &Manifest, spec: &Spec, job: u8) -> usize {
         let found = manifest.entries().iter().filter(|entry| {
             let key = key(job, entry.position);
-            let found = recall.find(key, manifest, entry, spec);
+            let states = (manifest.files()[0].identity, None);
+            let found = recall.find(key, (manifest, entry), &states, spec);
             recall.end(&key, found.is_none().then(|| partial(spec)).as_ref());
             found.is_some()
         });
@@ -163,6 +186,37 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_was_put_back_is_read_again() {
+        let recall = Recall::new(1 << 20);
+        let (sum, data) = (Spec::sum(DType::F64), manifest(Some(1), false));
+        let back = manifest(Some(1), false);
+        let mut file = back.files()[0].clone();
+        file.identity.inode += 1;
+        let back = Manifest::with_entry_bytes(vec![file], 800).unwrap();
+        assert_eq!(recall_all(&recall, &data, &sum, 1), 0);
+        assert_eq!(recall_all(&recall, &back, &sum, 2), 0);
+        assert_eq!(recall_all(&recall, &back, &sum, 3), 10);
+    }
+
+    #[test]
+    fn what_was_verified_takes_the_place_of_what_was_not() {
+        let sum = Spec::sum(DType::F64);
+        let (plain, verified) = (manifest(Some(1), false), manifest(Some(1), true));
+        let (entry, states) = (&plain.entries()[0], (plain.files()[0].identity, None));
+        let other = Partial::identity(&sum, 2);
+        for right in [Some(&other), None] {
+            let recall = Recall::new(1 << 20);
+            assert_eq!(recall_all(&recall, &plain, &sum, 1), 0);
+            assert_eq!(recall.find(key(2, 0), (&verified, entry), &states, &sum), None);
+            recall.end(&key(2, 0), right);
+            // What was found to be damaged gives no partial, and none is kept.
+            assert_eq!(recall.find(key(3, 0), (&plain, entry), &states, &sum).as_ref(), right);
+            let kept: u64 = recall.lock().kept.iter().map(|(_, one)| one.encoded_bytes_max()).sum();
+            assert_eq!(recall.lock().bytes, kept);
+        }
+    }
+
+    #[test]
     fn memory_is_bounded_and_the_oldest_go_first() {
         let sum = Spec::sum(DType::F64);
         let bytes = partial(&sum).encoded_bytes_max();
@@ -181,7 +235,8 @@ mod tests {
         let recall = Recall::new(1 << 20);
         let data = manifest(Some(1), false);
         let sum = Spec::sum(DType::F64);
-        assert_eq!(recall.find(key(1, 0), &data, &data.entries()[0], &sum), None);
+        let states = (data.files()[0].identity, None);
+        assert_eq!(recall.find(key(1, 0), (&data, &data.entries()[0]), &states, &sum), None);
         recall.abandon(JobId([1; 32]));
         recall.end(&key(1, 0), Some(&partial(&sum)));
         assert!(recall.lock().under_way.is_empty() && recall.lock().kept.is_empty());

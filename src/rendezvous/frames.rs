@@ -93,15 +93,15 @@ impl Pieces {
             self.open = Some((Buffer::with_capacity(ahead), length));
         }
         let Some((mut frame, length)) = self.open.take() else { return Ok(None) };
-        while frame.len() < length
+        while frame.as_ref().len() < length
             && let Some(first) = self.queue.front_mut()
         {
-            let part = first.split_to(first.len().min(length - frame.len()));
+            let part = first.split_to(first.len().min(length - frame.as_ref().len()));
             self.bytes -= part.len();
             frame.extend(&part);
             self.drop_empty();
         }
-        if frame.len() < length {
+        if frame.as_ref().len() < length {
             self.open = Some((frame, length));
             return Ok(None);
         }

@@ -13,8 +13,8 @@
 //! kernel takes longer to start a thread than to carry a packet. So a caller who
 //! waits runs the network itself ([`Turns`]), and before it sleeps it looks at the
 //! socket for a moment: the answer of a peer that is in the same call comes within
-//! microseconds. Where ranks share
-//! processors it lets others run between two looks.
+//! microseconds. When that takes long, or ranks share processors, it lets others run
+//! between two looks.
 //!
 //! This is a [`Runtime`] of quinn. A general one
 //! asks the kernel what is ready before each read, and has a clock that ticks in
@@ -44,6 +44,10 @@ use turns::Turns;
 /// How long a caller looks at the socket before it sleeps: what a round trip takes
 /// on a local network, and several times what it takes to wake a thread.
 const LOOK: Duration = Duration::from_micros(250);
+
+/// How long it looks as if it had its processor alone. A peer that has not answered by
+/// then may wait for this very processor.
+const ALONE: Duration = Duration::from_micros(20);
 
 /// How often a caller who is done lets tasks run that wake each other, so that what
 /// it queued is written, and then sent.
@@ -182,7 +186,7 @@ impl Core {
             }
             let since = *idle.get_or_insert(now);
             if looks && now - since < LOOK && self.look() {
-                match self.config.is_crowded {
+                match self.config.is_crowded || now - since > ALONE {
                     true => thread::yield_now(),
                     false => std::hint::spin_loop(),
                 }

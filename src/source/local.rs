@@ -68,6 +68,9 @@ pub struct LocalFiles {
     open: Mutex<Vec<Arc<OpenFile>>>,
 }
 
+/// The states of the file of an entry, and of the one that is reduced beside it.
+pub type States = (FileIdentity, Option<FileIdentity>);
+
 impl LocalFiles {
     /// No file is open yet.
     pub fn new(access: Access) -> LocalFiles {
@@ -87,17 +90,34 @@ impl LocalFiles {
     /// The file cannot be opened, or is not in the state that the manifest
     /// describes.
     pub fn shard(&self, manifest: &Manifest, entry: &Entry) -> Result<Arc<dyn Shard>, ShardError> {
-        let span = self.span(manifest.file(entry), entry.elements.clone())?;
+        self.shard_and_states(manifest, entry).map(|(shard, _)| shard)
+    }
+
+    /// [`LocalFiles::shard`], and the states of its one or two files here.
+    ///
+    /// # Errors
+    /// As [`LocalFiles::shard`].
+    pub fn shard_and_states(
+        &self,
+        manifest: &Manifest,
+        entry: &Entry,
+    ) -> Result<(Arc<dyn Shard>, States), ShardError> {
+        let (span, state) = self.span(manifest.file(entry), entry.elements.clone())?;
         if !entry.block.is_contiguous() {
-            return Ok(Arc::new(StridedShard::new(span, entry.block)));
+            return Ok((Arc::new(StridedShard::new(span, entry.block)), (state, None)));
         }
-        let Some((file, start)) = entry.second else { return Ok(span) };
-        let second = self.span(&manifest.files()[file as usize], start..start + entry.len())?;
-        Ok(Arc::new(PairedShard::new(span, second)))
+        let Some((file, start)) = entry.second else { return Ok((span, (state, None))) };
+        let elements = start..start + entry.len();
+        let (second, other) = self.span(&manifest.files()[file as usize], elements)?;
+        Ok((Arc::new(PairedShard::new(span, second)), (state, Some(other))))
     }
 
     /// The elements of a file from the first to the last of a range.
-    fn span(&self, named: &File, elements: Range<u64>) -> Result<Arc<dyn Shard>, ShardError> {
+    fn span(
+        &self,
+        named: &File,
+        elements: Range<u64>,
+    ) -> Result<(Arc<dyn Shard>, FileIdentity), ShardError> {
         let found = self.resolve.as_ref().map(|resolve| resolve.resolve(named)).transpose()?;
         let described = found.as_ref().map_or(named, |found| &found.file);
         let file = self.file(described)?;
@@ -113,10 +133,11 @@ impl LocalFiles {
             true => Some(hashed(&range, described, elements, found.as_ref())?),
         };
         let span = self.span_of(range);
-        Ok(match hashed {
+        let shard: Arc<dyn Shard> = match hashed {
             Some(hashed) => Arc::new(VerifiedShard::new(span, hashed)),
             None => span,
-        })
+        };
+        Ok((shard, described.identity))
     }
 
     fn span_of(&self, range: FileRange) -> Arc<dyn Shard> {

@@ -9,7 +9,7 @@ use crate::single;
 const SIZE: usize = 7;
 
 /// Groups at a time that mostly wait until a silence has lasted long enough.
-const WIDTH: usize = 16;
+const WIDTH: usize = 8;
 
 /// Lets ranks end one after the other in each call, so many groups at a time.
 fn one_after_the_other(fault: &str, code: i32, shifts: Range<usize>, width: usize) {

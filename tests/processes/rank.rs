@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// After this silence a rank counts as dead: sooner than it would otherwise, since these
 /// ranks die often.
-const SILENCE: Duration = Duration::from_millis(1500);
+const SILENCE: Duration = Duration::from_millis(2500);
 
 /// Less than that: a call that ends before the rank that it waits for is known to be dead.
 const IMPATIENCE: Duration = Duration::from_millis(600);

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::catalogue::Memory;
@@ -64,9 +64,48 @@ pub fn node_id(state: &Path) -> Result<NodeId, Failure> {
 pub struct Remembered {
     /// What was remembered at the start.
     pub memory: Memory,
+    newest: Arc<Newest>,
     /// `None` only while it is being dropped.
-    sender: Option<Sender<Memory>>,
     writer: Option<JoinHandle<()>>,
+}
+
+/// The newest memory, which takes the place of one that was not written yet.
+#[derive(Default)]
+struct Newest {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    memory: Option<Memory>,
+    is_last: bool,
+}
+
+impl Newest {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that holds the lock can panic half way through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, memory: Memory) {
+        let older = self.state().memory.replace(memory);
+        self.changed.notify_one();
+        drop(older);
+    }
+
+    /// Waits for one; nothing when there will be no more.
+    fn next(&self) -> Option<Memory> {
+        let mut state = self.state();
+        loop {
+            match state.memory.take() {
+                None if !state.is_last => {
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                memory => return memory,
+            }
+        }
+    }
 }
 
 impl Remembered {
@@ -86,28 +125,27 @@ impl Remembered {
                 ),
             )
         })?;
-        let (sender, receiver) = channel();
+        let newest = Arc::<Newest>::default();
+        let memories = Arc::clone(&newest);
         let writer = std::thread::Builder::new()
             .name("adsum-memory".to_owned())
-            .spawn(move || write_all(&path, &receiver))
+            .spawn(move || write_all(&path, &memories))
             .map_err(|error| Failure::new(Blame::Internal, error))?;
-        Ok(Remembered { memory, sender: Some(sender), writer: Some(writer) })
+        Ok(Remembered { memory, newest, writer: Some(writer) })
     }
 
     /// What takes a newer memory.
     pub fn keep(&self) -> Box<dyn FnMut(Memory) + Send> {
-        let sender = self.sender.clone();
-        Box::new(move |memory| {
-            // The writer outlives all senders.
-            let _written = sender.as_ref().map(|sender| sender.send(memory));
-        })
+        let newest = Arc::clone(&self.newest);
+        Box::new(move |memory| newest.put(memory))
     }
 }
 
 impl Drop for Remembered {
     /// Waits until all is written, which needs the node to be gone before.
     fn drop(&mut self) {
-        self.sender = None;
+        self.newest.state().is_last = true;
+        self.newest.changed.notify_one();
         if let Some(writer) = self.writer.take() {
             let _panicked = writer.join();
         }
@@ -133,11 +171,8 @@ fn read(path: &Path) -> io::Result<Memory> {
 }
 
 /// Writes the newest memory, again and again.
-fn write_all(path: &Path, memories: &Receiver<Memory>) {
-    while let Ok(mut memory) = memories.recv() {
-        while let Ok(newer) = memories.try_recv() {
-            memory = newer;
-        }
+fn write_all(path: &Path, memories: &Newest) {
+    while let Some(memory) = memories.next() {
         if let Err(error) = write(path, &memory) {
             tracing::error!(path = %path.display(), %error, "names cannot be remembered");
         }

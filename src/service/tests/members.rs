@@ -2,24 +2,29 @@
 
 use super::*;
 
+/// The addresses that are to be dialled.
+fn dialled(outputs: &[Output]) -> Vec<SocketAddr> {
+    let dialled = outputs.iter().filter_map(|output| match output {
+        Output::Dial(addr) => Some(*addr),
+        _ => None,
+    });
+    dialled.collect()
+}
+
 #[test]
 fn a_member_that_is_down_is_dialled_in_case_that_it_returns() {
     let mut node1 = Node::new();
     node1.connect(2, true);
     node1.service.handle_lost(NOW, node(2));
     let mut now = NOW;
-    let mut dialled = Vec::new();
-    while now < Now::from_secs(60) && dialled.is_empty() {
+    let mut again = Vec::new();
+    while now < Now::from_secs(60) && again.is_empty() {
         let Some(at) = node1.service.poll_timeout() else { break };
         now = at.max(now);
         node1.service.handle_timeout(now);
-        let outputs = node1.outputs();
-        dialled.extend(outputs.iter().filter_map(|output| match output {
-            Output::Dial(addr) => Some(*addr),
-            _ => None,
-        }));
+        again = dialled(&node1.outputs());
     }
-    assert_eq!(dialled, [addr(2)]);
+    assert_eq!(again, [addr(2)]);
     // One way to a member is enough: its other addresses are dialled no more.
     let addrs = vec![addr(2), addr(22)];
     node1.service.handle_connected(now, &Hello { addrs, ..hello(2, true) }, addr(2));
@@ -39,8 +44,7 @@ fn a_member_that_claims_addresses_of_others_does_not_keep_them_from_being_dialle
     while !is_down {
         now = node1.service.poll_timeout().expect("it is declared down").max(now);
         node1.service.handle_timeout(now);
-        let dialled = |output: &Output| matches!(output, Output::Dial(at) if *at == addr(3));
-        is_down = node1.outputs().iter().any(dialled);
+        is_down = dialled(&node1.outputs()).contains(&addr(3));
     }
     let addrs = vec![addr(4), addr(2), addr(3), addr(44)];
     node1.service.handle_connected(now, &Hello { addrs, ..hello(4, true) }, addr(4));
@@ -53,4 +57,19 @@ fn a_member_that_claims_addresses_of_others_does_not_keep_them_from_being_dialle
         })
         .collect();
     assert_eq!(forgotten, [addr(44)]);
+}
+
+#[test]
+fn a_node_that_comes_back_dials_whom_it_remembers() {
+    let memory = {
+        let mut before = Node::new();
+        for number in [2, 3] {
+            before.connect(number, true);
+            before.offer(number, vec![held("old.npy", number), held("older.npy", 7)]);
+        }
+        before.service.memory()
+    };
+    let config = membership::Config::default();
+    let mut node1 = Node { service: Service::new(hello(1, true), config, &memory, 1) };
+    assert_eq!(dialled(&node1.outputs()), [addr(2), addr(3)]);
 }

@@ -4,6 +4,7 @@
 use pyo3::prelude::*;
 
 mod arrays;
+mod command;
 mod files;
 mod finish;
 mod group;
@@ -15,6 +16,7 @@ mod partial;
 fn _adsum(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_function(wrap_pyfunction!(arrays::reduce, module)?)?;
+    module.add_function(wrap_pyfunction!(command::command, module)?)?;
     module.add_function(wrap_pyfunction!(files::reduce_files, module)?)?;
     module.add_class::<partial::Partial>()?;
     group::register(module)

@@ -230,11 +230,6 @@ def test_files_that_cannot_be_had(tmp_path):
         adsum.sum(tmp_path / "a.npy", axis=0)
 
 
-def test_the_version_is_that_of_the_command(adsum_command):
-    said = subprocess.run([adsum_command, "--version"], capture_output=True, text=True, check=True).stdout
-    assert said.split()[1] == adsum.__version__
-
-
 def test_everything_public_tells_of_itself_and_has_a_type():
     folder = pathlib.Path(adsum.__file__).parent
     assert (folder / "py.typed").exists()

@@ -9,7 +9,7 @@
 //! let bytes: Vec<u8> = rows.iter().flatten().flat_map(|x| x.to_le_bytes()).collect();
 //! let view = View::contiguous(Layout::little(DType::F64), &bytes, &[2, 3])?;
 //! let columns = Reduction::new(&Spec::sum(DType::F64), view).along(&[0]);
-//! let sums = columns.each(&|| false, |states| {
+//! let sums = columns.each(&|| false, |_, states| {
 //!     use adsum::{Op, finish};
 //!     finish::finish(Op::Sum, states, finish::Options::default(), DType::F64)
 //! })?;
@@ -155,12 +155,12 @@ impl<'a> Reduction<'a> {
     /// # Errors
     /// As [`Reduction::each`].
     pub fn partial(&self, stop: &dyn Fn() -> bool) -> Result<Partial, ArrayError> {
-        let states = self.each(stop, <[State]>::to_vec)?;
+        let states = self.each(stop, |_, states| states.to_vec())?;
         Ok(Partial::from_states(&self.spec, states.into_iter().flatten().collect()))
     }
 
-    /// What `finish` makes of the states of each output, in C order of the axes that
-    /// are kept. Elements that are reduced have their places in C order.
+    /// What `finish` makes of the position and the states of each output, in C order of
+    /// the axes that are kept. Elements that are reduced have their places in C order.
     ///
     /// `stop` is asked now and then on the caller's thread, at least once for each
     /// [`UNIT_BYTES`] that it reduces, and ends the work if it says so.
@@ -176,13 +176,13 @@ impl<'a> Reduction<'a> {
     pub fn each<T: Send>(
         &self,
         stop: &dyn Fn() -> bool,
-        finish: impl Fn(&[State]) -> T + Sync,
+        finish: impl Fn(usize, &[State]) -> T + Sync,
     ) -> Result<Vec<T>, ArrayError> {
         assert_eq!(self.spec.is_paired(), self.second.is_some(), "one array, or two");
         let outputs = self.outputs();
         if self.first.elements() == 0 {
             let nothing = Partial::identity(&self.spec, 1);
-            return Ok((0..outputs).map(|_| finish(nothing.states(0))).collect());
+            return Ok((0..outputs).map(|output| finish(output, nothing.states(0))).collect());
         }
         let monoids = self.spec.monoids.iter();
         let output_bytes = monoids.map(|monoid| monoid.state_bytes(self.spec.dtype)).sum::<u64>();
@@ -258,7 +258,7 @@ struct Done<T> {
     error: Option<ArrayError>,
 }
 
-impl<F: Fn(&[State]) -> T + Sync, T: Send> Work<'_, F, T> {
+impl<F: Fn(usize, &[State]) -> T + Sync, T: Send> Work<'_, F, T> {
     /// Takes units until there are none.
     fn run(&self, backend: &mut CpuBackend, stop: &dyn Fn() -> bool) {
         let mut blocks = [Vec::new(), Vec::new()];
@@ -324,11 +324,14 @@ impl<F: Fn(&[State]) -> T + Sync, T: Send> Work<'_, F, T> {
                 return;
             }
         }
-        let finished: Vec<T> =
-            (0..whole.outputs()).map(|output| (self.finish)(whole.states(output))).collect();
+        let finish = |output| {
+            let position = self.plan.position(unit, output);
+            (position, (self.finish)(position, whole.states(output)))
+        };
+        let finished: Vec<(usize, T)> = (0..whole.outputs()).map(finish).collect();
         let mut done = self.lock();
-        for (output, one) in finished.into_iter().enumerate() {
-            done.results[self.plan.position(unit, output)] = Some(one);
+        for (position, one) in finished {
+            done.results[position] = Some(one);
         }
     }
 

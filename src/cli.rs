@@ -43,6 +43,8 @@ mod quantile;
 mod ranks;
 mod reduce;
 mod remarks;
+#[cfg(feature = "net")]
+mod remote;
 mod report;
 #[cfg(feature = "net")]
 mod secret;
@@ -55,10 +57,12 @@ mod talk;
 #[cfg(feature = "net")]
 mod via;
 
+pub use exit::{Blame, Failure};
 pub use program::Program;
+#[cfg(feature = "net")]
+pub use remote::{Cluster, Data, How};
 
 use args::{Cli, Command};
-use exit::{Blame, Failure};
 #[cfg(feature = "net")]
 use via::repeat_where_partial as repeat;
 

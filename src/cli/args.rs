@@ -465,7 +465,7 @@ impl From<Endian> for ByteOrder {
 }
 
 /// How the answer is told.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
     /// Type of the result [default: NumPy's, but float64 for what is rounded of

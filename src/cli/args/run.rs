@@ -10,7 +10,7 @@ use super::{NODES_MAX, THREADS_MAX, ViaArgs, count, parse_size, parse_tile};
 use crate::device::DeviceChoice;
 
 /// With what it is reduced.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Running")]
 pub struct RunArgs {
     #[command(flatten)]

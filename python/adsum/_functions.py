@@ -392,7 +392,7 @@ def histogram(x, bins=10, range=None, *, skip_nan=False, comm=None, device=None,
 class Stats(NamedTuple):
     """A summary of elements; NaN where something does not exist."""
 
-    count: int
+    elements: int
     nan: int
     min: float
     q25: float
@@ -412,7 +412,7 @@ def stats_of(summary, quartiles):
 
 
 def stats(x, *, skip_nan=False, comm=None, device=None, progress=None):
-    """A summary: count, NaN, extremes, quartiles, mean, standard deviation, sum and norm.
+    """A summary: elements, NaN, extremes, quartiles, mean, standard deviation, sum and norm.
 
     x, comm, device, progress: as those of sum. skip_nan: NaN count as elements that are not
     there.

@@ -28,7 +28,7 @@ class _Comm(Protocol):
     def allgather(self, sendobj: Any) -> list[Any]: ...
 
 class Stats(NamedTuple):
-    count: int
+    elements: int
     nan: int
     min: float
     q25: float

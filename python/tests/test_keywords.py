@@ -166,7 +166,7 @@ def test_a_summary():
         1001, 0, x.min(), *np.quantile(x, [0.25, 0.5, 0.75]), x.max(), adsum.mean(x), adsum.std(x), x.sum(), adsum.l2(x)
     )
     some = adsum.stats([1.0, np.nan], skip_nan=True)
-    assert (some.count, some.nan, some.mean, some.median) == (1, 1, 1.0, 1.0)
+    assert (some.elements, some.nan, some.mean, some.median) == (1, 1, 1.0, 1.0)
     assert np.isnan(adsum.stats([]).min)
 
 

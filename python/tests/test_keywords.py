@@ -253,6 +253,10 @@ from adsum import MPI
 comm = MPI.COMM_WORLD
 x = np.load("x.npy")
 mine = np.array_split(x, comm.size)[comm.rank]
+assert adsum.sum("part*.npy", comm=comm) == adsum.sum(x)
+assert np.array_equal(adsum.var("part*.npy", axis=0, comm=comm), adsum.var(x, axis=0))
+assert adsum.argmin("part*.npy", comm=comm) == adsum.argmin(x)
+assert adsum.prod("part*.npy", comm=comm) == adsum.prod(x)
 for name in ["sum", "mean", "var", "min", "max", "argmin", "argmax", "prod", "any", "nansum", "median", "count_nonzero"]:
     f = getattr(adsum, name)
     assert f(mine, comm=comm) == f(x), name
@@ -284,9 +288,26 @@ print("right", flush=True)
 
 @pytest.mark.parametrize("count", [1, 3, 4])
 def test_ranks_have_the_bits_of_the_whole(ranks, tmp_path, count):
-    np.save(tmp_path / "x.npy", np.random.default_rng(12).standard_normal((101, 7)) * 1e9)
+    x = np.random.default_rng(12).standard_normal((101, 7)) * 1e9
+    np.save(tmp_path / "x.npy", x)
+    for number, part in enumerate(np.array_split(x, 7)):
+        np.save(tmp_path / f"part{number}.npy", part)
     done = ranks(count, RANKS)
     assert (done.returncode, done.stdout.count("right")) == (0, count), done.stderr
+
+
+def test_ranks_that_see_other_files_are_refused(ranks, tmp_path):
+    np.save(tmp_path / "a.npy", np.ones(10))
+    np.save(tmp_path / "b.npy", np.ones(11))
+    program = """
+import adsum
+from adsum import MPI
+try:
+    adsum.sum("a.npy" if MPI.COMM_WORLD.rank else "b.npy", comm=MPI.COMM_WORLD)
+except ValueError as error:
+    print("same files" in str(error), flush=True)
+"""
+    assert "True" in ranks(2, program).stdout
 
 
 def test_what_is_no_communicator():

@@ -32,6 +32,7 @@ pub mod value;
 pub mod wire;
 
 // Edges: files, processors, network. Processors and network never meet here.
+pub mod array;
 pub mod communicator;
 pub mod compute;
 pub mod device;

@@ -48,6 +48,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("engine", &["dtype", "ledger", "manifest", "op", "partial", "placement", "shard", "wire"]),
     // Edges.
     ("os", &["manifest"]),
+    ("array", &["backend", "dtype", "op", "partial", "reduction"]),
     (
         "communicator",
         &["backend", "collective", "dtype", "finish", "fold", "group", "op", "partial"],

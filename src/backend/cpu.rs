@@ -34,7 +34,7 @@ mod terms;
 pub(crate) mod widen;
 pub(crate) mod word;
 
-use line::{Line, line};
+use line::{COLUMNS, Line, ROWS_MAX, line};
 use stretch::{Scratch, Stretch};
 
 /// Bytes a thread takes at a time: far more than a visit to the tile queue
@@ -132,8 +132,14 @@ impl Backend for CpuBackend {
             held.add_rows(place.first_output, bytes, second, &place);
             return Ok(());
         }
-        let width = (COLUMNS_BYTES / (reduced * size)).clamp(1, inner);
         let slab = reduced * inner * size;
+        if second.is_none() && held.takes_columns() {
+            for (o, slab) in bytes.chunks_exact(slab).enumerate() {
+                held.add_columns(place.first_output + o * inner, slab, &place, columns);
+            }
+            return Ok(());
+        }
+        let width = (COLUMNS_BYTES / (reduced * size)).clamp(1, inner);
         for o in 0..outer {
             let cut = o * slab..(o + 1) * slab;
             for first in (0..inner).step_by(width) {
@@ -169,6 +175,36 @@ impl Held {
     fn settle(&mut self, output: usize) {
         for (line, state) in self.lines.iter_mut().zip(self.partial.states_mut(output)) {
             line.settle(state);
+        }
+    }
+
+    /// Whether there is one state that has a fast way for columns.
+    fn takes_columns(&self) -> bool {
+        matches!(&self.lines[..], [line] if line.takes_columns())
+    }
+
+    /// Adds little-endian columns, each of an output of its own: some at once as they lie
+    /// where that works, else turned into rows.
+    fn add_columns(&mut self, output: usize, slab: &[u8], place: &Place<'_>, turned: &mut Scratch) {
+        let (size, inner) = (self.partial.spec().dtype.size_bytes(), place.inner);
+        for rows in slab.chunks(ROWS_MAX * inner * size) {
+            let place = Place { reduced: rows.len() / (inner * size), ..*place };
+            for first in (0..inner).step_by(COLUMNS) {
+                let Held { partial, lines } = self;
+                let is_added = first + COLUMNS <= inner
+                    && lines[0].add_columns(
+                        rows,
+                        inner * size,
+                        first * size,
+                        partial,
+                        output + first,
+                    );
+                if !is_added {
+                    let range = first..inner.min(first + COLUMNS);
+                    let turned = turned.columns(size, rows, inner, range);
+                    self.add_rows(output + first, turned, None, &place);
+                }
+            }
         }
     }
 

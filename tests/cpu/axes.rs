@@ -37,7 +37,7 @@ fn reduce(
     for run in runs {
         let place = site.place(run.clone());
         let cut = run.start as usize * size..run.end as usize * size;
-        let second = Some((second.0, &second.1[cut.clone()]));
+        let second = spec.is_paired().then(|| (second.0, &second.1[cut.clone()]));
         let run = Run { layout: Layout::little(spec.dtype), bytes: &bytes[cut], second, place };
         backend.add(spec, site.outputs(), &run).expect("the CPU does not fail");
     }
@@ -90,4 +90,6 @@ fn rows_around_the_lengths_that_lines_are_worth() {
 fn long_columns() {
     check_shape([1, 5000, 3], 4, &[700, 1 << 20]);
     check_shape([2, 70, 120], 5, &[500, 1 << 20]);
+    // More rows than are added at once, and columns that are left over.
+    check_shape([2, 300, 37], 5, &[1 << 20]);
 }

@@ -6,6 +6,7 @@ use super::factors::Factors;
 use super::integers::Integers;
 use super::intervals::Intervals;
 use super::leaves::Leaves;
+use super::levels::Levels;
 use super::products::Products;
 use super::simd::has_default_floats;
 use super::squares::Squares;
@@ -14,14 +15,41 @@ use super::terms::{Narrow, Wide};
 use super::widen::{BF16, F16, F32};
 use crate::dtype::DType;
 use crate::op::{Monoid, Term};
+use crate::partial::Partial;
 use crate::reduction::State;
 use crate::reduction::sum::{Counts, Sum, unit_exponent};
+
+/// Columns that are added at once.
+pub const COLUMNS: usize = 16;
+
+/// The most rows of columns that are added at once.
+pub const ROWS_MAX: usize = Levels::<2, COLUMNS>::ROWS_MAX;
 
 /// Adds elements to a state of one kind and type.
 pub trait Line: Send {
     /// Adds elements of one output to its state. Some of what they add may be
     /// kept back, in a form that is faster to add to.
     fn add(&mut self, stretch: &Stretch<'_>, state: &mut State);
+
+    /// Adds [`COLUMNS`] columns of at most [`ROWS_MAX`] little-endian rows of one data set,
+    /// which begin at `first_byte` of each row of `row_bytes`, to that of the states of
+    /// `partial` which is the only one of each output from `output` on. Says whether it did:
+    /// there may be no fast way for them, or for these.
+    fn add_columns(
+        &mut self,
+        _rows: &[u8],
+        _row_bytes: usize,
+        _first_byte: usize,
+        _partial: &mut Partial,
+        _output: usize,
+    ) -> bool {
+        false
+    }
+
+    /// Whether [`Line::add_columns`] is worth to be asked.
+    fn takes_columns(&self) -> bool {
+        false
+    }
 
     /// Adds what was kept back, which all belongs to this state.
     fn settle(&mut self, _state: &mut State) {}

@@ -11,7 +11,7 @@ use super::bins_wide::{self, BinsWide};
 use super::direct;
 use super::few::{ELEMENTS_MAX, Few};
 use super::levels::{Levels, Terms};
-use super::line::{Line, add_scaled, count_elements, sum_of};
+use super::line::{COLUMNS, Line, add_scaled, count, count_elements, sum_of};
 use super::simd::Vectors;
 use super::stretch::Stretch;
 use super::widen::Widen;
@@ -19,9 +19,10 @@ use super::word::Word;
 use crate::backend::reference::element_bits;
 use crate::dtype::{DType, Layout};
 use crate::op::Term;
+use crate::partial::Partial;
 use crate::reduction::State;
 use crate::reduction::float::{BINARY32, BINARY64, FloatFormat};
-use crate::reduction::sum::{Sum, unit_exponent};
+use crate::reduction::sum::{Counts, Sum, unit_exponent};
 
 /// From so many elements on, running sums in float64 are worth their gathering.
 const DIRECT_MIN: usize = 8;
@@ -34,7 +35,7 @@ const WIDE_MIN: usize = 8192;
 
 const _: () = assert!(NARROW_MIN <= ELEMENTS_MAX && WIDE_MIN <= ELEMENTS_MAX);
 const _: () = assert!(FEW <= Levels::<2, 4>::BLOCK_ELEMENTS);
-const _: () = assert!(Levels::<2, 16>::BLOCK_ELEMENTS <= bins_wide::BLOCK_ELEMENTS);
+const _: () = assert!(Levels::<2, COLUMNS>::BLOCK_ELEMENTS <= bins_wide::BLOCK_ELEMENTS);
 
 /// All bits of an element that its term has: a magnitude has no sign.
 fn mask(term: Term, format: FloatFormat) -> u64 {
@@ -120,7 +121,7 @@ impl<F: Widen, const FRACTION_BITS: u32, const BINS: usize> Line
 
 /// Sums of float64 or its magnitudes.
 pub struct Wide {
-    levels: Option<Levels<2, 16>>,
+    levels: Option<Levels<2, COLUMNS>>,
     /// Of few elements: their gathering counts more than their adding.
     levels_of_few: Option<Levels<2, 4>>,
     attempts: Attempts,
@@ -162,7 +163,7 @@ impl Wide {
     #[inline(never)]
     fn add_blocks(&mut self, bytes: &[u8], sum: &mut Sum) {
         let elements = bytes.len() / 8;
-        for block in bytes.chunks(8 * Levels::<2, 16>::BLOCK_ELEMENTS) {
+        for block in bytes.chunks(8 * Levels::<2, COLUMNS>::BLOCK_ELEMENTS) {
             let values = self.values;
             let total = match (&mut self.levels, &mut self.levels_of_few) {
                 (_, Some(levels)) if elements <= FEW => {
@@ -203,6 +204,30 @@ impl Line for Wide {
             true => self.add_few(stretch.bytes, sum),
             false => self.add_blocks(stretch.bytes, sum),
         }
+    }
+
+    fn add_columns(
+        &mut self,
+        rows: &[u8],
+        row_bytes: usize,
+        first_byte: usize,
+        partial: &mut Partial,
+        output: usize,
+    ) -> bool {
+        let (values, Some(levels)) = (self.values, &mut self.levels) else { return false };
+        let attempt = || levels.columns(rows, row_bytes, first_byte, values);
+        let Some(totals) = self.attempts.make(attempt) else { return false };
+        let elements = (rows.len() / row_bytes) as u64;
+        for (column, total) in totals.into_iter().enumerate() {
+            let sum = sum_of(&mut partial.states_mut(output + column)[0]);
+            count(sum, Counts { elements, ..Counts::default() });
+            total.into_iter().for_each(|(units, exponent)| add_scaled(sum, units, exponent));
+        }
+        true
+    }
+
+    fn takes_columns(&self) -> bool {
+        self.levels.is_some()
     }
 
     fn settle(&mut self, state: &mut State) {

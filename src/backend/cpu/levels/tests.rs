@@ -84,6 +84,29 @@ fn products_of(levels: &mut Levels<4, 8>, pairs: &[(f64, f64)]) -> Option<BigInt
     with_all(levels, |levels| levels.total(&first, &second, Product))
 }
 
+/// The sums of 16 columns from the one at `first` on, of rows of `width`.
+fn columns_of(
+    levels: &mut Levels<2, 16>,
+    elements: &[f64],
+    width: usize,
+    first: usize,
+) -> Option<Vec<BigInt>> {
+    let rows = bytes(elements.iter().copied());
+    let find = |levels: &mut Levels<2, 16>| levels.columns(&rows, 8 * width, 8 * first, Value);
+    for vectors in Vectors::all() {
+        let mut others = Levels { vectors, ..*levels };
+        let mut same = *levels;
+        assert_eq!(find(&mut others), find(&mut same), "{vectors:?}");
+        assert_eq!(others.top, same.top);
+    }
+    find(levels).map(|totals| totals.into_iter().map(whole).collect())
+}
+
+fn exact_columns(elements: &[f64], width: usize, first: usize) -> Vec<BigInt> {
+    let column = |column| elements.iter().skip(column).step_by(width).copied().collect::<Vec<_>>();
+    (first..first + 16).map(|number| exact(&column(number))).collect()
+}
+
 fn values() -> Levels<2, 16> {
     Levels::new(Vectors::new())
 }
@@ -102,6 +125,8 @@ fn full_blocks_of_the_largest_terms_are_exact() {
         // All terms just below the top that this block has set.
         let most = vec![x.signum() * below(exp2(levels.top)); elements.len()];
         assert_eq!(total_of(&mut levels, &most), Some(exact(&most)), "{x}");
+        let found = columns_of(&mut levels, &most, 16, 0);
+        assert_eq!(found, Some(exact_columns(&most, 16, 0)), "{x}");
         let pairs = vec![(x, below(2.0)); Levels::<4, 8>::BLOCK_ELEMENTS];
         assert_eq!(products_of(&mut products(), &pairs), Some(exact_products(&pairs)), "{x}");
     }
@@ -132,6 +157,8 @@ fn what_is_out_of_range_is_refused_and_does_not_stay() {
     for special in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, 5e-324, -1e-300] {
         assert_eq!(total_of(&mut levels, &[special]), None, "{special}");
         assert_eq!(total_of(&mut levels, &[1.0, special]), None, "{special}");
+        let row: Vec<f64> = (0..16).map(|lane| if lane == 9 { special } else { 1.0 }).collect();
+        assert_eq!(columns_of(&mut levels, &row, 16, 0), None, "{special}");
         assert_eq!(total_of(&mut levels, &fine), Some(exact(&fine)));
     }
     assert_eq!(total_of(&mut levels, &[]), Some(BigInt::ZERO));
@@ -178,6 +205,22 @@ proptest! {
         prop_assert!(found.is_some() || spread >= 29);
         if let Some(found) = found {
             prop_assert_eq!(found, exact(&elements));
+        }
+    }
+
+    #[test]
+    fn columns_that_are_found_are_exact(
+        (rows, width, spread) in (-800..900, 0..40, 16..40_usize).prop_flat_map(|(top, spread, width)| {
+            let row = prop::collection::vec(element(top, spread), width);
+            (prop::collection::vec(row, 1..50), Just(width), Just(spread))
+        }),
+        first in any::<prop::sample::Index>(),
+    ) {
+        let (elements, first) = (rows.concat(), first.index(width - 15));
+        let found = columns_of(&mut values(), &elements, width, first);
+        prop_assert!(found.is_some() || spread >= 29);
+        if let Some(found) = found {
+            prop_assert_eq!(found, exact_columns(&elements, width, first));
         }
     }
 

@@ -12,7 +12,13 @@ __version__: str
 _Files = str | PathLike[str] | Sequence[str | PathLike[str]]
 _Axis = SupportsIndex | tuple[SupportsIndex, ...] | None
 
-class GroupError(RuntimeError): ...
+class GroupError(RuntimeError):
+    error_class: int
+    error_code: int
+    error_string: str
+    def Get_error_class(self) -> int: ...
+    def Get_error_code(self) -> int: ...
+    def Get_error_string(self) -> str: ...
 
 class Partial:
     @classmethod

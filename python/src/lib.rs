@@ -9,6 +9,7 @@ mod finish;
 mod group;
 mod interrupt;
 mod partial;
+mod pending;
 
 /// The native half of adsum.
 #[pymodule]

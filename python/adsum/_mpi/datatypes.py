@@ -16,7 +16,7 @@ class Datatype(Missing):
         self._name, self._dtype = name, None if dtype is None else numpy.dtype(dtype)
         self._offsets = numpy.asarray(offsets, dtype=numpy.intp).reshape(-1)
         first, last = (self._offsets.min(), self._offsets.max()) if self._offsets.size else (0, -1)
-        self._extent = int(last - first + 1)
+        self._first, self._extent = int(first), int(last - first + 1)
 
     def __repr__(self):
         return f"MPI.{self._name}"
@@ -31,7 +31,7 @@ class Datatype(Missing):
     def Get_extent(self):
         """Bytes from the beginning to its first element, and from there to the end of its last."""
         item = self._dtype.itemsize
-        return int(self._offsets.min(initial=0)) * item, self._extent * item
+        return self._first * item, self._extent * item
 
     size = property(Get_size)
     extent = property(lambda self: self.Get_extent()[1])

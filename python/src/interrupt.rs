@@ -44,9 +44,9 @@ thread_local! {
 }
 
 /// Whether a signal has come whose handler raised an exception, which is kept for
-/// [`raised`] on this thread. Called without the GIL.
+/// [`raised`] on this thread. Called without the GIL, by threads that may outlive Python.
 pub fn has_come() -> bool {
-    let raised = Python::attach(|py| py.check_signals()).err();
+    let raised = Python::try_attach(|py| py.check_signals().err()).flatten();
     let has_come = raised.is_some();
     RAISED.set(raised);
     has_come

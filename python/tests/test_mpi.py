@@ -9,6 +9,7 @@ import pytest
 
 import adsum
 from adsum import MPI, _objects
+from adsum._mpi.buffers import vector
 
 CALLS = r'''
 import math
@@ -186,6 +187,9 @@ def test_buffers_that_do_not_fit_are_refused():
         world.Bcast([x, MPI.LONG_DOUBLE])
     with pytest.raises(ValueError, match="counts for 1"):
         world.Allgatherv(x, [x.copy(), [1, 2]])
+    with pytest.raises(ValueError, match="have element 1"):
+        vector([x, [2, 2], [0, 1], MPI.DOUBLE], True, 2)
+    assert [span.size for span in vector([x, [2, 2], [0, 1], MPI.DOUBLE], False, 2)] == [2, 2]
     with pytest.raises(TypeError, match="no whole number"):
         world.Bcast([x, 1.5])
     with pytest.raises(TypeError, match="has no memory"):

@@ -113,6 +113,9 @@ for call in [comm.Allgatherv, lambda a, b: comm.Gatherv(a, b, root=0)]:
 back = np.zeros(rank + 1, "i8")
 comm.Scatterv([whole, counts, MPI.INT64_T] if rank == 0 else None, back, root=0)
 assert np.array_equal(back, mine)
+strided = np.full(3 * size, -1, "i8")
+comm.Allgatherv(np.full(2, rank, "i8"), [strided, (2, 3), MPI.INT64_T])
+assert strided.reshape(size, 3).tolist() == [[r, r, -1] for r in range(size)]
 in_place = np.where(whole == rank, whole, -1)
 comm.Allgatherv(MPI.IN_PLACE, [in_place, counts])
 assert np.array_equal(in_place, whole)

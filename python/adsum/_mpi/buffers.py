@@ -3,7 +3,8 @@
 What programs write is ``data``, ``[data, type]``, ``[data, count]``, ``[data, count, type]``
 or ``[data, (count, displacement), type]``, for blocks of many lengths ``[data, counts]``,
 ``[data, (counts, displacements)]``, ``[data, counts, displacements, type]`` and with a type
-behind. Data is a NumPy array, or what exports its memory: bytes, bytearray, memoryview,
+behind. One number for counts is that of all blocks, for displacements the distance from each
+to the next. Data is a NumPy array, or what exports its memory: bytes, bytearray, memoryview,
 array.array, CPU tensors by DLPack. Counts and displacements are in elements of the type.
 """
 
@@ -234,10 +235,12 @@ def vector(given, writes, size):
         if rest:
             raise ValueError(f"{array.size} elements are no whole blocks for {size} ranks; give counts")
         counts = whole
-    counts = _each(counts, size, "count")
+    counts = _counts(counts, size)
     if displacements is None:
         displacements = [sum(counts[:rank]) for rank in range(size)]
-    displacements = _each(displacements, size, "displacement")
+    displacements = _displacements(displacements, size)
+    if writes and datatype.is_predefined:
+        _are_apart(counts, displacements)
     return [_span(array, datatype, *both) for both in zip(counts, displacements)]
 
 
@@ -253,8 +256,8 @@ def blocks_of_types(given, writes, size):
     types = [of_name(one) if isinstance(one, str) else one for one in types]
     if len(types) != size:
         raise ValueError(f"{len(types)} types for {size} ranks")
-    counts = _each(1 if counts is None else counts, size, "count")
-    displacements = _each(0 if displacements is None else displacements, size, "displacement")
+    counts = _counts(1 if counts is None else counts, size)
+    displacements = _displacements(0 if displacements is None else displacements, size)
     memory = _array(data, writes).view("u1") if data is not None else numpy.empty(0, "u1")
     spans = []
     for count, displacement, datatype in zip(counts, displacements, types):
@@ -263,9 +266,25 @@ def blocks_of_types(given, writes, size):
     return spans
 
 
+def _are_apart(counts, displacements):
+    """Refuses blocks to be received that share elements, of which one would be lost."""
+    blocks = sorted((start, start + count) for start, count in zip(displacements, counts) if count)
+    for (_, end), (start, _) in zip(blocks, blocks[1:]):
+        if start < end:
+            raise ValueError(f"two blocks to receive into have element {start}; give displacements that are apart")
+
+
+def _counts(given, size):
+    """A count for each rank; one number is that of all."""
+    return _each([given] * size if hasattr(given, "__index__") else given, size, "count")
+
+
+def _displacements(given, size):
+    """A displacement for each rank; one number is the distance from each to the next."""
+    return _each([given * rank for rank in range(size)] if hasattr(given, "__index__") else given, size, "displacement")
+
+
 def _each(given, size, what):
-    if hasattr(given, "__index__"):
-        given = [given] * size
     numbers = [_whole_number(one, what) for one in given]
     if len(numbers) != size:
         raise ValueError(f"{len(numbers)} {what}s for {size} ranks")

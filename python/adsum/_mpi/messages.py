@@ -6,7 +6,7 @@ from .. import _objects
 from .buffers import simple
 from .errors import GroupError
 from .objects import dumped
-from .requests import ANY_SOURCE, ANY_TAG, PROC_NULL, TAG_MAX, Request
+from .requests import ANY_SOURCE, ANY_TAG, NOTHING, PROC_NULL, TAG_MAX, Request
 
 
 class Messages:
@@ -25,12 +25,12 @@ class Messages:
 
     def _send(self, array, dest, tag):
         self._check(dest, tag, False)
-        return Request() if dest == PROC_NULL else Request(self._group.send(array, dest, tag))
+        return Request(NOTHING if dest == PROC_NULL else self._group.send(array, dest, tag))
 
     def _receive(self, like, source, tag, end):
         self._check(source, tag, True)
         if source == PROC_NULL:
-            return Request(message=(PROC_NULL, ANY_TAG, 0))
+            return Request(NOTHING, message=(PROC_NULL, ANY_TAG, 0))
         source, tag = None if source == ANY_SOURCE else source, None if tag == ANY_TAG else tag
         return Request(self._group.receive(like, source, tag), end)
 

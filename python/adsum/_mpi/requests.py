@@ -42,6 +42,19 @@ class Status(Missing):
         self.source, self.tag, self._bytes = source, tag, length_bytes
 
 
+class _Nothing:
+    """A call that has nothing to do."""
+
+    def test(self):
+        return True
+
+    def wait(self):
+        return [], None
+
+
+NOTHING = _Nothing()
+
+
 class Request(Missing):
     """A call that was begun. Its result is where it belongs when Wait or Test said so.
 

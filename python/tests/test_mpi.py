@@ -167,6 +167,21 @@ def test_buffers_that_do_not_fit_are_refused():
     for op in [MPI.MAX, MPI.LAND, MPI.BOR]:
         with pytest.raises(TypeError, match="complex"):
             world.Allreduce(MPI.IN_PLACE, np.zeros(2, complex), op)
+    pairs = np.zeros(2, [("value", "f8"), ("place", "i4")])
+    for op in [MPI.SUM, MPI.MAX, MPI.PROD]:
+        with pytest.raises(TypeError, match="value"):
+            world.Allreduce(MPI.IN_PLACE, pairs, op)
+        for raw in [MPI.BYTE, MPI.CHAR]:
+            with pytest.raises(TypeError, match="of no type"):
+                world.Allreduce(MPI.IN_PLACE, [x, raw], op)
+            with pytest.raises(TypeError, match="of no type"):
+                world.Reduce_scatter_block(MPI.IN_PLACE, [x, raw], op)
+    with pytest.raises(TypeError, match="MPI.DOUBLE"):
+        world.Allreduce(MPI.IN_PLACE, x, MPI.MINLOC)
+    with pytest.raises(TypeError, match="filled"):
+        world.Allreduce(np.ma.array([1.0], mask=[True]), np.zeros(1))
+    with pytest.raises(TypeError, match="Masked"):
+        world.allreduce(np.ma.array([1.0], mask=[True]))
     for bad in ["M8[s]", "S3", "O", "g"]:
         with pytest.raises(TypeError):
             world.Allreduce(MPI.IN_PLACE, np.zeros(2, bad))
@@ -202,6 +217,19 @@ class OnDevice:
     """An array as GPUs' libraries have them."""
 
     __cuda_array_interface__ = {"shape": (1,), "typestr": "<f8", "data": (1 << 40, False), "version": 3}
+
+
+def test_elements_that_only_other_packages_have():
+    bfloat16 = np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
+    world, x, out = MPI.COMM_WORLD, np.array([1.5, -3], bfloat16), np.zeros(2, bfloat16)
+    world.Allreduce(x, out)
+    assert out.tolist() == [1.5, -3]
+    world.Scan(x, out, MPI.MAX)
+    assert out.tolist() == [1.5, -3] and world.allreduce(x).dtype == bfloat16
+    MPI.SUM.Reduce_local(x, out)
+    assert out.tolist() == [3, -6]
+    with pytest.raises(ValueError, match="MPI.SHORT"):
+        world.Bcast([x, MPI.SHORT])
 
 
 def test_objects_are_plain_or_refused():

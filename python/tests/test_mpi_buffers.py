@@ -69,6 +69,10 @@ for op, better in [(MPI.MINLOC, min), (MPI.MAXLOC, lambda all: max(all, key=lamb
     columns = [[((r * 7) % 3, r) for r in range(size)], [(-r, 5) for r in range(size)], [(1, r) for r in range(size)]]
     assert out.tolist() == [better(column) for column in columns], (op, out)
 
+lost = np.array([(np.nan if rank == 0 else 1.0, rank), (np.nan, 5)], pairs.dtype)
+comm.Allreduce(MPI.IN_PLACE, lost, MPI.MAXLOC)
+assert np.isnan(lost["v"]).all() and lost["i"].tolist() == [0, 5]
+
 # Functions, in rank order from the left: not commutative.
 def first(a, b, datatype):
     assert datatype == MPI.INT and isinstance(a, MPI.buffer)

@@ -57,8 +57,9 @@ class Span:
     def wire(self):
         """They alone, as elements that ranks exchange: parts of complex numbers, bytes of pairs."""
         packed = self.packed()
-        parts = {"c": self.dtype.char.lower(), "V": "u1"}.get(self.dtype.kind)
-        return packed if parts is None else packed.view(parts)
+        if self.dtype.kind == "c":
+            return packed.view(self.dtype.char.lower())
+        return packed.view("u1") if self.dtype.type is numpy.void else packed
 
     def put(self, values):
         """Takes as many values, whose bytes are elements of this type."""
@@ -126,6 +127,8 @@ class _Tensor:
 
 def _array(data, writes):
     """The flat array of the memory that data has."""
+    if isinstance(data, numpy.ma.MaskedArray):
+        raise TypeError("a masked array, whose mask would be lost; give x.filled(...)")
     if isinstance(data, numpy.ndarray):
         array = data
     elif data is BOTTOM:
@@ -157,7 +160,8 @@ def _typed(array, datatype):
         raise ValueError("MPI.DATATYPE_NULL is no type of elements; adsum has no long double")
     if array.dtype == wanted:
         return array
-    if datatype not in RAW and array.dtype.kind not in "SV" and array.dtype not in ("u1", "i1"):
+    is_bytes = array.dtype in ("u1", "i1") or array.dtype.type in (numpy.void, numpy.bytes_)
+    if datatype not in RAW and not is_bytes:
         raise ValueError(f"an array of {array.dtype} given as {datatype!r}")
     if array.nbytes % wanted.itemsize:
         raise ValueError(f"{array.nbytes} bytes are no whole number of {datatype!r}")

@@ -60,7 +60,7 @@ class Collectives:
     def _fold(self, call, given, into, op, root=0):
         """Folds by the library what it folds; all else here, where its result belongs."""
         end = _put_all([into] if into is not None else [])
-        native = op._native(given.dtype)
+        native = op._native(given.dtype, given.type)
         if native:
             return self._begin(call, given.wire(), end if call != "exscan" or self.rank else None, native, root)
         fold = op._folding(given.dtype, given.type)
@@ -88,7 +88,7 @@ class Collectives:
 
     def Allreduce(self, sendbuf, recvbuf, op=SUM):
         given, into = self._both(sendbuf, recvbuf, "Allreduce")
-        native = op._native(given.dtype)
+        native = op._native(given.dtype, given.type)
         if native and into.is_plain:
             into.copy_from(given, "Allreduce")
             self._group.all_reduce(into.wire(), native)
@@ -126,7 +126,7 @@ class Collectives:
                 f"{call}: {given.size} elements of {given.dtype} sent, in blocks of {counts}; "
                 f"{into.size} of {into.dtype} received"
             )
-        wire, native = given.wire(), op._native(given.dtype)
+        wire, native = given.wire(), op._native(given.dtype, given.type)
         parts = wire.size // given.size if given.size else 1
         counts = [count * parts for count in counts]
         if native:

@@ -20,7 +20,9 @@ class Objects:
         self.Barrier()
 
     def _is_for_library(self, sendobj, op):
-        return isinstance(sendobj, numpy.ndarray) and sendobj.ndim > 0 and op._native(sendobj.dtype) is not None
+        if not isinstance(sendobj, numpy.ndarray) or isinstance(sendobj, numpy.ma.MaskedArray):
+            return False
+        return sendobj.ndim > 0 and op._native(sendobj.dtype) is not None
 
     def allreduce(self, sendobj, op=SUM):
         """Folds the numbers of all ranks, their arrays of one type and shape, or other objects.

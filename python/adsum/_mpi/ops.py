@@ -6,6 +6,7 @@ import operator
 import numpy
 
 from .buffers import simple
+from .datatypes import RAW
 from .errors import Missing
 
 
@@ -107,18 +108,26 @@ class Op(Missing):
         into.is_like(given, "Reduce_local")
         into.put(self._folding(into.dtype, into.type)([given.packed(), into.packed()]))
 
-    def _native(self, dtype):
-        """The library's operator for elements of a type; None for what is folded here."""
+    def _native(self, dtype, datatype=None):
+        """The library's operator for elements of a type; None for what is folded here.
+
+        Bytes that were not said to be numbers are not folded as if they were.
+        """
+        if self._library and datatype in RAW and self not in (BAND, BOR, BXOR):
+            raise TypeError(f"{self!r} does not take {datatype!r}, bytes of no type; say what they are")
         # The sum of complex numbers is that of their parts; nothing else is.
-        return None if dtype.kind == "c" and self != SUM else self._library
+        is_for_it = self == SUM if dtype.kind == "c" else dtype.type is not numpy.void
+        return self._library if is_for_it else None
 
     def _folding(self, dtype, datatype):
         """The function that folds arrays of a type, in their order, into a new one."""
-        native, fold = self._native(dtype), self._arrays
+        native, fold = self._native(dtype, datatype), self._arrays
         if native:
             fold = _by_library(native)
-        elif fold is None and self._library:
+        elif self._library and (fold is None or dtype.kind != "c"):
             raise TypeError(f"{self!r} does not take {dtype}")
+        elif self in (MINLOC, MAXLOC) and dtype.names is None:
+            raise TypeError(f"pairs of value and place are of MPI.DOUBLE_INT and its like, not {datatype!r}")
         elif fold is None:
             raise NotImplementedError(f"{self!r} of buffers")
         return functools.partial(functools.reduce, lambda a, b: fold(a, b, datatype))
@@ -194,12 +203,13 @@ def _located(before):
             return y
         return x if x[1] <= y[1] else y
 
-    def arrays(a, b, datatype):
-        if a.dtype.names is None:
-            raise TypeError(f"pairs of value and place are of MPI.DOUBLE_INT and its like, not {datatype!r}")
+    def arrays(a, b, _datatype):
+        (value, place), (other, other_place) = ([pair[name] for name in pair.dtype.names] for pair in (a, b))
+        is_lower, is_number = place <= other_place, other == other
+        is_first = before(value, other) | ((value == other) & is_lower)
+        is_first = numpy.where(value == value, is_number & is_first, is_number | is_lower)
         folded = b.copy()
-        for index in range(a.size):
-            folded[index] = two(a[index].item(), b[index].item())
+        folded[is_first] = a[is_first]
         return folded
 
     return two, arrays

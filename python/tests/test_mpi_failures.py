@@ -56,18 +56,73 @@ assert data.sum() == 1e6
     assert done.returncode == 0, done.stderr
 
 
-def test_ranks_that_call_differently_are_told(ranks):
-    done = ranks(2, '''
+@pytest.mark.parametrize(
+    "call",
+    [
+        "comm.Allreduce(MPI.IN_PLACE, np.zeros(2 + comm.rank))",
+        "comm.Allreduce(MPI.IN_PLACE, np.zeros(2, ['f4', 'f8'][comm.rank]))",
+        "comm.Allreduce(MPI.IN_PLACE, np.zeros(2), [MPI.SUM, MPI.MAX][comm.rank])",
+        "comm.Bcast(np.zeros(2, ['i8', 'f8'][comm.rank]))",
+        "comm.Bcast(np.zeros(2), root=comm.rank)",
+        "comm.Allgatherv(np.zeros(1, kind), [np.zeros(2, kind), [1, 1]])",
+        "[comm.Barrier, lambda: comm.allreduce(1)][comm.rank]()",
+        "comm.allreduce([1.5, np.ones(2)][comm.rank])",
+    ],
+)
+def test_ranks_that_call_differently_are_told(ranks, call):
+    done = ranks(2, f"""
 import numpy as np
 from adsum import MPI
 comm = MPI.COMM_WORLD
-x = np.zeros(2 + comm.rank)
+kind = ["i8", "f8"][comm.rank]
 try:
-    comm.Allreduce(MPI.IN_PLACE, x)
-except MPI.Exception:
+    {call}
+    # Where the call itself needed nothing of the others.
+    comm.Barrier()
+except MPI.Exception as error:
     print("told", flush=True)
-''')
+""")
     assert (done.returncode, done.stdout.count("told")) == (0, 2), done.stderr
+
+
+def test_a_block_of_another_length_than_said_is_an_error(ranks):
+    done = ranks(2, """
+import numpy as np
+from adsum import MPI
+comm = MPI.COMM_WORLD
+out = np.full(4, -1.0)
+try:
+    comm.Gatherv(np.zeros(1 + comm.rank), [out, [1, 3]] if comm.rank == 0 else None)
+except MPI.Exception as error:
+    assert error.Get_error_class() == MPI.ERR_TRUNCATE, error
+    print("told", flush=True)
+comm.Barrier()
+""")
+    assert (done.returncode, done.stdout.count("told")) == (0, 1), done.stderr
+
+
+def test_threads_with_communicators_of_their_own_do_not_meet(ranks):
+    done = ranks(3, """
+import threading
+import numpy as np
+from adsum import MPI
+comm = MPI.COMM_WORLD
+found = {}
+def work(own, which):
+    for turn in range(50):
+        x = np.full(100, float(which * 1000 + turn))
+        own.Allreduce(MPI.IN_PLACE, x)
+        assert (x == own.size * (which * 1000 + turn)).all()
+        assert own.allgather((which, turn)) == [(which, turn)] * own.size
+    found[which] = True
+threads = [threading.Thread(target=work, args=(comm.Dup(), which)) for which in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert sorted(found) == [0, 1, 2, 3]
+""")
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_abort_ends_the_job_with_its_code(ranks):

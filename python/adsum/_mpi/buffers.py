@@ -50,9 +50,9 @@ class Span:
 
     def packed(self):
         """They alone, one after the other: the memory itself where they lie so."""
-        if self.places is None:
-            return numpy.require(self.array, requirements="A")
-        return self.array[self.places]
+        if self.places is not None:
+            return self.array[self.places]
+        return self.array if self.array.flags.aligned else self.array.copy()
 
     def wire(self):
         """They alone, as elements that ranks exchange: parts of complex numbers, bytes of pairs."""
@@ -82,11 +82,8 @@ class Span:
     def copy_from(self, other, call):
         """Takes the elements of another span, which are as many and of this type."""
         self.is_like(other, call)
-        if self.size and not (
-            self.places is None and other.places is None and numpy.may_share_memory(self.array, other.array)
-            and self.array.ctypes.data == other.array.ctypes.data
-        ):  # fmt: skip
-            self.put(other.packed().copy() if numpy.may_share_memory(self.array, other.array) else other.packed())
+        if other is not self and self.size:
+            self.put(other.packed())
 
     def is_like(self, other, call):
         """Refuses another one of another type or length."""
@@ -205,15 +202,17 @@ def _span(array, datatype, count, displacement, step=None):
     if step is not None and displacement % item:
         raise ValueError(f"a displacement of {displacement} bytes is no whole number of {datatype!r}")
     start = displacement * extent if step is None else displacement // item
-    places = datatype._places(count) + start
-    if places.size and not 0 <= places.min() <= places.max() < array.size:
+    if datatype.is_predefined:
+        places, first, last = None, start, start + count - 1
+    else:
+        places = datatype._places(count) + start
+        first, last = (places.min(), places.max()) if places.size else (0, -1)
+    if first <= last and not 0 <= first <= last < array.size:
         raise ValueError(
-            f"{count} of {datatype!r} from {displacement} on reach elements {places.min()} to {places.max()} "
+            f"{count} of {datatype!r} from {displacement} on reach elements {first} to {last} "
             f"of an array of {array.size}"
         )
-    if datatype.is_predefined:
-        return Span(array[start : start + count], datatype)
-    return Span(array, datatype, places)
+    return Span(array[start : start + count] if places is None else array, datatype, places)
 
 
 def simple(given, writes, blocks=1):

@@ -17,6 +17,7 @@ class Datatype(Missing):
         self._offsets = numpy.asarray(offsets, dtype=numpy.intp).reshape(-1)
         first, last = (self._offsets.min(), self._offsets.max()) if self._offsets.size else (0, -1)
         self._first, self._extent = int(first), int(last - first + 1)
+        self.is_predefined = self._offsets.tolist() == [0]
 
     def __repr__(self):
         return f"MPI.{self._name}"
@@ -35,7 +36,6 @@ class Datatype(Missing):
 
     size = property(Get_size)
     extent = property(lambda self: self.Get_extent()[1])
-    is_predefined = property(lambda self: self._offsets.tolist() == [0])
 
     def Get_name(self):
         """Its name in MPI."""

@@ -203,6 +203,18 @@ def test_types_have_sizes_and_extents():
         MPI.INT.Create_indexed([-1], [1])
 
 
+def test_functions_have_the_bytes_of_elements():
+    data = MPI.buffer(np.array([1.5, 2.5]))
+    assert data[:8].tobytes() == np.float64(1.5).tobytes() and len(data) == 16
+    data[8:] = np.array([3.0])
+    data[:8] = np.float64(0.5)
+    assert np.frombuffer(data).tolist() == [0.5, 3.0]
+    data[0] = data[1] | 7
+    data[2:5] = 0
+    with pytest.raises(ValueError, match="8 bytes put where there are 16"):
+        data[:] = np.array([3.0])
+
+
 def test_operations_fold_here_what_they_fold_over_ranks():
     into = np.array([1.0, 2.0], "f4")
     MPI.SUM.Reduce_local(np.array([0.5, 0.25], "f4"), into)

@@ -17,8 +17,11 @@ class buffer(numpy.ndarray):
         return array.view("u1").view(cls)
 
     def __setitem__(self, index, value):
-        if not hasattr(value, "__index__"):
+        if not isinstance(value, (int, numpy.integer)):
+            # Elements of any type are taken as their bytes, all of them.
             value = numpy.frombuffer(value, "u1")
+            if value.size != self[index].size:
+                raise ValueError(f"{value.size} bytes put where there are {self[index].size}")
         super().__setitem__(index, value)
 
 

@@ -65,6 +65,12 @@ assert data.sum() == 1e6
         "comm.Bcast(np.zeros(2, ['i8', 'f8'][comm.rank]))",
         "comm.Bcast(np.zeros(2), root=comm.rank)",
         "comm.Allgatherv(np.zeros(1, kind), [np.zeros(2, kind), [1, 1]])",
+        "comm.Allreduce(MPI.IN_PLACE, np.zeros(2, 'f8,i4'), [MPI.MINLOC, MPI.MAXLOC][comm.rank])",
+        "comm.Allreduce(MPI.IN_PLACE, np.zeros(2, ['f4,i4', 'i4,i4'][comm.rank]), MPI.MINLOC)",
+        "comm.Reduce_scatter_block(np.zeros(2), np.zeros(1), [MPI.SUM, own][comm.rank])",
+        "comm.Reduce_scatter_block(np.zeros(2, complex), np.zeros(1, complex), [MPI.PROD, own][comm.rank])",
+        "comm.allreduce(1, [MPI.SUM, MPI.MAX][comm.rank])",
+        "comm.scan(1.5, [MPI.SUM, own][comm.rank])",
         "[comm.Barrier, lambda: comm.allreduce(1)][comm.rank]()",
         "comm.allreduce([1.5, np.ones(2)][comm.rank])",
     ],
@@ -75,6 +81,7 @@ import numpy as np
 from adsum import MPI
 comm = MPI.COMM_WORLD
 kind = ["i8", "f8"][comm.rank]
+own = MPI.Op.Create(lambda a, b, datatype: None)
 try:
     {call}
     # Where the call itself needed nothing of the others.

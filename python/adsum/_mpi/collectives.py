@@ -63,15 +63,15 @@ class Collectives:
         native = op._native(given.dtype, given.type)
         if native:
             return self._begin(call, given.wire(), end if call != "exscan" or self.rank else None, native, root)
-        fold = op._folding(given.dtype, given.type)
+        fold, sealed = op._folding(given.dtype, given.type), op._seal(given.dtype)
         many = {"scan": self.rank + 1, "exscan": self.rank}.get(call, self.size)
 
         def fold_here(blocks):
             if blocks and many:
-                every = blocks[0].view(given.dtype).reshape(self.size, -1)
-                end([fold(list(every[:many]))])
+                end([fold(sealed.opened(blocks[0].reshape(self.size, -1))[:many])])
 
-        return self._begin("gather" if call == "reduce" else "all_gather", given.wire(), fold_here, root=root)
+        moved = "gather" if call == "reduce" else "all_gather"
+        return self._begin(moved, sealed.closed([given.packed()]), fold_here, root=root)
 
     def _both(self, sendbuf, recvbuf, call):
         into = simple(recvbuf, True)
@@ -126,17 +126,19 @@ class Collectives:
                 f"{call}: {given.size} elements of {given.dtype} sent, in blocks of {counts}; "
                 f"{into.size} of {into.dtype} received"
             )
-        wire, native = given.wire(), op._native(given.dtype, given.type)
-        parts = wire.size // given.size if given.size else 1
-        counts = [count * parts for count in counts]
+        native = op._native(given.dtype, given.type)
         if native:
-            return self._begin("reduce_scatter", wire, _put_all([into]), native, counts=counts)
-        fold = op._folding(given.dtype, given.type)
-
-        def fold_here(blocks):
-            into.put(fold([block.view(given.dtype) for block in blocks]))
-
-        return self._begin("all_to_all_v", wire, fold_here, counts=counts)
+            wire = given.wire()
+            parts = wire.size // given.size if given.size else 1
+            return self._begin(
+                "reduce_scatter", wire, _put_all([into]), native, counts=[count * parts for count in counts]
+            )
+        fold, sealed = op._folding(given.dtype, given.type), op._seal(given.dtype)
+        blocks = numpy.split(given.packed(), numpy.cumsum(counts[:-1]))
+        counts = [block.nbytes + sealed.size for block in blocks]
+        return self._begin(
+            "all_to_all_v", sealed.closed(blocks), lambda found: into.put(fold(sealed.opened(found))), counts=counts
+        )
 
     def Ireduce_scatter_block(self, sendbuf, recvbuf, op=SUM):
         """Folds the buffers of all ranks, and gives each its block, of equal length.

@@ -4,12 +4,25 @@ import numpy
 
 from .. import _objects
 from .buffers import IN_PLACE
+from .errors import GroupError
 from .ops import SUM
 
 
 def dumped(value):
     """The bytes of an object, as an array."""
     return numpy.frombuffer(_objects.dumps(value), "u1")
+
+
+def _folded(sent, op, ranks=None):
+    """Folds what the first ranks sent, or all: pairs of the name of an operation and an object.
+
+    None of no ranks. Raises GroupError where they are of different operations.
+    """
+    for rank, (name, _) in enumerate(sent):
+        if name != op._name:
+            raise GroupError(f"rank {rank} folds by MPI.{name}, this rank by {op!r}", "ERR_OP")
+    values = [value for _, value in sent[:ranks]]
+    return op._fold_objects(values) if values else None
 
 
 class Objects:
@@ -31,7 +44,7 @@ class Objects:
         Everything else is folded as mpi4py does it, in rank order: sums of lists are one list.
         """
         if not self._is_for_library(sendobj, op):
-            return op._fold_objects(self.allgather(sendobj))
+            return _folded(self.allgather((op._name, sendobj)), op)
         folded = numpy.array(sendobj, dtype=sendobj.dtype.newbyteorder("="), order="C")
         self.Allreduce(IN_PLACE, folded, op)
         return folded
@@ -40,20 +53,19 @@ class Objects:
         """allreduce at root; None at the others."""
         here = self._root(root)
         if not self._is_for_library(sendobj, op):
-            values = self.gather(sendobj, root)
-            return op._fold_objects(values) if here else None
+            values = self.gather((op._name, sendobj), root)
+            return _folded(values, op) if here else None
         folded = numpy.array(sendobj, dtype=sendobj.dtype.newbyteorder("="), order="C")
         self.Reduce(IN_PLACE if here else folded, folded, op, root)
         return folded if here else None
 
     def scan(self, sendobj, op=SUM):
         """Folds the objects of all ranks up to this one, as allreduce."""
-        return op._fold_objects(self.allgather(sendobj)[: self.rank + 1])
+        return _folded(self.allgather((op._name, sendobj)), op, self.rank + 1)
 
     def exscan(self, sendobj, op=SUM):
         """Folds the objects of all ranks before this one; None at rank 0."""
-        values = self.allgather(sendobj)[: self.rank]
-        return op._fold_objects(values) if values else None
+        return _folded(self.allgather((op._name, sendobj)), op, self.rank)
 
     def bcast(self, obj, root=0):
         """The object of root, at all ranks."""

@@ -1,13 +1,14 @@
 """How contributions become one."""
 
 import functools
+import hashlib
 import operator
 
 import numpy
 
 from .buffers import simple
 from .datatypes import RAW
-from .errors import Missing
+from .errors import GroupError, Missing
 
 
 class buffer(numpy.ndarray):
@@ -23,6 +24,26 @@ class buffer(numpy.ndarray):
             if value.size != self[index].size:
                 raise ValueError(f"{value.size} bytes put where there are {self[index].size}")
         super().__setitem__(index, value)
+
+
+class Seal:
+    """Says by which operation elements are folded: the library cannot know of others than its own."""
+
+    def __init__(self, text, dtype):
+        self._dtype = dtype
+        self._bytes = numpy.frombuffer(hashlib.blake2b(text.encode(), digest_size=16).digest(), "u1")
+        self.size = self._bytes.size
+
+    def closed(self, arrays):
+        """The bytes of arrays, each with the seal behind it."""
+        return numpy.concatenate([part for array in arrays for part in (array.view("u1"), self._bytes)])
+
+    def opened(self, blocks):
+        """The arrays of the ranks, which have given the same operation and type."""
+        for rank, block in enumerate(blocks):
+            if not numpy.array_equal(block[-self.size :], self._bytes):
+                raise GroupError(f"rank {rank} folds by another operation, or other elements", "ERR_OP")
+        return [block[: -self.size].copy().view(self._dtype) for block in blocks]
 
 
 class Op(Missing):
@@ -134,6 +155,10 @@ class Op(Missing):
         elif fold is None:
             raise NotImplementedError(f"{self!r} of buffers")
         return functools.partial(functools.reduce, lambda a, b: fold(a, b, datatype))
+
+    def _seal(self, dtype):
+        """What is sent with elements that are folded here."""
+        return Seal(f"{self._name} {dtype.descr}", dtype)
 
     def _fold_objects(self, values):
         """Folds the objects of all ranks, in rank order."""

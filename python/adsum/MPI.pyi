@@ -3,7 +3,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from . import GroupError as Exception
+from . import GroupError
+
+Exception = GroupError
 
 class _Constant: ...
 

@@ -32,7 +32,11 @@ from adsum import MPI  # noqa: E402: the tests meet the others first
 report = {
     "run": result.testsRun,
     "passed": result.passed,
-    "failed": sorted({str(getattr(test, "test_case", test)) for test, _ in result.failures + result.errors}),
+    # Of cases within a test the last one.
+    "failed": {
+        str(getattr(test, "test_case", test)): said.strip().splitlines()[-1]
+        for test, said in result.failures + result.errors
+    },
     "skipped": [[str(test), reason] for test, reason in result.skipped],
 }
 (pathlib.Path(folder) / f"{MPI.COMM_WORLD.rank}.json").write_text(json.dumps(report))

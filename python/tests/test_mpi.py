@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
 import adsum
 from adsum import MPI, _objects
@@ -300,6 +301,15 @@ def test_objects_are_folded_as_they_are():
         fold(MPI.SUM, np.zeros(2), 1.0)
     with pytest.raises(TypeError, match="integers"):
         fold(MPI.BOR, 1.5, 2)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.floats(-1e300, 1e300) | st.integers(-(2**53), 2**53), min_size=1, max_size=8))
+def test_numbers_of_ranks_are_added_exactly(values):
+    total = MPI.SUM._fold_objects(values)
+    exact = sum(map(Fraction, values))
+    assert total == (exact if all(isinstance(value, int) for value in values) else float(exact))
+    assert MPI.MAX._fold_objects(values) == max(values) and MPI.MIN._fold_objects(values) == min(values)
 
 
 def test_stubs_have_what_there_is():

@@ -4,6 +4,7 @@ import array
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from adsum import MPI
 
@@ -229,3 +230,59 @@ def test_operations_fold_here_what_they_fold_over_ranks():
     with pytest.raises(ValueError, match="OP_NULL"):
         MPI.OP_NULL(1, 2)
     assert not MPI.Op() and MPI.Op(MPI.SUM) == MPI.SUM
+
+
+small = st.integers(0, 3)
+
+
+@st.composite
+def derived(draw):
+    """A derived type, and where MPI's standard says that its elements are."""
+    datatype, places = MPI.INT32_T, [0]
+    for _ in range(draw(small)):
+        extent = max(places, default=-1) - min(places, default=0) + 1
+        kind = draw(st.sampled_from(["contiguous", "vector", "indexed", "indexed_block"]))
+        if kind == "contiguous":
+            count = draw(small)
+            datatype, starts = datatype.Create_contiguous(count), range(count)
+        elif kind == "vector":
+            count, length, stride = draw(small), draw(small), draw(st.integers(-3, 3))
+            datatype = datatype.Create_vector(count, length, stride)
+            starts = [block * stride + k for block in range(count) for k in range(length)]
+        else:
+            blocks = draw(st.lists(st.tuples(small, st.integers(-4, 4)), max_size=3))
+            if kind == "indexed_block":
+                length = draw(small)
+                blocks = [(length, start) for _, start in blocks]
+                datatype = datatype.Create_indexed_block(length, [start for _, start in blocks])
+            else:
+                datatype = datatype.Create_indexed([length for length, _ in blocks], [start for _, start in blocks])
+            starts = [start + k for length, start in blocks for k in range(length)]
+        places = [start * extent + place for start in starts for place in places]
+    return datatype, places
+
+
+@settings(max_examples=300, deadline=None)
+@given(derived(), small, st.integers(-2, 5))
+def test_derived_types_lie_where_mpi_says(both, count, displacement):
+    datatype, places = both
+    extent = max(places, default=-1) - min(places, default=0) + 1
+    wanted = [(displacement + k) * extent + place for k in range(count) for place in places]
+    memory = np.arange(100, dtype="i4")
+    given, packed = [memory, (count, displacement), datatype], np.zeros(len(wanted), "i4")
+    assert (datatype.Get_size(), datatype.Get_extent()[1]) == (4 * len(places), 4 * extent)
+    if wanted and not (0 <= min(wanted) and max(wanted) < 100):
+        with pytest.raises(ValueError, match="reach elements"):
+            MPI.COMM_WORLD.Allgather(given, packed)
+        return
+    MPI.COMM_WORLD.Allgather(given, packed)
+    assert packed.tolist() == wanted
+    # And back, where each place is once.
+    other = np.full(100, -1, "i4")
+    into = [other, (count, displacement), datatype]
+    if len(set(places)) == len(places):
+        MPI.COMM_WORLD.Allgather(packed, into)
+        assert other[wanted].tolist() == wanted and (np.delete(other, wanted) == -1).all()
+    else:
+        with pytest.raises(ValueError, match="twice"):
+            MPI.COMM_WORLD.Allgather(packed, into)

@@ -196,9 +196,11 @@ def _whole_number(value, what):
     return number
 
 
-def _span(array, datatype, count, displacement, step=None):
+def _span(array, datatype, count, displacement, writes, step=None):
     """So many of a type, the first at a displacement in its extent, or in bytes of a step."""
     extent, item = datatype._extent, array.dtype.itemsize
+    if writes and not datatype._is_apart:
+        raise ValueError(f"{datatype!r} has elements twice, of which one would be lost; it is for sending alone")
     if step is not None and displacement % item:
         raise ValueError(f"a displacement of {displacement} bytes is no whole number of {datatype!r}")
     start = displacement * extent if step is None else displacement // item
@@ -226,7 +228,7 @@ def simple(given, writes, blocks=1):
             raise ValueError(f"{count} of {datatype!r} are no whole blocks for {blocks} ranks")
     else:
         count = _whole_number(count, "count") * blocks
-    return _span(array, datatype, count, displacement)
+    return _span(array, datatype, count, displacement, writes)
 
 
 def vector(given, writes, size):
@@ -244,7 +246,7 @@ def vector(given, writes, size):
     displacements = _displacements(displacements, size)
     if writes and datatype.is_predefined:
         _are_apart(counts, displacements)
-    return [_span(array, datatype, *both) for both in zip(counts, displacements)]
+    return [_span(array, datatype, *both, writes) for both in zip(counts, displacements)]
 
 
 def blocks_of_types(given, writes, size):
@@ -265,7 +267,7 @@ def blocks_of_types(given, writes, size):
     spans = []
     for count, displacement, datatype in zip(counts, displacements, types):
         whole = memory[: memory.size // datatype._dtype.itemsize * datatype._dtype.itemsize]
-        spans.append(_span(whole.view(datatype._dtype), datatype, count, displacement, step=1))
+        spans.append(_span(whole.view(datatype._dtype), datatype, count, displacement, writes, step=1))
     return spans
 
 

@@ -18,6 +18,8 @@ class Datatype(Missing):
         first, last = (self._offsets.min(), self._offsets.max()) if self._offsets.size else (0, -1)
         self._first, self._extent = int(first), int(last - first + 1)
         self.is_predefined = self._offsets.tolist() == [0]
+        # Several of it lie apart where its own elements do.
+        self._is_apart = numpy.unique(self._offsets).size == self._offsets.size
 
     def __repr__(self):
         return f"MPI.{self._name}"

@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import socket
 from fractions import Fraction
 
 import numpy as np
@@ -127,6 +128,23 @@ def test_a_process_alone_is_a_group_of_one(monkeypatch):
     assert out.tolist() == [1, 2]
 
 
+def test_what_is_known_of_the_process():
+    start = MPI.Wtime()
+    assert 0 < MPI.Wtick() < 1 and MPI.Wtime() >= start
+    assert MPI.Get_processor_name() == socket.gethostname()
+    assert MPI.get_vendor() == ("adsum", tuple(map(int, adsum.__version__.split("."))))
+    assert MPI.COMM_WORLD.Get_name() == "MPI_COMM_WORLD" and MPI.Is_initialized()
+    assert MPI.Query_thread() == MPI.THREAD_MULTIPLE and not MPI.COMM_WORLD.Is_inter()
+    copy = MPI.COMM_SELF.Dup()
+    assert copy != MPI.COMM_SELF
+    copy.Free()
+    assert not copy and copy == MPI.COMM_NULL
+    for call in [lambda: copy.rank, lambda: copy.Barrier(), lambda: copy.allreduce(1), lambda: MPI.COMM_NULL.size]:
+        with pytest.raises(MPI.Exception, match="freed") as refused:
+            call()
+        assert refused.value.Get_error_class() == MPI.ERR_COMM
+
+
 def test_what_is_missing_says_its_name():
     world = MPI.COMM_WORLD
     for name in ["Ssend", "Probe", "Create_cart", "Allreduce_init", "Neighbor_alltoall"]:
@@ -161,6 +179,10 @@ def test_buffers_that_do_not_fit_are_refused():
         world.Allreduce(MPI.IN_PLACE, np.frombuffer(b"\0" * 8))
     with pytest.raises(ValueError, match="MPI.FLOAT"):
         world.Allreduce([x, MPI.FLOAT], [x.copy(), MPI.FLOAT])
+    with pytest.raises(ValueError, match="int8"):
+        world.Bcast([np.zeros(8, "i1"), MPI.DOUBLE])
+    with pytest.raises(ValueError, match="9 bytes"):
+        world.Bcast([bytearray(9), MPI.DOUBLE])
     with pytest.raises(TypeError, match="bool"):
         world.Allreduce(MPI.IN_PLACE, np.array([True]))
     with pytest.raises(TypeError, match="float64"):

@@ -102,7 +102,7 @@ counts = [r + 1 for r in range(size)]
 starts = np.cumsum([0] + counts[:-1]).tolist()
 mine = np.full(rank + 1, rank, "i8")
 whole = np.repeat(np.arange(size), counts)
-for given in [[None, counts], [None, (counts, None)], [None, (counts, starts)], [None, counts, starts, MPI.INT64_T]]:
+for given in [[None, counts], [None, np.array(counts)], [None, (np.array(counts), np.array(starts))], [None, (counts, None)], [None, (counts, starts)], [None, counts, starts, MPI.INT64_T]]:
     out = np.full(sum(counts), -1, "i8")
     comm.Allgatherv(mine, [out, *given[1:]])
     assert np.array_equal(out, whole)
@@ -118,6 +118,9 @@ for call in [comm.Allgatherv, lambda a, b: comm.Gatherv(a, b, root=0)]:
 back = np.zeros(rank + 1, "i8")
 comm.Scatterv([whole, counts, MPI.INT64_T] if rank == 0 else None, back, root=0)
 assert np.array_equal(back, mine)
+matrix = np.matrix([[1.0, 2.0]])
+comm.Allreduce(MPI.IN_PLACE, matrix)
+assert matrix.tolist() == [[size, 2 * size]]
 strided = np.full(3 * size, -1, "i8")
 comm.Allgatherv(np.full(2, rank, "i8"), [strided, (2, 3), MPI.INT64_T])
 assert strided.reshape(size, 3).tolist() == [[r, r, -1] for r in range(size)]

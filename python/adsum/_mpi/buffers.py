@@ -127,7 +127,7 @@ def _array(data, writes):
     if isinstance(data, numpy.ma.MaskedArray):
         raise TypeError("a masked array, whose mask would be lost; give x.filled(...)")
     if isinstance(data, numpy.ndarray):
-        array = data
+        array = numpy.asarray(data)
     elif data is BOTTOM:
         raise NotImplementedError("MPI.BOTTOM as a buffer: give the array itself")
     elif hasattr(data, "__dlpack__") and hasattr(data, "__dlpack_device__"):
@@ -157,7 +157,7 @@ def _typed(array, datatype):
         raise ValueError("MPI.DATATYPE_NULL is no type of elements; adsum has no long double")
     if array.dtype == wanted:
         return array
-    is_bytes = array.dtype in ("u1", "i1") or array.dtype.type in (numpy.void, numpy.bytes_)
+    is_bytes = array.dtype.type in (numpy.uint8, numpy.void, numpy.bytes_)
     if datatype not in RAW and not is_bytes:
         raise ValueError(f"an array of {array.dtype} given as {datatype!r}")
     if array.nbytes % wanted.itemsize:
@@ -281,12 +281,12 @@ def _are_apart(counts, displacements):
 
 def _counts(given, size):
     """A count for each rank; one number is that of all."""
-    return _each([given] * size if hasattr(given, "__index__") else given, size, "count")
+    return _each([given] * size if numpy.ndim(given) == 0 else given, size, "count")
 
 
 def _displacements(given, size):
     """A displacement for each rank; one number is the distance from each to the next."""
-    return _each([given * rank for rank in range(size)] if hasattr(given, "__index__") else given, size, "displacement")
+    return _each([given * rank for rank in range(size)] if numpy.ndim(given) == 0 else given, size, "displacement")
 
 
 def _each(given, size, what):

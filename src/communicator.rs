@@ -72,7 +72,7 @@ pub use memory::MemoryLink;
 pub use messages::Received;
 pub use request::Request;
 
-use shared::{Called, Own, Then};
+use shared::{Called, Own, Stop, Then, Watch};
 
 /// A group of ranks, as one of them sees it.
 ///
@@ -83,6 +83,7 @@ pub struct Communicator {
     kept: Arc<Kept>,
     timeout: Option<Duration>,
     algorithm: Option<Algorithm>,
+    stop: Option<Stop>,
 }
 
 /// What all handles of one communicator on one rank share.
@@ -132,7 +133,7 @@ impl Communicator {
 
     fn of(shared: Arc<Own>, context: u64, rank: usize, members: Vec<usize>) -> Communicator {
         let kept = Arc::new(Kept { shared, context, rank, members });
-        Communicator { kept, timeout: None, algorithm: None }
+        Communicator { kept, timeout: None, algorithm: None, stop: None }
     }
 
     /// This rank, counted from zero.
@@ -155,9 +156,23 @@ impl Communicator {
         Communicator { algorithm: Some(algorithm), ..self.handle() }
     }
 
+    /// The same communicator for calls that ask `stop` now and then while somebody waits for
+    /// them. When it says yes, this rank gives the communicator back: the call ends with
+    /// [`GroupError::Closed`], and at ranks that need this one with
+    /// [`GroupError::PeerLost`].
+    pub fn until(&self, stop: impl Fn() -> bool + Send + Sync + 'static) -> Communicator {
+        Communicator { stop: Some(Arc::new(stop)), ..self.handle() }
+    }
+
     fn handle(&self) -> Communicator {
-        let kept = Arc::clone(&self.kept);
-        Communicator { kept, timeout: self.timeout, algorithm: self.algorithm }
+        let (kept, stop) = (Arc::clone(&self.kept), self.stop.clone());
+        Communicator { kept, timeout: self.timeout, algorithm: self.algorithm, stop }
+    }
+
+    /// Who asks whether to go on while a call is waited for.
+    fn watch(&self) -> Option<Watch> {
+        let watch = |stop| Watch { context: self.kept.context, stop };
+        self.stop.clone().map(watch)
     }
 
     /// Starts a collective call without a function.
@@ -177,7 +192,7 @@ impl Communicator {
         convert: impl FnOnce(Answer) -> Result<T, GroupError> + Send + 'static,
     ) -> Request<T> {
         let (context, shared) = (self.kept.context, &self.kept.shared);
-        let slot = shared.slot(function.is_none());
+        let slot = shared.slot(function.is_none(), self.watch());
         let called = Called { then: Then::Put(Arc::clone(&slot)), function };
         shared.begin(|group, now| (group.start(now, context, call), called));
         let convert = move |outcome| match outcome {

@@ -60,7 +60,13 @@ from ._functions import (
 
 __version__: str
 
-class GroupError(RuntimeError): ...
+class GroupError(RuntimeError):
+    error_class: int
+    error_code: int
+    error_string: str
+    def Get_error_class(self) -> int: ...
+    def Get_error_code(self) -> int: ...
+    def Get_error_string(self) -> str: ...
 
 class Partial:
     @classmethod

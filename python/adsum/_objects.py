@@ -1,10 +1,37 @@
-"""Numbers, text, arrays and plain containers of them as bytes, without pickle."""
+"""Numbers, text, arrays and plain containers of them as bytes, without pickle where none is asked for."""
 
+import os
+import pickle as _pickle
 import struct
 
 import numpy
 
+from . import _adsum
+
 _DEPTH_MAX = 100
+
+
+class Pickle:
+    """Whether objects that are not plain travel by pickle: ``enabled``, at all ranks.
+
+    It is at first what ADSUM_PICKLE=1 in the environment says.
+    """
+
+    def __init__(self):
+        self.enabled = os.environ.get("ADSUM_PICKLE") == "1"
+
+    def dumps(self, value):
+        """The bytes of pickle."""
+        return _pickle.dumps(value)
+
+    def loads(self, data):
+        """The object of bytes of pickle, where that is enabled."""
+        if not self.enabled:
+            raise ValueError("an object came by pickle, for which this rank did not ask; set MPI.pickle.enabled")
+        return _pickle.loads(data)
+
+
+pickle = Pickle()
 
 
 def dumps(value):
@@ -39,19 +66,27 @@ def _put(value, parts, depth):
         for key, one in value.items():
             _put(key, parts, depth + 1)
             _put(one, parts, depth + 1)
-    elif kind is numpy.ndarray or isinstance(value, numpy.generic):
-        if value.dtype.kind not in "biufcMmSU":
-            raise TypeError(f"an array of {value.dtype} cannot be sent; send plain arrays, or bytes of pickle.dumps")
+    elif (kind is numpy.ndarray or isinstance(value, numpy.generic)) and value.dtype.kind in "biufcMmSU":
         array = numpy.ascontiguousarray(value)
         header = (kind is numpy.ndarray, value.dtype.str, value.shape)
         parts.append(b"a")
         _put(header, parts, depth + 1)
         _sized(b"b", array.tobytes(), parts)
+    elif kind is _adsum.Partial:
+        parts.append(b"P")
+        _put((value.to_bytes(), value.op), parts, depth + 1)
+    elif pickle.enabled:
+        _sized(b"p", pickle.dumps(value), parts)
     else:
         raise TypeError(
-            f"a {kind.__name__} cannot be sent; send numbers, text, bytes, NumPy arrays and plain "
-            "containers of them, or bytes of pickle.dumps"
+            f"{_named(value)} cannot be sent; send numbers, text, bytes, NumPy arrays and plain "
+            "containers of them, or set MPI.pickle.enabled at all ranks"
         )
+
+
+def _named(value):
+    of = f" of {value.dtype}" if isinstance(value, numpy.ndarray) else ""
+    return f"a {type(value).__name__}{of}"
 
 
 def _sized(tag, data, parts):
@@ -90,15 +125,19 @@ def _take(data, depth):
         content, data = _take(data, depth + 1)
         array = numpy.frombuffer(content, numpy.dtype(dtype)).reshape(shape)
         return (array.copy() if is_array else array[()]), data
+    if tag == b"P":
+        (state, op), data = _take(data, depth + 1)
+        return _adsum.Partial.from_bytes(state, op), data
     count, data = _cut(data, 8)
     count = struct.unpack("<Q", count)[0]
-    if tag in (b"i", b"s", b"b", b"B"):
+    if tag in (b"i", b"s", b"b", b"B", b"p"):
         content, data = _cut(data, count)
         make = {
             b"i": lambda text: int.from_bytes(text, "little", signed=True),
             b"s": lambda text: bytes(text).decode("utf-8", "surrogatepass"),
             b"b": bytes,
             b"B": bytearray,
+            b"p": pickle.loads,
         }
         return make[tag](content), data
     if tag not in (b"l", b"u", b"e", b"z", b"m") or count > len(data):

@@ -1,34 +1,45 @@
 //! Groups of ranks: what `adsum/MPI.py` is made of. Arrays come here contiguous,
-//! aligned and in native byte order, objects as bytes.
+//! aligned and in native byte order; what a call gives are arrays of one axis.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ::adsum::DType;
-use ::adsum::communicator::{self, Communicator, Element, Operator};
+use ::adsum::communicator::{self, Communicator, Operator};
 use ::adsum::launch::{Given, Launch, LaunchError};
 use ::adsum::rendezvous::{Config, environment};
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 
 use crate::arrays::layout_of;
+use crate::interrupt;
+use crate::pending::{Lies, Pending};
 
-pyo3::create_exception!(
-    adsum,
-    GroupError,
-    PyRuntimeError,
-    "A call of a group of ranks failed: a rank died or left, ranks made different calls, or a deadline passed."
-);
+// In Python, since it has methods.
+pyo3::import_exception!(adsum._mpi.errors, GroupError);
 
 /// Adds what is here to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("GroupError", module.py().get_type::<GroupError>())?;
+    module.add_class::<Pending>()?;
     module.add_class::<Group>()
 }
 
-fn group_error(error: impl std::fmt::Display) -> PyErr {
-    GroupError::new_err(error.to_string())
+/// The exception of an error, or that of the signal by which the call was given up.
+pub fn group_error(error: communicator::GroupError) -> PyErr {
+    use communicator::GroupError as Error;
+    let class = match error {
+        Error::PeerLost { .. } | Error::Expelled { .. } | Error::Minority { .. } => {
+            "ERR_PROC_FAILED"
+        }
+        Error::Closed => "ERR_COMM",
+        Error::Message { .. } => "ERR_TYPE",
+        Error::Operator { .. } => "ERR_OP",
+        Error::Rank { .. } => "ERR_RANK",
+        Error::Length { .. } => "ERR_COUNT",
+        _ => "ERR_OTHER",
+    };
+    interrupt::raised().unwrap_or_else(|| GroupError::new_err((error.to_string(), class)))
 }
 
 /// One communicator, as this rank sees it.
@@ -42,6 +53,7 @@ pub struct Group {
 impl From<Communicator> for Group {
     fn from(communicator: Communicator) -> Group {
         let (rank, size) = (communicator.rank(), communicator.size());
+        let communicator = communicator.until(interrupt::has_come);
         Group { communicator: RwLock::new(Some(Arc::new(communicator))), rank, size }
     }
 }
@@ -72,14 +84,17 @@ impl Group {
     /// started it as a rank.
     #[staticmethod]
     fn connect(py: Python<'_>) -> PyResult<Group> {
-        let launch = match Launch::resolve(&Given::default(), &environment()) {
-            Ok(launch) => launch,
-            Err(LaunchError::NoLauncher { .. }) => return Ok(Communicator::solo().into()),
-            Err(error) => return Err(group_error(error)),
-        };
-        let config = communicator::Config::default();
-        let met = py.detach(|| Communicator::from_launch(&launch, &Config::default(), config));
-        met.map(Group::from).map_err(group_error)
+        let met = py.detach(|| {
+            let launch = match Launch::resolve(&Given::default(), &environment()) {
+                Ok(launch) => launch,
+                Err(LaunchError::NoLauncher { .. }) => return Ok(Communicator::solo()),
+                Err(error) => return Err(error.to_string()),
+            };
+            let config = communicator::Config::default();
+            let met = Communicator::from_launch(&launch, &Config::default(), config);
+            met.map_err(|error| error.to_string())
+        });
+        met.map(Group::from).map_err(|error| GroupError::new_err((error, "ERR_OTHER")))
     }
 
     /// A group of this process alone.
@@ -104,69 +119,73 @@ impl Group {
         py.detach(|| drop(left));
     }
 
-    fn barrier(&self, py: Python<'_>) -> PyResult<()> {
-        let group = self.group()?;
-        py.detach(|| group.barrier()).map_err(group_error)
-    }
-
-    /// A collective call whose result is put where what was given is.
-    fn collective(
+    /// Folds the arrays of all ranks into this one, which is lent for the time.
+    fn all_reduce(
         &self,
         py: Python<'_>,
+        array: &Bound<'_, PyUntypedArray>,
+        op: &str,
+    ) -> PyResult<()> {
+        let dtype = layout_of(array)?.dtype;
+        let operator = operator_of(op, dtype)?;
+        of_type!(dtype, all_reduce(py, &*self.group()?, array, operator))
+    }
+
+    /// Copies the array of the root into this one, which is lent for the time.
+    fn broadcast(
+        &self,
+        py: Python<'_>,
+        array: &Bound<'_, PyUntypedArray>,
+        root: usize,
+    ) -> PyResult<()> {
+        of_type!(layout_of(array)?.dtype, broadcast(py, &*self.group()?, array, root))
+    }
+
+    /// Folds `other` into `into`, here.
+    fn reduce_local(
+        &self,
+        other: &Bound<'_, PyUntypedArray>,
+        into: &Bound<'_, PyUntypedArray>,
+        op: &str,
+    ) -> PyResult<()> {
+        let dtype = layout_of(into)?.dtype;
+        if layout_of(other)?.dtype != dtype {
+            return Err(PyValueError::new_err("arrays of two types cannot be folded"));
+        }
+        let operator = operator_of(op, dtype)?;
+        of_type!(dtype, reduce_local(&*self.group()?, other, into, operator))
+    }
+
+    /// Begins a collective call by its name, on a copy of the array.
+    ///
+    /// `op` is for calls that fold; `counts` has the length of one block for each rank where
+    /// they differ.
+    fn begin(
+        &self,
         call: &str,
         array: &Bound<'_, PyUntypedArray>,
         op: Option<&str>,
         root: usize,
-    ) -> PyResult<()> {
+        counts: Vec<usize>,
+    ) -> PyResult<Pending> {
         let dtype = layout_of(array)?.dtype;
         let operator = op.map(|name| operator_of(name, dtype)).transpose()?;
-        let group = self.group()?;
-        of_type!(dtype, collective(py, &group, call, array, operator, root))
+        of_type!(dtype, begin(&*self.group()?, call, array, operator, root, &counts))
     }
 
-    fn all_gather_bytes(&self, py: Python<'_>, mine: Vec<u8>) -> PyResult<Vec<Py<PyBytes>>> {
-        let group = self.group()?;
-        let all = py.detach(|| group.all_gather_v(&mine)).map_err(group_error)?;
-        Ok(to_python(py, all))
+    /// Begins to send a copy of the array to a rank.
+    fn send(&self, array: &Bound<'_, PyUntypedArray>, to: usize, tag: u32) -> PyResult<Pending> {
+        of_type!(layout_of(array)?.dtype, send(&*self.group()?, array, to, tag))
     }
 
-    fn gather_bytes(
+    /// Begins to receive an array of the type of `like`, of any length.
+    fn receive(
         &self,
-        py: Python<'_>,
-        mine: Vec<u8>,
-        root: usize,
-    ) -> PyResult<Option<Vec<Py<PyBytes>>>> {
-        let group = self.group()?;
-        let all = py.detach(|| group.gather_v(&mine, root)).map_err(group_error)?;
-        Ok(all.map(|all| to_python(py, all)))
-    }
-
-    fn scatter_bytes(
-        &self,
-        py: Python<'_>,
-        all: Vec<Vec<u8>>,
-        root: usize,
-    ) -> PyResult<Py<PyBytes>> {
-        let group = self.group()?;
-        let mine = py.detach(|| group.scatter_v(&all, root)).map_err(group_error)?;
-        Ok(PyBytes::new(py, &mine).unbind())
-    }
-
-    fn all_to_all_bytes(&self, py: Python<'_>, all: Vec<Vec<u8>>) -> PyResult<Vec<Py<PyBytes>>> {
-        let group = self.group()?;
-        let all = py.detach(|| group.all_to_all_v(&all)).map_err(group_error)?;
-        Ok(to_python(py, all))
-    }
-
-    fn broadcast_bytes(&self, py: Python<'_>, mine: Vec<u8>, root: usize) -> PyResult<Py<PyBytes>> {
-        let group = self.group()?;
-        let bytes = py.detach(|| {
-            // Only the root knows the length.
-            let length = group.broadcast(&[mine.len() as u64], root)?[0] as usize;
-            let mut bytes = if self.rank == root { mine } else { vec![0; length] };
-            group.broadcast_in_place(&mut bytes, root).map(|()| bytes)
-        });
-        Ok(PyBytes::new(py, &bytes.map_err(group_error)?).unbind())
+        like: &Bound<'_, PyUntypedArray>,
+        from: Option<usize>,
+        tag: Option<u32>,
+    ) -> PyResult<Pending> {
+        of_type!(layout_of(like)?.dtype, receive(&*self.group()?, from, tag))
     }
 
     /// Another communicator of the same ranks.
@@ -186,12 +205,8 @@ impl Group {
 impl Group {
     fn group(&self) -> PyResult<Arc<Communicator>> {
         let kept = self.communicator.read().unwrap_or_else(PoisonError::into_inner);
-        kept.clone().ok_or_else(|| GroupError::new_err("this communicator was freed"))
+        kept.clone().ok_or_else(|| GroupError::new_err(("this communicator was freed", "ERR_COMM")))
     }
-}
-
-fn to_python(py: Python<'_>, all: Vec<Vec<u8>>) -> Vec<Py<PyBytes>> {
-    all.into_iter().map(|bytes| PyBytes::new(py, &bytes).unbind()).collect()
 }
 
 /// The operator of a name, where it takes these elements.
@@ -204,66 +219,135 @@ fn operator_of(name: &str, dtype: DType) -> PyResult<Operator> {
     }
 }
 
-fn collective<T: Element>(
+fn has_flag(array: &Bound<'_, PyUntypedArray>, name: &str) -> PyResult<bool> {
+    array.getattr("flags")?.getattr(name)?.extract()
+}
+
+/// The elements of an array, to be read.
+fn elements<'a, T: Lies>(array: &'a Bound<'_, PyUntypedArray>) -> PyResult<&'a [T]> {
+    if !has_flag(array, "c_contiguous")? || !has_flag(array, "aligned")? {
+        return Err(PyValueError::new_err("an array for a group is contiguous and aligned"));
+    }
+    if array.is_empty() {
+        return Ok(&[]);
+    }
+    // SAFETY: the array is contiguous, aligned and of this type, of which all bytes are
+    // elements; it lives as long as it is borrowed, and who calls lends it as to MPI.
+    unsafe {
+        let start = (*array.as_array_ptr()).fields.data.cast::<T>();
+        Ok(std::slice::from_raw_parts(start, array.len()))
+    }
+}
+
+/// The elements of an array, to be written.
+#[expect(clippy::mut_from_ref, reason = "the memory is NumPy's")]
+fn elements_mut<'a, T: Lies>(array: &'a Bound<'_, PyUntypedArray>) -> PyResult<&'a mut [T]> {
+    if !has_flag(array, "writeable")? {
+        return Err(PyValueError::new_err("an array to receive into is writeable"));
+    }
+    let elements = elements::<T>(array)?;
+    // SAFETY: as for those to be read; NumPy says that it may be written.
+    Ok(unsafe { std::slice::from_raw_parts_mut(elements.as_ptr().cast_mut(), elements.len()) })
+}
+
+fn all_reduce<T: Lies>(
     py: Python<'_>,
+    group: &Communicator,
+    array: &Bound<'_, PyUntypedArray>,
+    operator: Operator,
+) -> PyResult<()> {
+    let data = elements_mut::<T>(array)?;
+    py.detach(|| group.all_reduce_in_place(data, operator)).map_err(group_error)
+}
+
+fn broadcast<T: Lies>(
+    py: Python<'_>,
+    group: &Communicator,
+    array: &Bound<'_, PyUntypedArray>,
+    root: usize,
+) -> PyResult<()> {
+    if group.rank() != root {
+        let data = elements_mut::<T>(array)?;
+        return py.detach(|| group.broadcast_in_place(data, root)).map_err(group_error);
+    }
+    // What is sent may be for reading alone.
+    let data = elements::<T>(array)?;
+    py.detach(|| group.broadcast(data, root)).map_err(group_error)?;
+    Ok(())
+}
+
+fn reduce_local<T: Lies>(
+    group: &Communicator,
+    other: &Bound<'_, PyUntypedArray>,
+    into: &Bound<'_, PyUntypedArray>,
+    operator: Operator,
+) -> PyResult<()> {
+    let other = elements::<T>(other)?.to_vec();
+    group.reduce_local(elements_mut::<T>(into)?, &other, operator).map_err(group_error)
+}
+
+fn begin<T: Lies>(
     group: &Communicator,
     call: &str,
     array: &Bound<'_, PyUntypedArray>,
     operator: Option<Operator>,
     root: usize,
-) -> PyResult<()> {
-    let flags = |name| array.getattr("flags")?.getattr(name)?.extract::<bool>();
-    // What is not written to may be for reading alone.
-    let reads = match call {
-        "reduce" | "gather" => group.rank() != root,
-        "broadcast" | "scatter" => group.rank() == root,
-        _ => false,
-    };
-    if !flags("c_contiguous")? || !flags("aligned")? || !(reads || flags("writeable")?) {
-        return Err(PyValueError::new_err(
-            "an array for a group is contiguous, aligned and writeable",
-        ));
-    }
-    // SAFETY: the array is contiguous, aligned and of this type, of which all bytes are
-    // elements; it is kept alive by the caller, who lends it to this call as to MPI.
-    let data = unsafe {
-        match array.len() {
-            0 => &mut [][..],
-            length => std::slice::from_raw_parts_mut(
-                (*array.as_array_ptr()).fields.data.cast::<T>(),
-                length,
-            ),
-        }
-    };
+    counts: &[usize],
+) -> PyResult<Pending> {
+    let data = elements::<T>(array)?;
     let operator =
         || operator.ok_or_else(|| PyValueError::new_err(format!("{call} needs an operator")));
-    let done = match call {
-        "all_reduce" => {
-            let operator = operator()?;
-            py.detach(|| group.all_reduce_in_place(data, operator))
+    let one = |data: Vec<T>| vec![data];
+    let some = |data: Option<Vec<T>>| data.into_iter().collect();
+    Ok(match call {
+        "barrier" => Pending::new(group.barrier_async(), |()| Vec::<Vec<T>>::new()),
+        "all_reduce" => Pending::new(group.all_reduce_async(data, operator()?), one),
+        "reduce" => Pending::new(group.reduce_async(data, operator()?, root), some),
+        "scan" => Pending::new(group.scan_async(data, operator()?), one),
+        "exscan" => Pending::new(group.exscan_async(data, operator()?), some),
+        "reduce_scatter" => {
+            Pending::new(group.reduce_scatter_async(data, counts, operator()?), one)
         }
-        "reduce" => {
-            let operator = operator()?;
-            py.detach(|| group.reduce_in_place(data, operator, root))
-        }
-        "scan" => {
-            let operator = operator()?;
-            py.detach(|| group.scan_in_place(data, operator))
-        }
-        "exscan" => {
-            let operator = operator()?;
-            py.detach(|| group.exscan_in_place(data, operator))
-        }
-        "reduce_scatter_block" => {
-            let operator = operator()?;
-            py.detach(|| group.reduce_scatter_block_in_place(data, operator))
-        }
-        "broadcast" => py.detach(|| group.broadcast_in_place(data, root)),
-        "all_gather" => py.detach(|| group.all_gather_in_place(data)),
-        "gather" => py.detach(|| group.gather_in_place(data, root)),
-        "scatter" => py.detach(|| group.scatter_in_place(data, root)),
-        "all_to_all" => py.detach(|| group.all_to_all_in_place(data)),
+        "broadcast" => Pending::new(group.broadcast_async(data, root), one),
+        "all_gather" => Pending::new(group.all_gather_async(data), one),
+        "gather" => Pending::new(group.gather_async(data, root), some),
+        "scatter" => Pending::new(group.scatter_async(data, root), one),
+        "all_to_all" => Pending::new(group.all_to_all_async(data), one),
+        "all_gather_v" => Pending::new(group.all_gather_v_async(data), |all| all),
+        "gather_v" => Pending::new(group.gather_v_async(data, root), Option::unwrap_or_default),
+        "scatter_v" => Pending::new(group.scatter_v_async(&parts(data, counts)?, root), one),
+        "all_to_all_v" => Pending::new(group.all_to_all_v_async(&parts(data, counts)?), |all| all),
         _ => return Err(PyValueError::new_err(format!("no collective call '{call}'"))),
-    };
-    done.map_err(group_error)
+    })
+}
+
+/// The blocks of an array, one after the other.
+fn parts<T: Lies>(mut data: &[T], counts: &[usize]) -> PyResult<Vec<Vec<T>>> {
+    let mut parts = Vec::with_capacity(counts.len());
+    for &count in counts {
+        let Some((part, rest)) = data.split_at_checked(count) else {
+            return Err(PyValueError::new_err("blocks of more elements than the array has"));
+        };
+        parts.push(part.to_vec());
+        data = rest;
+    }
+    Ok(parts)
+}
+
+fn send<T: Lies>(
+    group: &Communicator,
+    array: &Bound<'_, PyUntypedArray>,
+    to: usize,
+    tag: u32,
+) -> PyResult<Pending> {
+    let data = elements::<T>(array)?;
+    Ok(Pending::new(group.send_async(data, to, tag), |()| Vec::<Vec<T>>::new()))
+}
+
+fn receive<T: Lies>(
+    group: &Communicator,
+    from: Option<usize>,
+    tag: Option<u32>,
+) -> PyResult<Pending> {
+    Ok(Pending::received(group.receive_async::<T>(from, tag)))
 }

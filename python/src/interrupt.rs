@@ -38,3 +38,21 @@ impl Interrupt {
         self.raised.into_inner()
     }
 }
+
+thread_local! {
+    static RAISED: RefCell<Option<PyErr>> = const { RefCell::new(None) };
+}
+
+/// Whether a signal has come whose handler raised an exception, which is kept for
+/// [`raised`] on this thread. Called without the GIL, by threads that may outlive Python.
+pub fn has_come() -> bool {
+    let raised = Python::try_attach(|py| py.check_signals().err()).flatten();
+    let has_come = raised.is_some();
+    RAISED.set(raised);
+    has_come
+}
+
+/// The exception by which this thread gave a call up.
+pub fn raised() -> Option<PyErr> {
+    RAISED.take()
+}

@@ -12,6 +12,7 @@ mod finish;
 mod group;
 mod interrupt;
 mod partial;
+mod pending;
 mod rounds;
 mod source;
 

@@ -1,14 +1,17 @@
 """Groups of processes: every call at 1, 3 and 4 ranks, and ranks that fail."""
 
+import ast
 import pathlib
-import time
+import socket
+from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given, settings, strategies as st
 
+import adsum
 from adsum import MPI, _objects
-
-EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
+from adsum._mpi.buffers import vector
 
 CALLS = r'''
 import math
@@ -92,7 +95,8 @@ comm.barrier()
 
 halves = comm.Split(rank % 2, key=-rank)
 assert halves.size == len(range(rank % 2, size, 2)) and halves.allgather(rank) == sorted(range(rank % 2, size, 2))[::-1]
-assert comm.Split(MPI.UNDEFINED) is None
+nobody = comm.Split(MPI.UNDEFINED)
+assert nobody == MPI.COMM_NULL and not nobody and comm and comm != MPI.COMM_NULL
 other = comm.Dup()
 assert other.allreduce(1) == size
 other.Free()
@@ -124,77 +128,43 @@ def test_a_process_alone_is_a_group_of_one(monkeypatch):
     assert out.tolist() == [1, 2]
 
 
-@pytest.mark.parametrize("thread", [False, True])
-def test_an_exception_at_one_rank_ends_the_job(ranks, thread):
-    start = time.monotonic()
-    done = ranks(3, f'''
-import threading, time
-from adsum import MPI
-comm = MPI.COMM_WORLD
-comm.Barrier()
-if {thread} and comm.rank == 1:
-    threading.Thread(target=time.sleep, args=(600,)).start()
-if comm.rank == 1:
-    raise KeyError("at rank one")
-comm.Barrier()
-comm.allreduce(1)
-''')
-    assert done.returncode != 0 and "at rank one" in done.stderr
-    assert time.monotonic() - start < 30
-
-
-def test_a_rank_that_leaves_early_is_an_error_and_not_a_hang(ranks):
-    done = ranks(3, '''
-import sys
-from adsum import MPI
-comm = MPI.COMM_WORLD
-if comm.rank == 2:
-    sys.exit(0)
-try:
-    comm.allreduce(1)
-except MPI.Exception as error:
-    print("told", comm.rank, error, flush=True)
-''')
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("told") == 2
-
-
-def test_what_the_last_call_sent_arrives(ranks):
-    done = ranks(3, '''
-import numpy as np
-from adsum import MPI
-comm = MPI.COMM_WORLD
-data = np.ones(1_000_000) if comm.rank == 0 else np.zeros(1_000_000)
-comm.Bcast(data)
-assert data.sum() == 1e6
-''')
-    assert done.returncode == 0, done.stderr
-
-
-def test_ranks_that_call_differently_are_told(ranks):
-    done = ranks(2, '''
-import numpy as np
-from adsum import MPI
-comm = MPI.COMM_WORLD
-x = np.zeros(2 + comm.rank)
-try:
-    comm.Allreduce(MPI.IN_PLACE, x)
-except MPI.Exception:
-    print("told", flush=True)
-''')
-    assert (done.returncode, done.stdout.count("told")) == (0, 2), done.stderr
+def test_what_is_known_of_the_process():
+    start = MPI.Wtime()
+    assert 0 < MPI.Wtick() < 1 and MPI.Wtime() >= start
+    assert MPI.Get_processor_name() == socket.gethostname()
+    assert MPI.get_vendor() == ("adsum", tuple(map(int, adsum.__version__.split("."))))
+    assert MPI.COMM_WORLD.Get_name() == "MPI_COMM_WORLD" and MPI.Is_initialized()
+    assert MPI.Query_thread() == MPI.THREAD_MULTIPLE and not MPI.COMM_WORLD.Is_inter()
+    copy = MPI.COMM_SELF.Dup()
+    assert copy != MPI.COMM_SELF
+    copy.Free()
+    assert not copy and copy == MPI.COMM_NULL
+    for call in [lambda: copy.rank, lambda: copy.Barrier(), lambda: copy.allreduce(1), lambda: MPI.COMM_NULL.size]:
+        with pytest.raises(MPI.Exception, match="freed") as refused:
+            call()
+        assert refused.value.Get_error_class() == MPI.ERR_COMM
 
 
 def test_what_is_missing_says_its_name():
     world = MPI.COMM_WORLD
-    for name in ["Isend", "Allgatherv", "Create_cart", "irecv"]:
+    for name in ["Ssend", "Probe", "Create_cart", "Allreduce_init", "Neighbor_alltoall"]:
         with pytest.raises(NotImplementedError, match=f"MPI.Comm.{name}"):
             getattr(world, name)
-    for name in ["File", "Win", "Status", "MINLOC"]:
+        with pytest.raises(NotImplementedError, match=f"MPI.Comm.{name}"):
+            getattr(MPI.Comm, name)
+        assert not hasattr(world, name)
+    for name in ["File", "Win", "Open_port"]:
         with pytest.raises(NotImplementedError, match=f"MPI.{name}"):
             getattr(MPI, name)
-    with pytest.raises(NotImplementedError, match="Create"):
-        MPI.Op.Create(lambda a, b, t: None)
+    with pytest.raises(NotImplementedError, match="MPI.Request.Waitany"):
+        MPI.Request.Waitany([])
+    with pytest.raises(NotImplementedError, match="MPI.Datatype.Create_subarray"):
+        MPI.DOUBLE.Create_subarray([4], [2], [0])
+    for op in [MPI.REPLACE, MPI.NO_OP]:
+        with pytest.raises(NotImplementedError, match=f"{op!r} of buffers"):
+            world.Allreduce(MPI.IN_PLACE, np.zeros(2), op)
+    with pytest.raises(NotImplementedError, match="MPI.BOTTOM"):
+        world.Bcast([MPI.BOTTOM, 1, MPI.DOUBLE])
 
 
 def test_buffers_that_do_not_fit_are_refused():
@@ -207,16 +177,82 @@ def test_buffers_that_do_not_fit_are_refused():
         world.Allreduce(x, np.zeros((4, 4), "f4"))
     with pytest.raises(ValueError, match="read-only"):
         world.Allreduce(MPI.IN_PLACE, np.frombuffer(b"\0" * 8))
-    with pytest.raises(TypeError, match="MPI.FLOAT"):
+    with pytest.raises(ValueError, match="MPI.FLOAT"):
         world.Allreduce([x, MPI.FLOAT], [x.copy(), MPI.FLOAT])
+    with pytest.raises(ValueError, match="int8"):
+        world.Bcast([np.zeros(8, "i1"), MPI.DOUBLE])
+    with pytest.raises(ValueError, match="9 bytes"):
+        world.Bcast([bytearray(9), MPI.DOUBLE])
     with pytest.raises(TypeError, match="bool"):
         world.Allreduce(MPI.IN_PLACE, np.array([True]))
     with pytest.raises(TypeError, match="float64"):
         world.Allreduce(MPI.IN_PLACE, x, MPI.BAND)
-    with pytest.raises(TypeError, match="complex"):
-        world.Allreduce(MPI.IN_PLACE, np.zeros(2, complex))
-    with pytest.raises(ValueError, match="root"):
+    for op in [MPI.MAX, MPI.LAND, MPI.BOR]:
+        with pytest.raises(TypeError, match="complex"):
+            world.Allreduce(MPI.IN_PLACE, np.zeros(2, complex), op)
+    pairs = np.zeros(2, [("value", "f8"), ("place", "i4")])
+    for op in [MPI.SUM, MPI.MAX, MPI.PROD]:
+        with pytest.raises(TypeError, match="value"):
+            world.Allreduce(MPI.IN_PLACE, pairs, op)
+        for raw in [MPI.BYTE, MPI.CHAR]:
+            with pytest.raises(TypeError, match="of no type"):
+                world.Allreduce(MPI.IN_PLACE, [x, raw], op)
+            with pytest.raises(TypeError, match="of no type"):
+                world.Reduce_scatter_block(MPI.IN_PLACE, [x, raw], op)
+    with pytest.raises(TypeError, match="MPI.DOUBLE"):
+        world.Allreduce(MPI.IN_PLACE, x, MPI.MINLOC)
+    with pytest.raises(TypeError, match="filled"):
+        world.Allreduce(np.ma.array([1.0], mask=[True]), np.zeros(1))
+    with pytest.raises(TypeError, match="Masked"):
+        world.allreduce(np.ma.array([1.0], mask=[True]))
+    for bad in ["M8[s]", "S3", "O", "g"]:
+        with pytest.raises(TypeError):
+            world.Allreduce(MPI.IN_PLACE, np.zeros(2, bad))
+    with pytest.raises(MPI.Exception, match="root") as refused:
         world.Bcast(x, root=1)
+    assert refused.value.Get_error_class() == MPI.ERR_ROOT
+    with pytest.raises(ValueError, match="reach elements"):
+        world.Bcast([x, 17, MPI.DOUBLE])
+    with pytest.raises(ValueError, match="reach elements"):
+        world.Bcast([x, (2, -1), MPI.DOUBLE])
+    with pytest.raises(ValueError, match="-1 elements"):
+        world.Bcast([x, -1])
+    with pytest.raises(ValueError, match="parts"):
+        world.Bcast([x, 1, 2, 3, MPI.DOUBLE])
+    with pytest.raises(ValueError, match="'zz'"):
+        world.Bcast([x, "zz"])
+    with pytest.raises(ValueError, match="DATATYPE_NULL"):
+        world.Bcast([x, MPI.LONG_DOUBLE])
+    with pytest.raises(ValueError, match="counts for 1"):
+        world.Allgatherv(x, [x.copy(), [1, 2]])
+    with pytest.raises(ValueError, match="have element 1"):
+        vector([x, [2, 2], [0, 1], MPI.DOUBLE], True, 2)
+    assert [span.size for span in vector([x, [2, 2], [0, 1], MPI.DOUBLE], False, 2)] == [2, 2]
+    with pytest.raises(TypeError, match="no whole number"):
+        world.Bcast([x, 1.5])
+    with pytest.raises(TypeError, match="has no memory"):
+        world.Bcast(object())
+    with pytest.raises(TypeError, match="device"):
+        world.Bcast(OnDevice())
+
+
+class OnDevice:
+    """An array as GPUs' libraries have them."""
+
+    __cuda_array_interface__ = {"shape": (1,), "typestr": "<f8", "data": (1 << 40, False), "version": 3}
+
+
+def test_elements_that_only_other_packages_have():
+    bfloat16 = np.dtype(pytest.importorskip("ml_dtypes").bfloat16)
+    world, x, out = MPI.COMM_WORLD, np.array([1.5, -3], bfloat16), np.zeros(2, bfloat16)
+    world.Allreduce(x, out)
+    assert out.tolist() == [1.5, -3]
+    world.Scan(x, out, MPI.MAX)
+    assert out.tolist() == [1.5, -3] and world.allreduce(x).dtype == bfloat16
+    MPI.SUM.Reduce_local(x, out)
+    assert out.tolist() == [3, -6]
+    with pytest.raises(ValueError, match="MPI.SHORT"):
+        world.Bcast([x, MPI.SHORT])
 
 
 def test_objects_are_plain_or_refused():
@@ -226,9 +262,12 @@ def test_objects_are_plain_or_refused():
     array = np.arange(6.0).reshape(2, 3).T
     assert np.array_equal(_objects.loads(_objects.dumps(array)), array)
     assert type(_objects.loads(_objects.dumps(np.float32(1)))) is np.float32
-    for value in [object(), lambda: 0, np.array([None]), EXAMPLES]:
+    for value in [object(), lambda: 0, np.array([None]), Fraction(1, 3)]:
         with pytest.raises(TypeError, match="pickle"):
             _objects.dumps(value)
+    partial = adsum.Partial.from_array([0.1, 1e300])
+    back = _objects.loads(_objects.dumps([partial]))[0]
+    assert back == partial and back.op == "sum"
     deep = []
     for _ in range(200):
         deep = [deep]
@@ -242,13 +281,74 @@ def test_objects_are_plain_or_refused():
         _objects.loads(data + b"N")
 
 
-def test_the_examples(ranks, tmp_path):
-    done = ranks(4, EXAMPLES / "mpi_sum.py")
-    assert done.returncode == 0, done.stderr
-    data = np.load(tmp_path / "data.npy")
-    assert f"total {4 * data.sum():.6f}" in done.stdout, "every rank adds all of it: the third fault"
-    done = ranks(4, EXAMPLES / "each_once.py")
-    assert done.returncode == 0, done.stderr
-    import math
+def test_pickle_is_for_those_who_ask(monkeypatch):
+    value = {"a third": Fraction(1, 3)}
+    monkeypatch.setattr(MPI.pickle, "enabled", True)
+    data = _objects.dumps(value)
+    assert _objects.loads(data) == value and MPI.COMM_WORLD.bcast(value) == value
+    monkeypatch.setattr(MPI.pickle, "enabled", False)
+    with pytest.raises(ValueError, match="did not ask"):
+        _objects.loads(data)
 
-    assert f"total {math.fsum(np.load(tmp_path / 'data.npy'))!r}\n" == done.stdout
+
+def test_pickle_by_the_environment(ranks, monkeypatch):
+    program = """
+from fractions import Fraction
+from adsum import MPI
+comm = MPI.COMM_WORLD
+assert comm.allreduce(Fraction(1, 3)) == Fraction(comm.size, 3)
+"""
+    assert "MPI.pickle.enabled" in ranks(3, program).stderr
+    monkeypatch.setenv("ADSUM_PICKLE", "1")
+    assert ranks(3, program).returncode == 0
+
+
+def test_objects_are_folded_as_they_are():
+    fold = lambda op, *values: op._fold_objects(list(values))  # noqa: E731
+    assert fold(MPI.SUM, 0.1, 1e16, -1e16) == 0.1 and fold(MPI.SUM, 1, 0.5) == 1.5
+    assert fold(MPI.SUM, [1], [2, 3]) == [1, 2, 3] and fold(MPI.SUM, "a", "b") == "ab"
+    assert fold(MPI.MAX, "a", "c", "b") == "c" and fold(MPI.MIN, (2, 1), (1, 9)) == (1, 9)
+    arrays = [np.array([x, 1.0]) for x in [0.1, 1e16, -1e16]]
+    assert fold(MPI.SUM, *arrays).tolist() == [0.1, 3.0]
+    partials = [adsum.Partial.from_array([x]) for x in [0.1, 1e16, -1e16]]
+    assert fold(MPI.SUM, *partials).finish() == 0.1
+    assert np.isnan(fold(MPI.MAX, 1.0, np.nan)) and np.isnan(fold(MPI.MAXLOC, (1.0, 0), (np.nan, 1))[0])
+    assert fold(MPI.MINLOC, (2.0, 5), (1.0, 7), (1.0, 3)) == (1.0, 3)
+    assert fold(MPI.LAND, 2) is True and fold(MPI.LXOR, 1, 2) is False
+    with pytest.raises(TypeError, match="no float64"):
+        fold(MPI.SUM, 2**53 + 1, 0.5)
+    with pytest.raises(TypeError, match="no float64"):
+        fold(MPI.SUM, np.int64(2**53 + 1), 0.5)
+    with pytest.raises(TypeError, match="shapes"):
+        fold(MPI.SUM, np.zeros(2), 1.0)
+    with pytest.raises(TypeError, match="integers"):
+        fold(MPI.BOR, 1.5, 2)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.floats(-1e300, 1e300) | st.integers(-(2**53), 2**53), min_size=1, max_size=8))
+def test_numbers_of_ranks_are_added_exactly(values):
+    total = MPI.SUM._fold_objects(values)
+    exact = sum(map(Fraction, values))
+    assert total == (exact if all(isinstance(value, int) for value in values) else float(exact))
+    assert MPI.MAX._fold_objects(values) == max(values) and MPI.MIN._fold_objects(values) == min(values)
+
+
+def test_stubs_have_what_there_is():
+    stubs = ast.parse(pathlib.Path(MPI.__file__).with_suffix(".pyi").read_text()).body
+    classes = {node.name: node for node in stubs if isinstance(node, ast.ClassDef)}
+    own = {"_Collectives": 3, "_Objects": 2, "_Messages": 1}
+    for name in ["Op", "Datatype", "Status", "Request", *own]:
+        kind = getattr(MPI, name) if name not in own else MPI.Comm.__mro__[4 - own[name]]
+        named = {getattr(node, "name", None) or node.target.id for node in classes[name].body}
+        state = {"Status": {"source", "tag", "error"}, "Datatype": {"is_predefined"}}.get(name, set())
+        public = {one for one in vars(kind) if not one.startswith("_")}
+        assert public == named - {"__init__", "__call__"} - state, name
+        for one in public:
+            told = getattr(kind, one).__doc__ or not callable(getattr(kind, one))
+            assert told, f"{name}.{one}"
+    values = {node.target.id for node in stubs if isinstance(node, ast.AnnAssign)}
+    functions = {node.name for node in stubs if isinstance(node, ast.FunctionDef)}
+    aliases = {"Intracomm", "Exception", "Comm", "COMM_WORLD", "COMM_SELF"}
+    public = {name for name in vars(MPI) if not name.startswith("_")}
+    assert public | aliases == values | functions | {one for one in classes if one[0] != "_"} | aliases

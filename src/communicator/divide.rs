@@ -31,10 +31,11 @@ impl Communicator {
 
     /// Begins [`Communicator::dup`]. Dropping the request gives the new communicator back.
     pub fn dup_async(&self) -> Request<Communicator> {
-        let (timeout, algorithm) = (self.timeout, self.algorithm);
+        let (timeout, algorithm, stop) = (self.timeout, self.algorithm, self.stop.clone());
         self.dividing(Some(0), 0, move |made| Communicator {
             timeout,
             algorithm,
+            stop,
             ..made.expect("it has a color")
         })
     }
@@ -55,7 +56,8 @@ impl Communicator {
     /// Begins [`Communicator::shrink`]. Dropping the request gives the new communicator back.
     pub fn shrink_async(&self) -> Request<Communicator> {
         let (context, timeout) = (self.kept.context, self.timeout);
-        let slot = self.kept.shared.call(|group, now| group.shrink(now, context, timeout));
+        let slot =
+            self.kept.shared.call(self.watch(), |group, now| group.shrink(now, context, timeout));
         let kept = Arc::clone(&self.kept);
         let convert = move |outcome| Ok(kept.made(outcome).expect("this rank goes on"));
         Request::new(slot, Box::new(convert))
@@ -72,7 +74,8 @@ impl Communicator {
         sent[self.rank()] = wish.len() as u64;
         let (context, call) =
             (self.kept.context, self.moving(Kind::Split, &wish, Counts::Sent(sent), 0));
-        let slot = self.kept.shared.call(|group, now| group.start(now, context, call));
+        let slot =
+            self.kept.shared.call(self.watch(), |group, now| group.start(now, context, call));
         let kept = Arc::clone(&self.kept);
         Request::new(slot, Box::new(move |outcome| Ok(then(kept.made(outcome)))))
     }

@@ -159,7 +159,7 @@ impl Communicator {
         let tell = self.moving(Kind::AllGather, &[count], counts, 0);
         let (shared, rank) = (&self.kept.shared, self.rank());
         let (context, members) = (self.kept.context, self.kept.members.clone());
-        let slot = shared.slot(false);
+        let slot = shared.slot(false, self.watch());
         let (end, weak) = (Arc::clone(&slot), shared.weak());
         shared.begin(|group, now| {
             let own = derived(context, "exact", group.calls_begun(context), 0);

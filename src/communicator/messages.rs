@@ -32,10 +32,9 @@ impl Communicator {
     /// Begins [`Communicator::send`].
     pub fn send_async<T: Element>(&self, data: &[T], to: usize, tag: u32) -> Request<()> {
         let (bytes, context, timeout) = (to_bytes(data).into(), self.kept.context, self.timeout);
-        let slot = self
-            .kept
-            .shared
-            .call(|group, now| group.send(now, context, to, tag, T::DTYPE, bytes, timeout));
+        let slot = self.kept.shared.call(self.watch(), |group, now| {
+            group.send(now, context, to, tag, T::DTYPE, bytes, timeout)
+        });
         Request::new(slot, Box::new(|_| Ok(())))
     }
 
@@ -68,10 +67,9 @@ impl Communicator {
         then: impl FnOnce(Received<T>) -> R + Send + 'static,
     ) -> Request<R> {
         let (context, timeout) = (self.kept.context, self.timeout);
-        let slot = self
-            .kept
-            .shared
-            .call(|group, now| group.receive(now, context, from, tag, T::DTYPE, timeout));
+        let slot = self.kept.shared.call(self.watch(), |group, now| {
+            group.receive(now, context, from, tag, T::DTYPE, timeout)
+        });
         let convert = |outcome| match outcome {
             Outcome::Message(message) => {
                 let data = from_bytes(&message.bytes);

@@ -19,12 +19,25 @@ pub(super) type Ended = Result<Outcome, GroupError>;
 /// the link's have done to its call: a deadline that has passed.
 const DRIVE_MAX: Duration = Duration::from_millis(20);
 
+/// How often a watched call that is waited for asks whether to go on.
+const ASKED_EVERY: Duration = Duration::from_millis(100);
+
+/// Says whether to give up.
+pub(super) type Stop = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// Gives a communicator back when it is told to.
+pub(super) struct Watch {
+    pub context: u64,
+    pub stop: Stop,
+}
+
 /// Where the end of one call is put.
 pub(super) struct Slot {
     shared: Weak<Shared>,
     link: Arc<dyn Link>,
     /// Whether the call ends by what the link delivers, and not by a function.
     is_of_link: bool,
+    watch: Option<Watch>,
     state: Mutex<SlotState>,
     ended: Condvar,
 }
@@ -57,16 +70,45 @@ impl Slot {
         let mut is_ended = || self.lock().result.is_some();
         // The link does not hear of what a function's thread ends.
         let drives = self.is_of_link;
-        while drives && self.link.drive(&mut is_ended, DRIVE_MAX) == Some(false) {}
+        let mut asked = Instant::now();
+        while drives && self.link.drive(&mut is_ended, DRIVE_MAX) == Some(false) {
+            if self.is_stopped(&mut asked) {
+                return self.given_up();
+            }
+        }
         let mut state = self.lock();
         loop {
             match state.result.take() {
                 Some(result) => return result,
+                None if self.watch.is_some() => {
+                    drop(self.ended.wait_timeout(state, ASKED_EVERY));
+                    if self.is_stopped(&mut asked) {
+                        return self.given_up();
+                    }
+                    state = self.lock();
+                }
                 None => {
                     state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
             }
         }
+    }
+
+    /// Whether somebody wants to wait no more, who is asked where that is due.
+    fn is_stopped(&self, asked: &mut Instant) -> bool {
+        let due = |_: &&Watch| asked.elapsed() >= ASKED_EVERY;
+        let Some(watch) = self.watch.as_ref().filter(due) else { return false };
+        *asked = Instant::now();
+        (watch.stop)()
+    }
+
+    /// The end of a call whose communicator is given back now.
+    fn given_up(&self) -> Ended {
+        if let (Some(shared), Some(watch)) = (self.shared.upgrade(), &self.watch) {
+            shared.close(watch.context);
+        }
+        // Part of a call may go on in a communicator of its own.
+        self.lock().result.take().unwrap_or(Err(GroupError::Closed))
     }
 
     /// The end, if it is there; else `waker` is woken when it is.
@@ -151,18 +193,22 @@ impl Shared {
     }
 
     /// Starts a call without a function; its end comes into the slot.
-    pub fn call(&self, start: impl FnOnce(&mut Group, Now) -> OpId) -> Arc<Slot> {
-        let slot = self.slot(true);
+    pub fn call(
+        &self,
+        watch: Option<Watch>,
+        start: impl FnOnce(&mut Group, Now) -> OpId,
+    ) -> Arc<Slot> {
+        let slot = self.slot(true, watch);
         let then = Then::Put(Arc::clone(&slot));
         self.begin(|group, now| (start(group, now), Called { then, function: None }));
         slot
     }
 
     /// A slot for the end of a call, which comes by the link or by a worker.
-    pub fn slot(&self, is_of_link: bool) -> Arc<Slot> {
+    pub fn slot(&self, is_of_link: bool, watch: Option<Watch>) -> Arc<Slot> {
         let (shared, link) = (Weak::clone(&self.own), Arc::clone(&self.link));
         let (state, ended) = (Mutex::default(), Condvar::new());
-        Arc::new(Slot { shared, link, is_of_link, state, ended })
+        Arc::new(Slot { shared, link, is_of_link, watch, state, ended })
     }
 
     /// Starts a call.

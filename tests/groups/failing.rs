@@ -1,5 +1,7 @@
 //! Ranks that differ, die, pause, panic, leave, or take too long.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use adsum::collective::Algorithm;
@@ -182,6 +184,29 @@ fn a_receive_that_takes_too_long_breaks_nothing() {
             assert!(matches!(late, Err(GroupError::Timeout { .. })), "{late:?}");
         }
         comm.barrier().unwrap();
+    });
+}
+
+#[test]
+fn who_stops_waiting_gives_the_communicator_back() {
+    group(3, |comm| {
+        let copy = comm.dup().unwrap();
+        if comm.rank() == 1 {
+            let asked = Arc::new(AtomicBool::new(false));
+            // The second time, so that it waits on after the first.
+            let stop = move || asked.swap(true, Ordering::Relaxed);
+            // In the caller's memory, which must come back first.
+            let mut array = [1_u8; 1000];
+            let ended = copy.until(stop).all_reduce_in_place(&mut array, Operator::Sum);
+            assert_eq!(ended, Err(GroupError::Closed));
+            comm.barrier().unwrap();
+        } else {
+            comm.barrier().unwrap();
+            // It may have given what this call needs of it, but not for the next.
+            let _ = copy.all_reduce(&[1_u8; 1000], Operator::Sum);
+            let missed = copy.barrier();
+            assert!(matches!(missed, Err(GroupError::PeerLost { rank: 1, .. })), "{missed:?}");
+        }
     });
 }
 

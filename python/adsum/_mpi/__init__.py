@@ -1,0 +1,1 @@
+"""What adsum.MPI is made of, by noun."""

@@ -9,7 +9,7 @@
 //! let bytes: Vec<u8> = rows.iter().flatten().flat_map(|x| x.to_le_bytes()).collect();
 //! let view = View::contiguous(Layout::little(DType::F64), &bytes, &[2, 3])?;
 //! let columns = Reduction::new(&Spec::sum(DType::F64), view).along(&[0]);
-//! let sums = columns.each(&|| false, |states| {
+//! let sums = columns.each(&|| false, |_, states| {
 //!     use adsum::{Op, finish};
 //!     finish::finish(Op::Sum, states, finish::Options::default(), DType::F64)
 //! })?;
@@ -155,12 +155,12 @@ impl<'a> Reduction<'a> {
     /// # Errors
     /// As [`Reduction::each`].
     pub fn partial(&self, stop: &dyn Fn() -> bool) -> Result<Partial, ArrayError> {
-        let states = self.each(stop, <[State]>::to_vec)?;
+        let states = self.each(stop, |_, states| states.to_vec())?;
         Ok(Partial::from_states(&self.spec, states.into_iter().flatten().collect()))
     }
 
-    /// What `finish` makes of the states of each output, in C order of the axes that
-    /// are kept. Elements that are reduced have their places in C order.
+    /// What `finish` makes of the position and the states of each output, in C order of
+    /// the axes that are kept. Elements that are reduced have their places in C order.
     ///
     /// `stop` is asked now and then on the caller's thread, at least once for each
     /// [`UNIT_BYTES`] that it reduces, and ends the work if it says so.
@@ -176,13 +176,13 @@ impl<'a> Reduction<'a> {
     pub fn each<T: Send>(
         &self,
         stop: &dyn Fn() -> bool,
-        finish: impl Fn(&[State]) -> T + Sync,
+        finish: impl Fn(usize, &[State]) -> T + Sync,
     ) -> Result<Vec<T>, ArrayError> {
         assert_eq!(self.spec.is_paired(), self.second.is_some(), "one array, or two");
         let outputs = self.outputs();
         if self.first.elements() == 0 {
             let nothing = Partial::identity(&self.spec, 1);
-            return Ok((0..outputs).map(|_| finish(nothing.states(0))).collect());
+            return Ok((0..outputs).map(|output| finish(output, nothing.states(0))).collect());
         }
         let monoids = self.spec.monoids.iter();
         let output_bytes = monoids.map(|monoid| monoid.state_bytes(self.spec.dtype)).sum::<u64>();
@@ -250,6 +250,12 @@ struct Work<'a, F, T> {
     done: Mutex<Done<T>>,
 }
 
+/// Units of one window that a backend holds: the last of them, and how many.
+struct Held {
+    unit: Unit,
+    parts: usize,
+}
+
 struct Done<T> {
     /// By the position of outputs in C order.
     results: Vec<Option<T>>,
@@ -258,37 +264,46 @@ struct Done<T> {
     error: Option<ArrayError>,
 }
 
-impl<F: Fn(&[State]) -> T + Sync, T: Send> Work<'_, F, T> {
+impl<F: Fn(usize, &[State]) -> T + Sync, T: Send> Work<'_, F, T> {
     /// Takes units until there are none.
     fn run(&self, backend: &mut CpuBackend, stop: &dyn Fn() -> bool) {
         let mut blocks = [Vec::new(), Vec::new()];
-        loop {
+        let mut held = None;
+        let mut first = true;
+        let ended = loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             if number >= self.plan.units() || self.ended.load(Ordering::Relaxed) {
-                return;
+                break Ok(());
             }
             // What takes no time need not be stopped.
-            let stopped = number > 0 && stop();
-            let reduced = match stopped {
-                true => Err(ArrayError::Stopped),
-                false => self.reduce(backend, number, &mut blocks),
-            };
-            if let Err(error) = reduced {
-                self.ended.store(true, Ordering::Relaxed);
-                self.lock().error.get_or_insert(error);
-                return;
+            if !std::mem::take(&mut first) && stop() {
+                break Err(ArrayError::Stopped);
             }
+            if let Err(error) = self.reduce(backend, number, &mut blocks, &mut held) {
+                break Err(error);
+            }
+        };
+        // Whatever has happened, nothing stays for the backend's next reduction.
+        if let Err(error) = self.flush(backend, held).and(ended) {
+            self.ended.store(true, Ordering::Relaxed);
+            self.lock().error.get_or_insert(error);
         }
     }
 
+    /// Adds a unit to those of the same window that the backend holds.
     fn reduce(
         &self,
         backend: &mut CpuBackend,
         number: usize,
         blocks: &mut [Vec<u8>; 2],
+        held: &mut Option<Held>,
     ) -> Result<(), ArrayError> {
         let Reduction { spec, first, second, first_index, .. } = self.reduction;
         let unit = self.plan.unit(number);
+        // States with places grow where units between them are another thread's.
+        if held.as_ref().is_some_and(|held| held.unit.window != unit.window || spec.is_indexed()) {
+            self.flush(backend, held.take())?;
+        }
         let [block, second_block] = blocks;
         let place = Place {
             outer: unit.outer.len(),
@@ -303,18 +318,26 @@ impl<F: Fn(&[State]) -> T + Sync, T: Send> Work<'_, F, T> {
             .map(|view| (view.layout(), self.plan.read(1, view.bytes(), &unit, second_block)));
         let bytes = self.plan.read(0, first.bytes(), &unit, block);
         let run = Run { layout: first.layout(), bytes, second, place };
-        backend.add(spec, unit.outputs(), &run)?;
-        let partial = backend.flush(spec, unit.outputs())?;
-        self.merge(&unit, partial);
+        let outputs = unit.outputs();
+        let held = held.get_or_insert(Held { unit, parts: 0 });
+        held.parts += 1;
+        Ok(backend.add(spec, outputs, &run)?)
+    }
+
+    /// Takes what the backend holds.
+    fn flush(&self, backend: &mut CpuBackend, held: Option<Held>) -> Result<(), ArrayError> {
+        if let Some(Held { unit, parts }) = held {
+            let partial = backend.flush(&self.reduction.spec, unit.outputs())?;
+            self.merge(&unit, partial, parts);
+        }
         Ok(())
     }
 
-    /// Merges a part of a window, and finishes it if it is the last one.
-    fn merge(&self, unit: &Unit, partial: Partial) {
+    /// Merges so many parts of a window, and finishes it if they are the last ones.
+    fn merge(&self, unit: &Unit, partial: Partial, mut parts: usize) {
         let mut whole = partial;
-        if self.plan.parts() > 1 {
+        if self.plan.parts() > parts {
             let mut done = self.lock();
-            let mut parts = 1;
             if let Some((others, merged)) = done.windows.remove(&unit.window) {
                 whole.merge(&others).expect("parts of one window of one reduction");
                 parts += merged;
@@ -324,11 +347,14 @@ impl<F: Fn(&[State]) -> T + Sync, T: Send> Work<'_, F, T> {
                 return;
             }
         }
-        let finished: Vec<T> =
-            (0..whole.outputs()).map(|output| (self.finish)(whole.states(output))).collect();
+        let finish = |output| {
+            let position = self.plan.position(unit, output);
+            (position, (self.finish)(position, whole.states(output)))
+        };
+        let finished: Vec<(usize, T)> = (0..whole.outputs()).map(finish).collect();
         let mut done = self.lock();
-        for (output, one) in finished.into_iter().enumerate() {
-            done.results[self.plan.position(unit, output)] = Some(one);
+        for (position, one) in finished {
+            done.results[position] = Some(one);
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! stdout is the answer, stderr is talk, the exit code is the verdict.
 
-use std::process::ExitCode;
+use std::ffi::OsString;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -34,6 +34,7 @@ mod names;
 #[cfg(feature = "net")]
 mod node;
 mod plot;
+mod program;
 mod progress;
 #[cfg(feature = "net")]
 mod put;
@@ -42,6 +43,8 @@ mod quantile;
 mod ranks;
 mod reduce;
 mod remarks;
+#[cfg(feature = "net")]
+mod remote;
 mod report;
 #[cfg(feature = "net")]
 mod secret;
@@ -54,29 +57,37 @@ mod talk;
 #[cfg(feature = "net")]
 mod via;
 
+pub use exit::{Blame, Failure};
+pub use program::Program;
+#[cfg(feature = "net")]
+pub use remote::{Cluster, Data, How};
+
 use args::{Cli, Command};
-use exit::{Blame, Failure};
 #[cfg(feature = "net")]
 use via::repeat_where_partial as repeat;
 
-/// Runs the program with the arguments of this process.
-pub fn main() -> ExitCode {
+/// Runs the program; the code to exit with. It is for a process that does nothing else,
+/// on its main thread: signals have the handlers of the program from then on.
+pub fn run(program: Program) -> u8 {
     crate::os::quiet_graphics_drivers();
-    let mut cli = match parse() {
+    let mut cli = match parse(&program.arguments) {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(&error, &program.arguments),
     };
+    if let Some(again) = cli.command.again_mut() {
+        *again = program.again.into();
+    }
     let as_json = cli.command.wants_json();
-    match config::apply(&mut cli.command).and_then(|()| run(cli.command)) {
+    match config::apply(&mut cli.command).and_then(|()| obey(cli.command)) {
         Ok(code) => code,
         Err(failure) => failure.report(as_json),
     }
 }
 
-/// The arguments of this process.
-fn parse() -> Result<Cli, clap::Error> {
+/// What the arguments say.
+fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     let mut command = Cli::command();
-    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    let matches = command.try_get_matches_from_mut(arguments)?;
     // The environment and `config.toml` say these for all runs, so that only the command
     // line can mean a cluster by them.
     let is_said = |matches: &ArgMatches, id| {
@@ -97,11 +108,11 @@ fn parse() -> Result<Cli, clap::Error> {
 }
 
 /// Does what is asked; the code is another program's with `adsum run` alone.
-fn run(command: Command) -> Result<ExitCode, Failure> {
+fn obey(command: Command) -> Result<u8, Failure> {
     match command {
         #[cfg(all(feature = "net", unix))]
         Command::Run(args) => ranks::run(&args),
-        other => answer(other).map(|()| ExitCode::SUCCESS),
+        other => answer(other).map(|()| exit::ANSWERED),
     }
 }
 
@@ -197,12 +208,12 @@ fn repeat(
 
 /// Help and version are answers; everything else that clap says is a usage
 /// error, in the form that the rest of the line asks for.
-fn refuse(error: &clap::Error) -> ExitCode {
-    let wants_json = std::env::args_os().any(|argument| argument == "--json");
+fn refuse(error: &clap::Error, arguments: &[OsString]) -> u8 {
+    let wants_json = arguments.iter().any(|argument| argument == "--json");
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             match exit::answer(error.render().to_string().trim_end()) {
-                Ok(()) => ExitCode::SUCCESS,
+                Ok(()) => exit::ANSWERED,
                 Err(failure) => failure.report(wants_json),
             }
         }
@@ -214,7 +225,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
         _ => {
             // A stderr that nobody reads is no failure.
             let _ = error.print();
-            ExitCode::from(Blame::Usage as u8)
+            Blame::Usage as u8
         }
     }
 }

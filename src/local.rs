@@ -5,6 +5,7 @@
 //! before it ends; its shards are recorded in a [`Ledger`] that grows.
 
 use std::io::Read;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -177,6 +178,55 @@ impl LocalNode {
             }
             if engine.poll_timeout().is_some_and(|at| at <= now) {
                 engine.handle_timeout(now);
+            }
+        }
+    }
+
+    /// Reduces some of a data set's entries, those at `positions`, as one of several
+    /// processes that divide it among them. What it knows of them: whoever merges such
+    /// partials must see to it that each entry is in one of them.
+    ///
+    /// # Errors
+    /// An entry that cannot be read.
+    ///
+    /// # Panics
+    /// If there is no entry at one of the positions.
+    pub fn reduce_part(
+        &mut self,
+        manifest: &Arc<Manifest>,
+        positions: Range<u32>,
+        spec: &Spec,
+        observer: &mut dyn Observer,
+    ) -> Result<Partial, LocalError> {
+        let job = JobId([0; 32]);
+        let before = self.executor.bytes_added();
+        let mut total = Partial::identity(spec, manifest.outputs() as usize);
+        let mut waiting = positions.clone();
+        let mut running = 0;
+        loop {
+            while running < 2 * self.executor.workers()
+                && let Some(position) = waiting.next()
+            {
+                self.executor.reduce(job, spec.clone(), manifest, position);
+                running += 1;
+            }
+            if running == 0 {
+                return Ok(total);
+            }
+            let event = self.wait(None);
+            observer.progress(self.executor.bytes_added() - before);
+            if let Some(Event::Notice(notice)) = event
+                && let Some((key, computed)) = sort(notice, observer)
+            {
+                let entry = &manifest.entries()[key.position as usize];
+                let partial = computed?.partial;
+                if !partial.holds_each(entry.block.reduced) {
+                    return Err(LocalError::Internal("a partial of another entry".to_owned()));
+                }
+                total
+                    .merge_at(entry.first_output as usize, &partial)
+                    .map_err(|error| LocalError::Internal(error.to_string()))?;
+                running -= 1;
             }
         }
     }

@@ -121,7 +121,7 @@ proptest! {
             let reduction = Reduction::new(&spec, view.clone()).along(&sample.reduced);
             let reduction = if op == Op::Dot { reduction.with(view) } else { reduction };
             let reduction = reduction.in_units(unit_bytes, window_bytes).threads(threads);
-            let finish = |states: &[_]| {
+            let finish = |_, states: &[_]| {
                 let output = op.natural_output(DType::I32);
                 finish(op, states, Options::default(), output).ok().and_then(|one| one.value.as_i128())
             };

@@ -1,16 +1,64 @@
 from collections.abc import Sequence
-from os import PathLike
-from typing import Any, Literal, SupportsIndex
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import MPI as MPI
+from ._cluster import Cluster as Cluster
+from ._errors import (
+    AdsumError as AdsumError,
+    ClusterError as ClusterError,
+    DataError as DataError,
+    DeadlineError as DeadlineError,
+    IdentityError as IdentityError,
+    IncompleteError as IncompleteError,
+    UnreachableError as UnreachableError,
+    PartialResultWarning as PartialResultWarning,
+)
+from ._functions import (
+    Stats as Stats,
+    all as all,
+    any as any,
+    argmax as argmax,
+    argmin as argmin,
+    bitwise_and as bitwise_and,
+    bitwise_or as bitwise_or,
+    bitwise_xor as bitwise_xor,
+    count_nonzero as count_nonzero,
+    histogram as histogram,
+    l1 as l1,
+    l2 as l2,
+    linf as linf,
+    max as max,
+    mean as mean,
+    median as median,
+    min as min,
+    minmax as minmax,
+    nanargmax as nanargmax,
+    nanargmin as nanargmin,
+    nanmax as nanmax,
+    nanmean as nanmean,
+    nanmedian as nanmedian,
+    nanmin as nanmin,
+    nanpercentile as nanpercentile,
+    nanprod as nanprod,
+    nanquantile as nanquantile,
+    nanstd as nanstd,
+    nansum as nansum,
+    nanvar as nanvar,
+    percentile as percentile,
+    prod as prod,
+    quantile as quantile,
+    stats as stats,
+    std as std,
+    sum as sum,
+    sumsq as sumsq,
+    var as var,
+    vdot as vdot,
+)
 
 __version__: str
-
-_Files = str | PathLike[str] | Sequence[str | PathLike[str]]
-_Axis = SupportsIndex | tuple[SupportsIndex, ...] | None
 
 class GroupError(RuntimeError):
     error_class: int
@@ -44,82 +92,3 @@ class Partial:
     def __radd__(self, other: Literal[0]) -> Partial: ...
     def __sub__(self, other: Partial) -> Partial: ...
     def __hash__(self) -> int: ...
-
-def sum(
-    x: ArrayLike | _Files, axis: _Axis = None, dtype: DTypeLike | None = None, *, keepdims: bool = False
-) -> Any: ...
-def mean(
-    x: ArrayLike | _Files, axis: _Axis = None, dtype: DTypeLike | None = None, *, keepdims: bool = False
-) -> Any: ...
-def prod(
-    x: ArrayLike | _Files, axis: _Axis = None, dtype: DTypeLike | None = None, *, keepdims: bool = False
-) -> Any: ...
-def l1(
-    x: ArrayLike | _Files, axis: _Axis = None, dtype: DTypeLike | None = None, *, keepdims: bool = False
-) -> Any: ...
-def l2(
-    x: ArrayLike | _Files, axis: _Axis = None, dtype: DTypeLike | None = None, *, keepdims: bool = False
-) -> Any: ...
-def linf(
-    x: ArrayLike | _Files, axis: _Axis = None, dtype: DTypeLike | None = None, *, keepdims: bool = False
-) -> Any: ...
-def sumsq(
-    x: ArrayLike | _Files, axis: _Axis = None, dtype: DTypeLike | None = None, *, keepdims: bool = False
-) -> Any: ...
-def nansum(
-    x: ArrayLike | _Files, axis: _Axis = None, dtype: DTypeLike | None = None, *, keepdims: bool = False
-) -> Any: ...
-def nanmean(
-    x: ArrayLike | _Files, axis: _Axis = None, dtype: DTypeLike | None = None, *, keepdims: bool = False
-) -> Any: ...
-def nanprod(
-    x: ArrayLike | _Files, axis: _Axis = None, dtype: DTypeLike | None = None, *, keepdims: bool = False
-) -> Any: ...
-def var(
-    x: ArrayLike | _Files,
-    axis: _Axis = None,
-    dtype: DTypeLike | None = None,
-    *,
-    ddof: int = 0,
-    keepdims: bool = False,
-) -> Any: ...
-def std(
-    x: ArrayLike | _Files,
-    axis: _Axis = None,
-    dtype: DTypeLike | None = None,
-    *,
-    ddof: int = 0,
-    keepdims: bool = False,
-) -> Any: ...
-def nanvar(
-    x: ArrayLike | _Files,
-    axis: _Axis = None,
-    dtype: DTypeLike | None = None,
-    *,
-    ddof: int = 0,
-    keepdims: bool = False,
-) -> Any: ...
-def nanstd(
-    x: ArrayLike | _Files,
-    axis: _Axis = None,
-    dtype: DTypeLike | None = None,
-    *,
-    ddof: int = 0,
-    keepdims: bool = False,
-) -> Any: ...
-def min(x: ArrayLike | _Files, axis: _Axis = None, *, keepdims: bool = False) -> Any: ...
-def max(x: ArrayLike | _Files, axis: _Axis = None, *, keepdims: bool = False) -> Any: ...
-def argmin(x: ArrayLike | _Files, axis: _Axis = None, *, keepdims: bool = False) -> Any: ...
-def argmax(x: ArrayLike | _Files, axis: _Axis = None, *, keepdims: bool = False) -> Any: ...
-def any(x: ArrayLike | _Files, axis: _Axis = None, *, keepdims: bool = False) -> Any: ...
-def all(x: ArrayLike | _Files, axis: _Axis = None, *, keepdims: bool = False) -> Any: ...
-def count_nonzero(x: ArrayLike | _Files, axis: _Axis = None, *, keepdims: bool = False) -> Any: ...
-def bitwise_and(x: ArrayLike | _Files, axis: _Axis = None, *, keepdims: bool = False) -> Any: ...
-def bitwise_or(x: ArrayLike | _Files, axis: _Axis = None, *, keepdims: bool = False) -> Any: ...
-def bitwise_xor(x: ArrayLike | _Files, axis: _Axis = None, *, keepdims: bool = False) -> Any: ...
-def nanmin(x: ArrayLike | _Files, axis: _Axis = None, *, keepdims: bool = False) -> Any: ...
-def nanmax(x: ArrayLike | _Files, axis: _Axis = None, *, keepdims: bool = False) -> Any: ...
-def nanargmin(x: ArrayLike | _Files, axis: _Axis = None, *, keepdims: bool = False) -> Any: ...
-def nanargmax(x: ArrayLike | _Files, axis: _Axis = None, *, keepdims: bool = False) -> Any: ...
-def minmax(x: ArrayLike | _Files, axis: _Axis = None, *, keepdims: bool = False) -> tuple[Any, Any]: ...
-def vdot(a: ArrayLike, b: ArrayLike, dtype: DTypeLike | None = None) -> Any: ...

@@ -1,21 +1,40 @@
 //! Reductions of NumPy arrays, which are read where they lie.
 
 use std::num::NonZero;
+use std::str::FromStr;
 use std::sync::OnceLock;
 
 use ::adsum::array::{ArrayError, Reduction, View};
 use ::adsum::finish::{FinishError, Finished, Options};
-use ::adsum::{ByteOrder, DType, Layout, Op, Spec};
-use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use ::adsum::op::MULTISET_MAX;
+use ::adsum::reduction::{Element, State};
+use ::adsum::rounds::Method;
+use ::adsum::rounds::quantile::{Search, of_multiset};
+use ::adsum::{ByteOrder, DType, Layout, Monoid, Op, Partial, Spec};
+use numpy::{PyArrayDescrMethods, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::errors::value_error;
 use crate::finish::{Out, finish_one, numbers};
 use crate::interrupt::Interrupt;
+use crate::source::Group;
 
-/// Reduces `array`, with `second` for products of two, along `axes` or wholly.
+/// What of a reduction Python's keywords say besides the operation and the array.
+#[derive(FromPyObject)]
+pub struct How<'py> {
+    /// For products of two arrays.
+    second: Option<Bound<'py, PyUntypedArray>>,
+    /// One element of the array's type that each output has besides its own.
+    initial: Option<Bound<'py, PyUntypedArray>>,
+    /// For each output, how many of its elements are zeros that do not count.
+    excluded: Option<PyReadonlyArray1<'py, i64>>,
+    comm: Option<Bound<'py, PyAny>>,
+}
+
+/// Reduces `array` along `axes` or wholly.
 #[pyfunction]
-#[pyo3(signature = (op, array, axes, keepdims, dtype, ddof, skip_nan, second=None))]
+#[pyo3(signature = (op, array, axes, keepdims, dtype, ddof, skip_nan, how=None))]
 #[expect(clippy::too_many_arguments, reason = "all that Python's keywords say")]
 pub fn reduce<'py>(
     py: Python<'py>,
@@ -26,7 +45,7 @@ pub fn reduce<'py>(
     dtype: Option<&str>,
     ddof: i64,
     skip_nan: bool,
-    second: Option<&Bound<'py, PyUntypedArray>>,
+    how: Option<How<'py>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let op = op_named(op)?;
     let layout = layout_of(array)?;
@@ -36,21 +55,58 @@ pub fn reduce<'py>(
         None => (0..array.ndim()).collect(),
     };
     let out = Out::new(op, layout.dtype, dtype)?;
+    let options = Options { skip_nan, ddof };
+    let finish = |states: &[State]| finish_one(op, states, options, out.dtype);
     let spec = Spec { dtype: layout.dtype, monoids: op.monoids(layout.dtype) };
     let mut reduction = Reduction::new(&spec, view_of(array)?).along(&axes).threads(threads());
-    if let Some(second) = second {
-        reduction = reduction.with(view_of(second)?);
-    }
-    let options = Options { skip_nan, ddof };
-    let found =
-        run(py, |stop| reduction.each(stop, |states| finish_one(op, states, options, out.dtype)))?;
-    let found = found.into_iter().collect::<Result<Vec<_>, FinishError>>();
-    let found = found.map_err(|error| PyValueError::new_err(error.to_string()))?;
-    let kept = |(axis, &length): (usize, &usize)| match axes.contains(&axis) {
-        true => keepdims.then_some(1),
-        false => Some(length),
+    let found = match &how {
+        None => run(py, |stop| reduction.each(stop, |_, states| finish(states)))?,
+        Some(how) => {
+            if let Some(second) = &how.second {
+                reduction = reduction.with(view_of(second)?);
+            }
+            let initial = match &how.initial {
+                Some(initial) => Some(run(py, {
+                    let view = view_of(initial)?;
+                    let spec = &spec;
+                    move |stop| Reduction::new(spec, view).partial(stop)
+                })?),
+                None => None,
+            };
+            let excluded = how.excluded.as_ref().map(|counts| counts.as_slice()).transpose()?;
+            let own = |position: usize, states: &[State]| {
+                let mut states = states.to_vec();
+                if let Some(counts) = excluded {
+                    take_zeros(&spec, &mut states, counts[position] as u64);
+                }
+                states
+            };
+            let last = |mut states: Vec<State>| {
+                if let Some(initial) = &initial {
+                    add(&mut states, initial.states(0))?;
+                }
+                finish(&states)
+            };
+            match &how.comm {
+                None => run(py, |stop| {
+                    reduction.each(stop, |position, states| last(own(position, states)))
+                })?,
+                Some(comm) => {
+                    let group = Group::new(comm)?;
+                    let kept: Vec<usize> = shape_of(array, &axes, false);
+                    let reduced = axes.iter().map(|&axis| array.shape()[axis] as u64).product();
+                    let place = group.place(layout.dtype, &kept, reduced)?;
+                    let reduction = reduction.from_index(place);
+                    let states = run(py, |stop| reduction.each(stop, own))?;
+                    let states = states.into_iter().flatten().collect();
+                    let total = group.merge(Partial::from_states(&spec, states))?;
+                    (0..total.outputs()).map(|output| last(total.states(output).to_vec())).collect()
+                }
+            }
+        }
     };
-    let shape: Vec<usize> = array.shape().iter().enumerate().filter_map(kept).collect();
+    let found = found.into_iter().collect::<Result<Vec<_>, FinishError>>().map_err(value_error)?;
+    let shape = shape_of(array, &axes, keepdims);
     let one = |which: usize| {
         let number =
             |both: &[Option<Finished>; 2]| both[which].expect("as many as the operation has");
@@ -61,6 +117,90 @@ pub fn reduce<'py>(
         1 => one(0),
         _ => Ok((one(0)?, one(1)?).into_pyobject(py)?.into_any()),
     }
+}
+
+/// The shape that is left.
+fn shape_of(array: &Bound<'_, PyUntypedArray>, axes: &[usize], keepdims: bool) -> Vec<usize> {
+    let kept = |(axis, &length): (usize, &usize)| match axes.contains(&axis) {
+        true => keepdims.then_some(1),
+        false => Some(length),
+    };
+    array.shape().iter().enumerate().filter_map(kept).collect()
+}
+
+fn add(states: &mut [State], others: &[State]) -> Result<(), FinishError> {
+    for (state, other) in states.iter_mut().zip(others) {
+        state.merge(other).expect("one more element of the same type");
+    }
+    Ok(())
+}
+
+/// Takes away so many zeros, from states that have an inverse.
+fn take_zeros(spec: &Spec, states: &mut [State], mut count: u64) {
+    let mut zeros: Vec<State> =
+        spec.monoids.iter().map(|monoid| State::identity(monoid, spec.dtype)).collect();
+    zeros.iter_mut().for_each(|state| state.add(Element::default()));
+    // By halves: 1, 2, 4, ... of them.
+    while count > 0 {
+        if count & 1 == 1 {
+            for (state, zeros) in states.iter_mut().zip(&zeros) {
+                state.unmerge(zeros).expect("sums, in which they are");
+            }
+        }
+        count >>= 1;
+        if count > 0 {
+            let same = zeros.clone();
+            for (zeros, same) in zeros.iter_mut().zip(&same) {
+                zeros.merge(same).expect("no more than were in the states");
+            }
+        }
+    }
+}
+
+/// Quantiles along axes: an array whose first axis is that of `shares`.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "all that Python's keywords say")]
+pub fn quantiles_along<'py>(
+    py: Python<'py>,
+    array: &Bound<'py, PyUntypedArray>,
+    axes: Vec<isize>,
+    keepdims: bool,
+    shares: Vec<f64>,
+    method: &str,
+    skip_nan: bool,
+    dtype: Option<&str>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let input = layout_of(array)?.dtype;
+    takes(Op::Quantile, input)?;
+    let axes = axes_of(py, &axes, array.ndim())?;
+    let method = Method::from_str(method).map_err(value_error)?;
+    let asked = dtype.map(str::parse::<DType>).transpose();
+    let asked = asked.map_err(|error| PyTypeError::new_err(error.to_string()))?;
+    // It checks the shares and the type.
+    let search = Search::new(input, &shares, method, skip_nan, asked).map_err(value_error)?;
+    let output = search.output();
+    let length: usize = axes.iter().map(|&axis| array.shape()[axis]).product();
+    let elements_max = u32::try_from(length.max(1)).unwrap_or(u32::MAX);
+    if elements_max > MULTISET_MAX {
+        return Err(value_error(format!(
+            "quantiles of {length} elements each; along axes there may be {MULTISET_MAX}, take each by itself"
+        )));
+    }
+    let spec = Spec::of(input, Monoid::Multiset { elements_max });
+    let reduction = Reduction::new(&spec, view_of(array)?).along(&axes).threads(threads());
+    let of_output = |_, states: &[State]| {
+        let [State::Multiset(set)] = states else { unreachable!("the spec has one multiset") };
+        let one = |&share: &f64| of_multiset(set, input, share, method, skip_nan, output);
+        shares.iter().map(one).collect::<Result<Vec<_>, _>>()
+    };
+    let found = run(py, |stop| reduction.each(stop, of_output))?;
+    let found = found.into_iter().collect::<Result<Vec<_>, _>>().map_err(value_error)?;
+    let all: Vec<Finished> = (0..shares.len())
+        .flat_map(|share| found.iter().map(move |one| one[share].into()))
+        .collect();
+    let mut shape = shape_of(array, &axes, keepdims);
+    shape.insert(0, shares.len());
+    Out { op: Op::Quantile, dtype: output }.array(py, &all, &shape, array)
 }
 
 /// Works without the GIL until it ends, or a signal has come.
@@ -171,7 +311,7 @@ pub fn view_of<'a>(array: &'a Bound<'_, PyUntypedArray>) -> PyResult<View<'a>> {
 }
 
 /// Axes counted from the first, each once.
-fn axes_of(py: Python<'_>, axes: &[isize], count: usize) -> PyResult<Vec<usize>> {
+pub fn axes_of(py: Python<'_>, axes: &[isize], count: usize) -> PyResult<Vec<usize>> {
     let mut found = Vec::new();
     for &axis in axes {
         let index = if axis < 0 { axis + count as isize } else { axis };

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 /// What a number comes out as.
 #[derive(Clone, Copy)]
 pub struct Out {
-    op: Op,
+    pub op: Op,
     pub dtype: DType,
 }
 

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple, PyType};
 
 use crate::arrays::{layout_of, op_named, run, takes, threads, view_of};
+use crate::errors::value_error;
 use crate::finish::{Out, finish_one};
 
 /// What a reduction knows about the elements it has seen: exact, mergeable in any
@@ -20,10 +21,6 @@ pub struct Partial {
     partial: ::adsum::Partial,
     /// What it was made for.
     op: Option<Op>,
-}
-
-fn value_error(error: impl Display) -> PyErr {
-    PyValueError::new_err(error.to_string())
 }
 
 /// The operations of one number that states answer.

@@ -1,22 +1,19 @@
 """What the tests share."""
 
-import os
-import pathlib
 import shutil
 import subprocess
 import sys
+import sysconfig
 
 import pytest
-
-PYTHON = pathlib.Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
 def adsum_command():
-    """The command line of the same version: ADSUM names it, else it is on the PATH."""
-    found = os.environ.get("ADSUM") or shutil.which("adsum")
+    """The command line that was installed with the package."""
+    found = shutil.which("adsum", path=sysconfig.get_path("scripts"))
     if found is None:
-        pytest.fail("no adsum command: set ADSUM to the path of the built program")
+        pytest.fail(f"no adsum command beside {sys.executable}: install the package")
     return found
 
 

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::program::Again;
 use crate::dtype::{ByteOrder, DType};
 use crate::op::{BINS_MAX, Op};
 use crate::rounds::Method;
@@ -132,6 +133,14 @@ impl Command {
             Command::Histogram(args) => Some(&mut args.run),
             Command::Quantile(args) => Some(&mut args.reduce.run),
             _ => None,
+        }
+    }
+
+    /// What it starts itself again with, where it does.
+    pub fn again_mut(&mut self) -> Option<&mut Again> {
+        match self {
+            Command::Run(args) => Some(&mut args.again),
+            other => other.run_mut().map(|run| &mut run.again),
         }
     }
 
@@ -456,7 +465,7 @@ impl From<Endian> for ByteOrder {
 }
 
 /// How the answer is told.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
     /// Type of the result [default: NumPy's, but float64 for what is rounded of

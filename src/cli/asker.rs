@@ -69,6 +69,7 @@ impl<'a> Asker<'a> {
             #[cfg(feature = "net")]
             Some(nodes) => Who::Nodes(Box::new(Nodes::start(
                 nodes as usize,
+                &run.again,
                 settings,
                 quiet,
                 run.time_left(start),

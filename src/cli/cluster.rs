@@ -1,6 +1,8 @@
 //! `--nodes N`: nodes on this machine, each a process of its own.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use std::time::Duration;
 use super::blame::job_failure;
 use super::exit::{Blame, Failure};
 use super::node::{ARGUMENTS, NodeSettings};
+use super::program::Again;
 use super::report::{self, DeviceReport, NodeReport};
 use super::talk::Talk;
 use crate::driver::RequestError;
@@ -36,6 +39,7 @@ impl Nodes {
     /// Starts so many nodes.
     pub fn start(
         nodes: usize,
+        again: &Again,
         settings: &Settings,
         quiet: bool,
         left: Option<Duration>,
@@ -49,7 +53,10 @@ impl Nodes {
                 .map_err(|error| Failure::new(Blame::Internal, error))
         });
         let encoded = encoded.collect::<Result<Vec<_>, Failure>>()?;
-        let mut config = ClusterConfig::new(ARGUMENTS.map(Into::into), encoded);
+        let mut words = again.words().map_err(ClusterError::Program)?.into_iter();
+        let program = words.next().map(PathBuf::from);
+        let args = words.chain(ARGUMENTS.map(OsString::from));
+        let mut config = ClusterConfig { program, ..ClusterConfig::new(args, encoded) };
         let patience = config.start_timeout;
         config.start_timeout = left.map_or(patience, |left| left.min(patience));
         let hurried = config.start_timeout < patience;

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
-use std::process::ExitCode;
 
 use serde_json::json;
 
@@ -36,6 +35,9 @@ pub enum Blame {
     /// Ctrl-C.
     Interrupted = 130,
 }
+
+/// The code of a run that did what it was asked.
+pub const ANSWERED: u8 = 0;
 
 impl Blame {
     /// The word for it in JSON.
@@ -73,7 +75,7 @@ impl Failure {
 
     /// Tells it on stderr, as text or as one JSON object, and returns the code
     /// to exit with.
-    pub fn report(&self, as_json: bool) -> ExitCode {
+    pub fn report(&self, as_json: bool) -> u8 {
         if as_json {
             let object = json!({
                 "schema": super::report::SCHEMA,
@@ -88,7 +90,7 @@ impl Failure {
         } else {
             say(&format!("adsum: error: {}", self.message));
         }
-        ExitCode::from(self.blame as u8)
+        self.blame as u8
     }
 }
 

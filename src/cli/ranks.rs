@@ -17,7 +17,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,7 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 const OUTPUT_CLOSED: u8 = 128 + 13;
 
 /// Runs the program to its end.
-pub fn run(args: &RanksArgs) -> Result<ExitCode, Failure> {
+pub fn run(args: &RanksArgs) -> Result<u8, Failure> {
     if args.remote {
         return agent::run();
     }
@@ -210,11 +210,11 @@ impl Run {
             let what = format!("start the processes of '{}'", host.name);
             internal(&what, error)
         };
-        let own = std::env::current_exe().map_err(failed)?;
+        let own = args.again.words().map_err(failed)?;
         let mut output = None;
         let mut command = if is_here {
-            let mut command = Command::new(&own);
-            command.args(["run", "--remote"]);
+            let mut command = Command::new(&own[0]);
+            command.args(&own[1..]).args(["run", "--remote"]);
             output = Some(io::stdout().as_fd().try_clone_to_owned().map_err(failed)?);
             command
         } else {
@@ -226,8 +226,14 @@ impl Run {
                 )
             })?;
             let mut command = Command::new(rsh);
-            let adsum = args.adsum.clone().unwrap_or_else(|| own.to_string_lossy().into_owned());
-            command.args(words).arg(&host.name).arg(format!("{} run --remote", quoted(&adsum)));
+            let adsum = match &args.adsum {
+                Some(path) => quoted(path),
+                None => {
+                    let words = own.iter().map(|word| quoted(&word.to_string_lossy()));
+                    words.collect::<Vec<_>>().join(" ")
+                }
+            };
+            command.args(words).arg(&host.name).arg(format!("{adsum} run --remote"));
             command
         };
         start.output = match &output {
@@ -274,7 +280,7 @@ impl Run {
     }
 
     /// Waits for all ranks; the code to exit with.
-    fn supervise(mut self, inbox: &Receiver<Notice>, grace: Duration) -> ExitCode {
+    fn supervise(mut self, inbox: &Receiver<Notice>, grace: Duration) -> u8 {
         while self.agents.iter().any(|agent| !agent.is_gone) {
             let now = Instant::now();
             let left = self.deadline.map_or(NEVER, |at| at.saturating_duration_since(now));
@@ -283,7 +289,7 @@ impl Run {
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }
-        ExitCode::from(self.verdict.unwrap_or(0))
+        self.verdict.unwrap_or(exit::ANSWERED)
     }
 
     fn handle(&mut self, notice: Notice, grace: Duration) {

@@ -20,6 +20,7 @@
 //! which a fused multiplication gives exactly.
 
 use super::direct::exp2;
+use super::prefetch;
 use super::simd::{Loop, Vectors};
 use super::word::{Groups, Word};
 use crate::reduction::float::BINARY64;
@@ -34,6 +35,9 @@ const ROOM: i32 = 51;
 // A term is at most 2^STEP last places; of the rests of the level above, which are
 // at most half of one of its last places, there are two where there are errors.
 const _: () = assert!(ADDITIONS_MAX.ilog2() as i32 + STEP < ROOM);
+
+/// How far ahead memory is asked for: a page, where hardware prefetchers stop.
+const AHEAD_BYTES: usize = 4096;
 
 /// A product below this may have an error that is no float64.
 const LEAST_PRODUCT: f64 = exp2(-900);
@@ -100,6 +104,9 @@ impl<T: Terms, const LEVELS: usize, const LANES: usize> Loop for Block<'_, T, LE
         let [a, b] = factors.each_ref().map(Groups::parts);
         for (a, b) in a.into_iter().zip(b) {
             for (a, b) in a.iter().zip(b) {
+                // Each line of the cache that a group of 16 takes.
+                prefetch::ahead::<AHEAD_BYTES, _>(&a[0]);
+                prefetch::ahead::<AHEAD_BYTES, _>(&a[LANES / 2]);
                 for lane in 0..LANES {
                     let (a, b) = (T::Word::of(a[lane]), T::Word::of(b[lane]));
                     let (term, error) = self.terms.term(a, b);

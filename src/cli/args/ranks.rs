@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::super::program::Again;
 use crate::launch::RANKS_MAX;
 
 /// Start a program as the ranks of a group.
@@ -66,6 +67,10 @@ pub struct RanksArgs {
     /// Start the ranks of one host, as standard input says.
     #[arg(long, hide = true)]
     pub remote: bool,
+
+    /// What the processes of hosts are started with.
+    #[arg(skip)]
+    pub again: Again,
 
     /// The program and its arguments
     #[arg(

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use super::super::program::Again;
 use super::{NODES_MAX, THREADS_MAX, ViaArgs, count, parse_size, parse_tile};
 use crate::device::DeviceChoice;
 
 /// With what it is reduced.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Running")]
 pub struct RunArgs {
     #[command(flatten)]
@@ -59,6 +60,10 @@ pub struct RunArgs {
     /// Give up with exit code 6 after this time, as 500ms, 30s, 2m
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub deadline: Option<Duration>,
+
+    /// What nodes of this machine are started with.
+    #[arg(skip)]
+    pub again: Again,
 
     /// When the run began, of which there is one even if it is repeated.
     #[arg(skip)]

@@ -12,13 +12,13 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use super::super::exit::{Blame, Failure};
+use super::super::exit::{self, Blame, Failure};
 use super::channel::{self, Ending, Event, Order, Output, Start};
 use super::lines::{self, Sink};
 use crate::launch::variable;
@@ -43,7 +43,7 @@ enum Notice {
 }
 
 /// Starts the ranks that standard input says, and waits for them.
-pub fn run() -> Result<ExitCode, Failure> {
+pub fn run() -> Result<u8, Failure> {
     let parent = |error: io::Error| {
         Failure::new(
             Blame::Usage,
@@ -57,7 +57,7 @@ pub fn run() -> Result<ExitCode, Failure> {
     let version = channel::read_greeting(&mut stdin).map_err(parent)?;
     if version != channel::VERSION {
         // The other end compares, too, and says so.
-        return Ok(ExitCode::from(Blame::Cluster as u8));
+        return Ok(Blame::Cluster as u8);
     }
     let secret = channel::read_secret(&mut stdin).map_err(parent)?;
     drop(stdin);
@@ -73,14 +73,14 @@ pub fn run() -> Result<ExitCode, Failure> {
         Ok(ranks) => ranks,
         Err(event) => {
             tell.event(&event);
-            return Ok(ExitCode::SUCCESS);
+            return Ok(exit::ANSWERED);
         }
     };
     tell.event(&Event::Started(ranks.children.iter().map(Child::id).collect()));
     let orders = notices;
     spawn("adsum-orders", move || listen(&orders)).map_err(parent)?;
     ranks.supervise(&inbox, &tell, Duration::from_millis(start.grace_ms));
-    Ok(ExitCode::SUCCESS)
+    Ok(exit::ANSWERED)
 }
 
 /// Standard output, shared by all who have something to tell.

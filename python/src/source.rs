@@ -1,0 +1,123 @@
+//! Where elements are: an array, files, or a cluster; each gives the partial of all of
+//! them, once for each round of a question.
+
+use ::adsum::array::Reduction;
+use ::adsum::{DType, Partial, Spec};
+use numpy::PyUntypedArray;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::arrays::{layout_of, run, threads, view_of};
+use crate::errors::value_error;
+use crate::files::{Files, Opened};
+
+/// Elements of one type.
+pub trait Source {
+    /// Their type.
+    fn dtype(&self) -> DType;
+
+    /// The partial of all of them.
+    fn total(&mut self, py: Python<'_>, spec: &Spec) -> PyResult<Partial>;
+
+    /// Says what should be known besides the result.
+    fn warn(&mut self, _py: Python<'_>) -> PyResult<()> {
+        Ok(())
+    }
+}
+
+/// The source that `data` is, alone or with those of all ranks of a group.
+pub fn open<'a, 'py: 'a>(
+    data: &'a Bound<'py, PyAny>,
+    comm: Option<&'a Bound<'py, PyAny>>,
+) -> PyResult<Box<dyn Source + 'a>> {
+    let group = comm.map(Group::new).transpose()?;
+    if let Ok(files) = data.cast::<Files>() {
+        return Ok(Box::new(Opened::new(files.clone(), group)?));
+    }
+    let array = data
+        .cast::<PyUntypedArray>()
+        .map_err(|_| PyTypeError::new_err("neither an array nor files"))?;
+    let dtype = layout_of(array)?.dtype;
+    Ok(Box::new(Array { array: array.clone(), dtype, group }))
+}
+
+/// An array of this process.
+struct Array<'py> {
+    array: Bound<'py, PyUntypedArray>,
+    dtype: DType,
+    group: Option<Group<'py>>,
+}
+
+impl Source for Array<'_> {
+    fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    fn total(&mut self, py: Python<'_>, spec: &Spec) -> PyResult<Partial> {
+        let view = view_of(&self.array)?;
+        let mut reduction = Reduction::new(spec, view).threads(threads());
+        if let Some(group) = &self.group {
+            let elements = self.array.getattr("size")?.extract()?;
+            reduction = reduction.from_index(group.place(self.dtype, &[], elements)?);
+        }
+        let partial = run(py, |stop| reduction.partial(stop))?;
+        match &self.group {
+            Some(group) => group.merge(partial),
+            None => Ok(partial),
+        }
+    }
+}
+
+/// The ranks that each have a part of the elements: anything with `rank`, `size` and
+/// `allgather`.
+pub struct Group<'py> {
+    comm: Bound<'py, PyAny>,
+    pub rank: u64,
+    pub size: u64,
+}
+
+impl<'py> Group<'py> {
+    pub fn new(comm: &Bound<'py, PyAny>) -> PyResult<Group<'py>> {
+        let number = |name: &str| -> PyResult<u64> {
+            let number = comm.getattr(name).and_then(|number| number.extract());
+            number.map_err(|_| {
+                PyTypeError::new_err(format!(
+                    "comm is {}, which has no {name}; give a communicator, as adsum.MPI.COMM_WORLD",
+                    comm.get_type()
+                ))
+            })
+        };
+        Ok(Group { rank: number("rank")?, size: number("size")?, comm: comm.clone() })
+    }
+
+    /// The place of this rank's first element along the reduced axes, where the parts lie
+    /// one after the other. All ranks must have one type and equal outputs.
+    pub fn place(&self, dtype: DType, outputs: &[usize], elements: u64) -> PyResult<u64> {
+        let mine = (dtype.name(), outputs.to_vec(), elements);
+        let all: Vec<(String, Vec<usize>, u64)> =
+            self.comm.call_method1("allgather", (mine,))?.extract()?;
+        for (rank, (other, shape, _)) in all.iter().enumerate() {
+            if (other.as_str(), &shape[..]) != (dtype.name(), outputs) {
+                return Err(value_error(format!(
+                    "rank {rank} has elements of {other} for results of the shape {shape:?}, rank {} of {dtype} for {outputs:?}; give all ranks the same type and axes",
+                    self.rank
+                )));
+            }
+        }
+        Ok(all[..self.rank as usize].iter().map(|(_, _, elements)| elements).sum())
+    }
+
+    /// What the partials of all ranks are together.
+    pub fn merge(&self, partial: Partial) -> PyResult<Partial> {
+        let mine = PyBytes::new(self.comm.py(), &partial.to_bytes());
+        let all = self.comm.call_method1("allgather", (mine,))?;
+        let mut total = Partial::identity(partial.spec(), partial.outputs());
+        for state in all.try_iter()? {
+            let state = state?;
+            let theirs = Partial::from_bytes(state.extract()?).map_err(value_error)?;
+            total.merge(&theirs).map_err(value_error)?;
+        }
+        Ok(total)
+    }
+}

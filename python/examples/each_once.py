@@ -3,13 +3,14 @@
     adsum run -n 4 -- python each_once.py
 
 The data goes from rank 0 through the group and not through a file, so nobody can come too
-early or find an old one; and each rank adds its own part. What is merged are exact
-partials, so the total has the same bits from any number of ranks.
+early or find an old one; and each rank adds its own part. The total of all parts is exact
+and rounded once, so it has the same bits from any number of ranks.
 """
 
 import numpy as np
 
-from adsum import MPI, Partial
+import adsum
+from adsum import MPI
 
 comm = MPI.COMM_WORLD
 
@@ -19,9 +20,7 @@ if comm.rank == 0:
     np.save("data.npy", data)
     parts = np.array_split(data, comm.size)
 
-mine = Partial.from_array(comm.scatter(parts))
-states = comm.gather(mine.to_bytes())
+total = adsum.sum(comm.scatter(parts), comm=comm)
 
 if comm.rank == 0:
-    total = sum(Partial.from_bytes(state, "sum") for state in states).finish()
     print(f"total {float(total)!r}", flush=True)

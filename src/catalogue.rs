@@ -32,10 +32,10 @@ mod pattern;
 mod standing;
 
 pub use error::CatalogueError;
-pub use expand::{Conflict, Expansion, Found, Missing, Returned};
+pub use expand::{Conflict, Expansion, Found, Missing, Returned, Unmet};
 pub use limits::{
     CHANGES_MAX, CONTENTS_MAX, FILES_MAX, HOLDERS_MAX, NAME_BYTES_MAX, NAMES_MAX,
-    PATTERN_BYTES_MAX, TEXT_BYTES_MAX, UNUSABLE_MAX, check_name,
+    PATTERN_BYTES_MAX, REPLICAS_MAX, TEXT_BYTES_MAX, UNUSABLE_MAX, check_name,
 };
 pub use listing::{Listed, State};
 pub use memory::Memory;
@@ -199,6 +199,11 @@ impl Catalogue {
         other.check()?;
         self.memory.check_room(other, NAMES_MAX)?;
         Ok(self.memory.join(other))
+    }
+
+    /// Whether a name was ever seen.
+    pub fn knows(&self, name: &str) -> bool {
+        self.memory.get(name).is_some()
     }
 
     /// What is remembered of one name.

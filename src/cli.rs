@@ -160,7 +160,7 @@ fn answer(command: Command) -> Result<(), Failure> {
         Command::Node(args) => daemon::run(&args),
         #[cfg(feature = "net")]
         Command::Put(args) => {
-            end_on_ctrl_c(args.json)?;
+            end_on_ctrl_c_with(args.json, put::INTERRUPTED)?;
             put::run(&args)
         }
         #[cfg(feature = "net")]
@@ -233,6 +233,10 @@ fn refuse(error: &clap::Error, arguments: &[OsString]) -> u8 {
 /// Ctrl-C, like SIGTERM and SIGHUP, ends the program at once: a file that is half written
 /// goes, nodes end with the pipe that this process holds, and a cluster is told.
 fn end_on_ctrl_c(as_json: bool) -> Result<(), Failure> {
+    end_on_ctrl_c_with(as_json, "interrupted; no answer was given")
+}
+
+fn end_on_ctrl_c_with(as_json: bool, message: &'static str) -> Result<(), Failure> {
     ctrlc::set_handler(move || {
         // Held until the end, so that no file takes its place meanwhile.
         let _removed = crate::sink::remove_unfinished();
@@ -240,8 +244,7 @@ fn end_on_ctrl_c(as_json: bool) -> Result<(), Failure> {
         let _silence = std::io::stderr().lock();
         #[cfg(feature = "net")]
         via::leave();
-        let failure = Failure::new(Blame::Interrupted, "interrupted; no answer was given");
-        failure.report(as_json);
+        Failure::new(Blame::Interrupted, message).report(as_json);
         std::process::exit(i32::from(Blame::Interrupted as u8));
     })
     .map_err(|error| Failure::new(Blame::Internal, format!("cannot listen to Ctrl-C: {error}")))

@@ -34,7 +34,7 @@ use crate::placement::NodeId;
 use crate::service::{self, Service};
 pub use crate::service::{StoreWork, Stored};
 use crate::shard::ShardError;
-use crate::transport::{Event, Transport};
+use crate::transport::{Event, LinkError, Transport};
 use crate::wire::{Message, PlaceId, Question, Trouble};
 
 mod answers;
@@ -337,6 +337,9 @@ impl<E: Executor> Task<E> {
         match input {
             Input::Event(event) => self.handle_event(now, event),
             Input::Completion(Completion { job, position, outcome }) => {
+                if let (Some(member), Ok(computed)) = (&mut self.membership, &outcome) {
+                    computed.usage.iter().for_each(|usage| member.service.handle_usage(usage));
+                }
                 self.engine.handle_computed(now, job, position, outcome);
             }
             Input::Report(Report { place, result }) => {
@@ -374,7 +377,12 @@ impl<E: Executor> Task<E> {
                     member.service.handle_lost(now, peer);
                 }
             }
-            Event::DialFailed { addr, error } => self.dials.failed(now, addr, &error),
+            Event::DialFailed { addr, error } => {
+                self.dials.failed(now, addr, &error);
+                if let (LinkError::SelfConnection, Some(member)) = (error, &mut self.membership) {
+                    member.service.handle_itself(addr);
+                }
+            }
             Event::TurnedAway { .. } | Event::Message { .. } => {}
         }
     }

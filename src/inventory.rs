@@ -13,7 +13,8 @@
 //! start does not hash it again. Only one inventory at a time has a state
 //! directory.
 //!
-//! Who puts a file there and knows its contents can say so ([`Inventory::adopt`]).
+//! Who puts a file there and knows its contents can say so ([`Inventory::adopt`]), and
+//! so can who reads other bytes than were hashed ([`Inventory::doubt`]).
 //!
 //! Two writes within one step of the file system's clock look like one, here as
 //! for every reader of files; see [`source::identity`](crate::source::identity).
@@ -26,7 +27,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::manifest::{Digest, ENTRY_BYTES, File};
+use crate::manifest::{Digest, ENTRY_BYTES, File, FileIdentity};
 use crate::os;
 use crate::sink::{NewFile, SinkError};
 
@@ -113,6 +114,9 @@ struct Shared {
     /// Files by their names whose contents somebody knows and that are not in the
     /// snapshot yet.
     adopted: Mutex<BTreeMap<String, Found>>,
+    /// Files by their names from which somebody read other bytes than were hashed, with
+    /// the states that they were in.
+    doubted: Mutex<BTreeMap<String, FileIdentity>>,
     stop: Stop,
     /// Locked until both have let go of it.
     _lock: fs::File,
@@ -135,12 +139,20 @@ impl Shared {
         }
     }
 
+    fn take_doubted(&self) -> BTreeMap<String, FileIdentity> {
+        std::mem::take(&mut *self.lock_doubted())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Arc<Snapshot>> {
         self.snapshot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_adopted(&self) -> MutexGuard<'_, BTreeMap<String, Found>> {
         self.adopted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_doubted(&self) -> MutexGuard<'_, BTreeMap<String, FileIdentity>> {
+        self.doubted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -181,6 +193,7 @@ impl Inventory {
         let shared = Arc::new(Shared {
             snapshot: Mutex::default(),
             adopted: Mutex::default(),
+            doubted: Mutex::default(),
             stop: Stop::default(),
             _lock: lock,
         });
@@ -229,6 +242,14 @@ impl Inventory {
     /// found from now on, and in the snapshot soon.
     pub fn adopt(&self, name: String, found: Found) {
         self.shared.lock_adopted().insert(name, found);
+        self.shared.stop.wake();
+    }
+
+    /// Somebody read other bytes from a file than it had when it was hashed, though it is
+    /// still in the state `identity`. It is hashed once more; if that gives others, too,
+    /// it becomes a [`Problem`] until it changes, and is in no snapshot.
+    pub fn doubt(&self, name: String, identity: FileIdentity) {
+        self.shared.lock_doubted().insert(name, identity);
         self.shared.stop.wake();
     }
 

@@ -53,6 +53,9 @@ pub struct Membership {
     /// [`ADDRS_MAX`](crate::wire::ADDRS_MAX); port zero stands for the port that it
     /// listens on.
     pub addrs: Vec<SocketAddr>,
+    /// Where other members are, if it is to join them: until it has met one it knows only
+    /// what it remembers. They are to be [dialled](Node::dial), too.
+    pub seeds: Vec<SocketAddr>,
     /// How members look after each other.
     pub config: membership::Config,
     /// What was remembered of the catalogue in earlier runs.
@@ -139,10 +142,12 @@ impl Node {
         let (commands, command_receiver) = mpsc::unbounded_channel();
         let roster = SharedRoster::default();
         let (reports, report_receiver) = reports();
-        let membership = membership.map(|member| driver::Membership {
-            service: Service::new(transport.hello().clone(), member.config, &member.memory, seed()),
-            remember: member.remember,
-            store: (member.store)(reports),
+        let membership = membership.map(|member| {
+            let hello = transport.hello().clone();
+            let mut service = Service::new(hello, member.config, &member.memory, seed());
+            service.expect(&member.seeds);
+            let store = (member.store)(reports);
+            driver::Membership { service, remember: member.remember, store }
         });
         let driver = Driver {
             engine: Engine::new(config.id, config.engine, equipment.workers),

@@ -10,6 +10,7 @@
 //!   askers ---- Ask, Withdraw -------> | catalogue  | ---> Reply
 //!   inventory - set_held ------------> | requests   | ---> Remember
 //!   disk ------ stored --------------> | places     | ---> Store
+//!   processors  computed ------------> | pace       |
 //!   engine ---- progress, end -------> +------------+ ---> Submit, Holders, Cancel
 //! ```
 //!
@@ -26,9 +27,11 @@ use crate::engine::{Holders, JobRequest, Now, RequestId};
 use crate::manifest::Manifest;
 use crate::membership::{self, Member, Membership};
 use crate::placement::NodeId;
-use crate::wire::{DEVICES_MAX, FRAME_BYTES_MAX, HELD_MAX, Hello, Message};
+use crate::wire::{DEVICES_MAX, FRAME_BYTES_MAX, HELD_MAX, Hello, Message, Usage};
 
 mod asks;
+mod company;
+mod pace;
 mod places;
 mod requests;
 
@@ -36,6 +39,8 @@ pub use places::{
     PLACES_MAX, PLACES_PER_PEER_MAX, QUEUED_BYTES_MAX, QUEUED_BYTES_PER_PEER_MAX, StoreWork, Stored,
 };
 
+use company::Company;
+use pace::Pace;
 use places::Places;
 use requests::Requests;
 
@@ -96,6 +101,8 @@ pub struct Service {
     problems: Vec<Unusable>,
     /// Addresses of members that were lost, the longest lost first.
     lost_addrs: VecDeque<(NodeId, SocketAddr)>,
+    company: Company,
+    pace: Pace,
     requests: Requests,
     places: Places,
     /// Whether this node is about to leave.
@@ -133,6 +140,8 @@ impl Service {
             tracing::error!(%error, "what was remembered of the catalogue is not used");
         }
         let mut service = Service {
+            company: Company::of(hello.node, memory),
+            pace: Pace::default(),
             membership: Membership::new(member(&hello), config, seed),
             catalogue,
             hello,
@@ -148,6 +157,22 @@ impl Service {
         };
         service.dial_remembered(memory);
         service
+    }
+
+    /// Other members are at one of these addresses at least: until one is met, this node
+    /// does not know what the cluster has.
+    pub fn expect(&mut self, seeds: &[SocketAddr]) {
+        self.company.expect(self.of_others(seeds));
+    }
+
+    /// This node itself is at an address that was dialled.
+    pub fn handle_itself(&mut self, addr: SocketAddr) {
+        self.company.is_itself(addr);
+    }
+
+    /// A device of this node did some work.
+    pub fn handle_usage(&mut self, usage: &Usage) {
+        self.pace.add(usage);
     }
 
     /// This node offers these files from now on, and cannot offer others because
@@ -186,6 +211,7 @@ impl Service {
         if !is_member {
             return;
         }
+        self.company.meet();
         self.lost_addrs
             .retain(|(node, lost)| *lost != addr && (*node != id || !hello.addrs.contains(lost)));
         // One way to it is enough. What it says of the addresses of others does not keep

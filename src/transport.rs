@@ -34,6 +34,7 @@ use crate::placement::NodeId;
 use crate::wire::{FRAME_BYTES_MAX, Hello, Message};
 
 mod error;
+mod foreign;
 mod frames;
 mod link;
 mod outbox;

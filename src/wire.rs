@@ -39,7 +39,7 @@ pub use report::{Course, Report, Share, Warning};
 
 /// The version of messages and of what nodes do with them. Nodes of different
 /// versions refuse each other.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
 /// The first bytes of a handshake message, in every version.
 pub const MAGIC: [u8; 5] = *b"adsum";

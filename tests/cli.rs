@@ -99,7 +99,10 @@ fn json_has_the_fields_that_are_promised() {
     assert_eq!(object["value"], 2755170.1666666665);
     assert_eq!(object["dtype"], "float64");
     assert_eq!(object["dtype_out"], "float64");
-    assert_eq!(object["files"], serde_json::json!([{ "path": path, "bytes": 1_600_000 }]));
+    assert_eq!(
+        object["files"],
+        serde_json::json!([{ "path": path, "bytes": 1_600_000, "digest": null }])
+    );
     assert_eq!(
         object["shards"],
         serde_json::json!({ "total": 1, "done": 1, "recalled": 0, "recomputed": 0 })

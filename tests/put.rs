@@ -363,19 +363,22 @@ fn an_asker_that_is_interrupted_says_so_and_is_not_waited_for() {
 /// Two that put different files under one new name at the same time may both be taken on,
 /// and then one of them at least learns of the other.
 #[test]
-fn a_name_that_two_give_at_once_is_a_conflict() {
-    let cluster = Cluster::new(2);
-    for (seed, folder) in (0..).zip(["one", "two"]) {
-        cluster.write(&format!("{folder}/new.npy"), 1000, seed);
-    }
-    let put = |via: usize, folder: &str| {
-        let mut put = cluster.command(via, &["put", "new.npy", "--replicas", "2"]);
-        put.current_dir(cluster.path(folder)).spawn().unwrap()
-    };
-    let both = [put(0, "one"), put(1, "two")].map(end);
-    assert!(both.iter().any(|ended| ended.code != Some(0)), "{both:?}");
-    for ended in both.iter().filter(|ended| ended.code != Some(0)) {
-        ended.refused(3, &["new.npy"]);
+fn of_two_who_give_a_name_at_once_one_has_it() {
+    let cluster = Cluster::new(3);
+    for round in 0..8 {
+        let name = format!("new-{round}.npy");
+        let written = [("one", 2 * round), ("two", 2 * round + 1)]
+            .map(|(folder, seed)| cluster.write(&format!("{folder}/{name}"), 1000, seed));
+        let put = |via: usize, folder: &str| {
+            let mut put = cluster.command(via, &["put", &name, "--replicas", "2"]);
+            put.current_dir(cluster.path(folder)).spawn().unwrap()
+        };
+        let both = [put(0, "one"), put(1, "two")].map(end);
+        let won: Vec<usize> = (0..2).filter(|&put| both[put].code == Some(0)).collect();
+        assert_eq!(won.len(), 1, "{both:?}");
+        both[1 - won[0]].refused(3, &[&name]);
+        assert_eq!(cluster.standing(2, &name), Some(("present".to_owned(), 2)));
+        assert_eq!(cluster.run(2, &["sum", "--json", &name]).bits(), bits(&written[won[0]]));
     }
 }
 
@@ -511,4 +514,37 @@ fn a_disk_that_cannot_take_a_file_is_told_with_its_node() {
     let refused = cluster.run(0, &["put", "b.npy", "--as", "x"]);
     refused.refused(1, &["'node-0'", "data-0/x/b.npy", "let the user that runs this node write"]);
     drop(cluster);
+}
+
+#[test]
+fn where_a_node_cannot_write_others_take_the_files() {
+    let mut cluster = Cluster::new(0);
+    let Some(mount) = Mount::new(cluster.path("data-0"), "size=4m") else { return };
+    for number in 0..3 {
+        let state = cluster.path(&format!("state-{number}"));
+        let node = cluster.start_with(number, &["--state", state.to_str().unwrap()]);
+        cluster.nodes.push(node);
+    }
+    let all = |object: &Json| object["nodes"].as_array().unwrap().len() == 3;
+    eventually("all know each other", || {
+        (0..3).all(|via| all(&cluster.run(via, &["status", "--json"]).json()))
+    });
+    // Some of so many names prefer the node whose disk is full.
+    let names: Vec<String> = (0..6).map(|number| format!("f{number}.npy")).collect();
+    names.iter().for_each(|name| drop(cluster.write(name, 1_000_000, 1)));
+    let mut put = vec!["put", "--replicas", "2"];
+    put.extend(names.iter().map(String::as_str));
+    let run = cluster.run(1, &put);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(run.stderr.contains("node 'node-0': "), "{run:?}");
+    assert!(run.stderr.contains("others are asked instead"), "{run:?}");
+    assert!(cluster.nodes[0].visible().is_empty());
+    for node in &cluster.nodes[1..] {
+        assert_eq!(node.visible().len(), names.len());
+    }
+    cluster
+        .run(1, &["put", "--replicas", "3", &names[0]])
+        .refused(1, &["'f0.npy' is on 2 of 3 nodes", "'node-0'", "make room"]);
+    drop(cluster);
+    drop(mount);
 }

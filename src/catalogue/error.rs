@@ -98,7 +98,7 @@ pub enum CatalogueError {
         removed: usize,
     },
     /// A name that was never seen.
-    #[error("nothing is known of '{name}'; {SEE_NAMES}")]
+    #[error("nothing is known of '{name}'{}; {SEE_NAMES}", glob_remark(name))]
     Unknown {
         /// The name.
         name: String,
@@ -121,6 +121,14 @@ pub enum CatalogueError {
 
 /// The way out where a name is not known.
 const SEE_NAMES: &str = "see the names with 'adsum ls --via HOST'";
+
+/// Names are given one by one where something is lost by a mistake.
+fn glob_remark(name: &str) -> &'static str {
+    match name.contains(['*', '?', '[']) {
+        true => ", and globs stand for nothing here",
+        false => "",
+    }
+}
 
 fn removed_remark(removed: usize) -> String {
     match removed {

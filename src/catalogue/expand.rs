@@ -34,6 +34,8 @@ pub struct Expansion {
     /// What was removed, does not count, and is there again: for a warning.
     #[serde(deserialize_with = "crate::bounded::list::<_, _, NAMES_MAX>")]
     pub removed: Vec<Returned>,
+    /// Whom the node that was asked has not met, so that there may be more than it knows.
+    pub unmet: Option<Unmet>,
     /// What people should know besides.
     #[serde(deserialize_with = "crate::bounded::list::<_, _, NAMES_MAX>")]
     pub warnings: Vec<String>,
@@ -61,6 +63,9 @@ pub struct Missing {
     /// Connected nodes that have a file of the name and have not hashed it yet: it
     /// may be this array.
     pub hashing: Nodes,
+    /// What is wrong with files of the name that connected nodes have and cannot offer.
+    #[serde(deserialize_with = "crate::bounded::list::<_, _, NAMES_MAX>")]
+    pub unusable: Vec<String>,
 }
 
 impl fmt::Display for Missing {
@@ -69,7 +74,37 @@ impl fmt::Display for Missing {
             let nodes = listed(&self.hashing);
             return write!(f, "'{}', being hashed at {nodes}, so ask again soon", self.name);
         }
-        write!(f, "'{}', last seen at {}", self.name, listed(&self.last))
+        write!(f, "'{}', last seen at {}", self.name, listed(&self.last))?;
+        self.unusable.iter().try_for_each(|reason| write!(f, " ({reason})"))
+    }
+}
+
+/// The most addresses that an [`Unmet`] has.
+const SEEDS_MAX: usize = 64;
+
+/// A node that has met no other since it started, though there are others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unmet {
+    /// The node, as people call it.
+    pub node: String,
+    /// Where it was told that others are.
+    #[serde(deserialize_with = "crate::bounded::list::<_, _, SEEDS_MAX>")]
+    pub seeds: Vec<String>,
+    /// Whether it remembers what they had when it met them last.
+    pub remembers: bool,
+}
+
+impl fmt::Display for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Unmet { node, seeds, remembers } = self;
+        write!(f, "node {node} has met no other node since it started")?;
+        if !seeds.is_empty() {
+            write!(f, " and was told to join {}", seeds.join(", "))?;
+        }
+        match remembers {
+            true => f.write_str(", so it knows what there was before"),
+            false => f.write_str(", so it knows no files but its own"),
+        }
     }
 }
 
@@ -173,9 +208,14 @@ impl Catalogue {
             name == pattern || below || glob.as_ref().is_ok_and(|glob| glob.matches(name))
         };
         let counts = |name: &str| self.standing(name).is_some_and(|standing| standing.is_known());
+        self.unusable_where(|name| is_meant(name) && !counts(name))
+    }
+
+    /// What is wrong with these files at which node.
+    fn unusable_where(&self, is_meant: impl Fn(&str) -> bool) -> Vec<String> {
         let mut reasons = Vec::new();
         for (&node, files) in &self.unusable {
-            let meant = files.iter().filter(|file| is_meant(&file.name) && !counts(&file.name));
+            let meant = files.iter().filter(|file| is_meant(&file.name));
             let nodes = self.live.named([node]);
             reasons.extend(meant.map(|file| format!("at {}: {}", listed(&nodes), file.reason)));
         }
@@ -197,6 +237,7 @@ impl Catalogue {
             name: standing.name.to_owned(),
             last: trace.map(|trace| trace.last.clone()).unwrap_or_default(),
             hashing: self.live.named(standing.hashing()),
+            unusable: self.unusable_where(|name| name == standing.name),
         }
     }
 

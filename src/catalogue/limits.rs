@@ -31,6 +31,9 @@ pub const CHANGES_MAX: u32 = 1 << 20;
 /// The most files that one node has and cannot offer, as far as others are told.
 pub const UNUSABLE_MAX: usize = 1000;
 
+/// The most nodes that are counted apart when copies are counted.
+pub const REPLICAS_MAX: usize = 15;
+
 /// The longest pattern in bytes.
 pub const PATTERN_BYTES_MAX: usize = 4096;
 

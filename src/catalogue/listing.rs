@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::standing::{Standing, Verdict};
-use super::{Array, Catalogue, CatalogueError, Copies, Digest, listed};
+use super::{Array, Catalogue, CatalogueError, Copies, Digest, REPLICAS_MAX, listed};
 
 /// A name, and how it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +79,18 @@ impl Catalogue {
     /// Those of these names that count or are there.
     pub fn list_of(&self, names: &[String]) -> Vec<Listed> {
         names.iter().filter_map(|name| self.listed(&self.standing(name)?)).collect()
+    }
+
+    /// How many names that count are held by no live node, by one and so on, up to the
+    /// last that is not 0. The last number there may be is of [`REPLICAS_MAX`] and more.
+    pub fn replicas(&self) -> Vec<u64> {
+        let mut counts = Vec::new();
+        for standing in self.standings().filter(Standing::is_known) {
+            let holders = standing.known_holders(&self.live).len().min(REPLICAS_MAX);
+            counts.resize(counts.len().max(holders + 1), 0);
+            counts[holders] += 1;
+        }
+        counts
     }
 
     fn listed(&self, standing: &Standing<'_>) -> Option<Listed> {

@@ -71,7 +71,12 @@ fn names(expansion: &Expansion) -> Vec<String> {
 }
 
 fn missing(name: &str, last: &[u8], hashing: &[u8]) -> Missing {
-    Missing { name: name.to_owned(), last: holders(last), hashing: holders(hashing) }
+    Missing {
+        name: name.to_owned(),
+        last: holders(last),
+        hashing: holders(hashing),
+        unusable: vec![],
+    }
 }
 
 /// The only name's state and its contents' digests.

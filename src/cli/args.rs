@@ -115,7 +115,7 @@ impl Command {
             Command::Status(args) => args.json,
             Command::Cancel(args) => args.json,
             Command::Rm(args) => args.json,
-            Command::Node(args) => args.json,
+            Command::Node(args) => args.json || args.log_format == LogFormat::Json,
             Command::Doctor(args) => args.json,
             Command::Config(args) => args.json,
             Command::Completions { .. }

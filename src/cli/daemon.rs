@@ -85,6 +85,7 @@ pub fn run(args: &DaemonArgs) -> Result<(), Failure> {
     };
     let membership = Membership {
         addrs: advertised(args, bind)?,
+        seeds: joined.clone(),
         config: membership::Config::default(),
         memory: remembered.memory.clone(),
         remember: remembered.keep(),
@@ -287,7 +288,7 @@ fn announce(
     exit::answer(&format!(
         "node {name} ({id}) on {at}, {files} files, {bytes}\n\
          to add a machine:  adsum node{token} --data DIR --join {host}\n\
-         to ask:            adsum sum{token} '*.npy' --via {host}",
+         to ask:            adsum sum{token} '**' --via {host}",
         id = node.id(),
         at = at.join(" "),
         files = held.len(),

@@ -4,7 +4,8 @@
 //! they may be placed, and which nodes have them; only what is missing is sent. So a
 //! run that was interrupted can be repeated.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,10 @@ mod parcel;
 mod sending;
 
 use parcel::Parcel;
-use sending::{Sent, Task};
+use sending::{Outcome, Sent, Task};
+
+/// What is said when somebody ends it.
+pub const INTERRUPTED: &str = "interrupted; files that are whole on their nodes stay there, of others nothing does; repeat this to send what is missing";
 
 /// How long nodes may take to hash what they have under the names.
 const HASH_PATIENCE: Duration = Duration::from_secs(60);
@@ -43,7 +47,13 @@ pub fn run(args: &PutArgs) -> Result<(), Failure> {
     let start = Instant::now();
     let (mut parcels, warnings) = parcel::list(&args.files, args.prefix.as_deref())?;
     let client = args.via.client()?;
-    let mut run = Run { client, args, nodes: nodes(client, args.replicas)?, lost: BTreeSet::new() };
+    let mut run = Run {
+        client,
+        args,
+        nodes: nodes(client, args.replicas)?,
+        lost: BTreeSet::new(),
+        unable: BTreeMap::new(),
+    };
     if !args.quiet && !args.json {
         warnings.iter().for_each(|warning| exit::say(&format!("adsum: warning: {warning}")));
     }
@@ -80,6 +90,8 @@ struct Run<'a> {
     nodes: Vec<MemberInfo>,
     /// Nodes that were lost meanwhile.
     lost: BTreeSet<NodeId>,
+    /// Nodes that cannot write what they are sent, each with the reason.
+    unable: BTreeMap<NodeId, String>,
 }
 
 impl Run<'_> {
@@ -153,12 +165,21 @@ impl Run<'_> {
     }
 
     /// Sends what is missing, each file to the nodes that its name prefers, and to the
-    /// next ones where these are lost.
+    /// next ones where these are lost or cannot write.
+    ///
+    /// A file goes to a second node when the first has it whole. All who put it prefer the
+    /// same node, which takes one file of a name, so that of two who give a name at once
+    /// one is refused before anybody else has its contents.
     fn send(&mut self, parcels: &mut [Parcel]) -> Result<(), Failure> {
+        let replicas = self.args.replicas as usize;
+        let absent = |parcel: &Parcel| replicas.saturating_sub(parcel.holders()) as u64;
+        let bytes = parcels.iter().map(|parcel| parcel.bytes * absent(parcel)).sum();
+        let (progress, sent) = (self.progress(bytes), AtomicU64::new(0));
         loop {
             let mut tasks = Vec::new();
             for (index, parcel) in parcels.iter_mut().enumerate() {
-                for _ in parcel.holders()..self.args.replicas as usize {
+                let wanted = if parcel.holders() == 0 { 1 } else { replicas };
+                for _ in parcel.holders()..wanted {
                     let node = self.next_node(parcel)?;
                     tasks.push(Task { parcel: index, node });
                 }
@@ -166,20 +187,18 @@ impl Run<'_> {
             if tasks.is_empty() {
                 return Ok(());
             }
-            let bytes = tasks.iter().map(|task| parcels[task.parcel].bytes).sum();
-            let progress = self.progress(bytes);
-            for sent in sending::send(self.client, parcels, &self.nodes, &tasks, &progress)? {
-                match sent {
-                    Sent { task, placed: Some(Placed::Now) } => {
-                        parcels[task.parcel].placed.push(task.node);
+            for Sent { task, outcome } in
+                sending::send(self.client, parcels, &self.nodes, &tasks, &progress, &sent)?
+            {
+                let parcel = &mut parcels[task.parcel];
+                match outcome {
+                    Outcome::Placed(Placed::Now) => parcel.placed.push(task.node),
+                    Outcome::Placed(Placed::Before) => parcel.already.push(task.node),
+                    Outcome::Lost => {
+                        parcel.missed.push(task.node);
+                        self.lose(task.node, parcels, Some(&progress));
                     }
-                    Sent { task, placed: Some(Placed::Before) } => {
-                        parcels[task.parcel].already.push(task.node);
-                    }
-                    Sent { task, placed: None } => {
-                        parcels[task.parcel].missed.push(task.node);
-                        self.lose(task.node, parcels);
-                    }
+                    Outcome::Unable(reason) => self.pass_over(task.node, reason, &progress),
                 }
             }
         }
@@ -189,6 +208,9 @@ impl Run<'_> {
     /// not suffice and it is still a member: it may have been busy only.
     fn next_node(&mut self, parcel: &mut Parcel) -> Result<NodeId, Failure> {
         while let Some(node) = parcel.candidates.pop_front() {
+            if self.unable.contains_key(&node) {
+                continue;
+            }
             if !self.lost.contains(&node) {
                 return Ok(node);
             }
@@ -204,23 +226,46 @@ impl Run<'_> {
                 return Ok(node);
             }
         }
-        let lost: Vec<&str> = self.lost.iter().map(|&node| self.name(node)).collect();
-        Err(Failure::new(
-            Blame::Cluster,
-            format!(
-                "'{}' is on {} of {} nodes and there is no other to take it: {} was lost; start it again and repeat this, which sends only what is missing",
-                parcel.name,
-                parcel.holders(),
-                self.args.replicas,
-                lost.join(" "),
-            ),
-        ))
+        Err(self.too_few(parcel))
+    }
+
+    /// The error that not enough nodes are left for a file.
+    fn too_few(&self, parcel: &Parcel) -> Failure {
+        let lost = self.lost.iter().map(|&node| format!("node '{}' was lost", self.name(node)));
+        let unable = self.unable.values().cloned();
+        let message = format!(
+            "'{}' is on {} of {} nodes and there is no other to take it: {}; see to that and repeat this, which sends only what is missing",
+            parcel.name,
+            parcel.holders(),
+            self.args.replicas,
+            lost.chain(unable).collect::<Vec<_>>().join("; "),
+        );
+        let blame = if self.unable.is_empty() { Blame::Cluster } else { Blame::Internal };
+        Failure::new(blame, message)
+    }
+
+    /// Warns where somebody reads it.
+    fn warn(&self, message: &str, progress: Option<&Progress>) {
+        let line = format!("adsum: warning: {message}");
+        match (self.args.quiet || self.args.json, progress) {
+            (true, _) => {}
+            (false, Some(progress)) => progress.say(&line),
+            (false, None) => exit::say(&line),
+        }
+    }
+
+    /// A node takes no more, and keeps what it has.
+    fn pass_over(&mut self, node: NodeId, reason: String, progress: &Progress) {
+        if !self.unable.contains_key(&node) {
+            self.warn(&format!("{reason}; others are asked instead"), Some(progress));
+            self.unable.insert(node, reason);
+        }
     }
 
     /// A node is gone, with whatever it held.
-    fn lose(&mut self, node: NodeId, parcels: &mut [Parcel]) {
-        if self.lost.insert(node) && !self.args.quiet && !self.args.json {
-            exit::say(&format!("adsum: warning: node '{}' was lost", self.name(node)));
+    fn lose(&mut self, node: NodeId, parcels: &mut [Parcel], progress: Option<&Progress>) {
+        if self.lost.insert(node) {
+            self.warn(&format!("node '{}' was lost", self.name(node)), progress);
         }
         for parcel in parcels {
             parcel.placed.retain(|holder| *holder != node);
@@ -247,7 +292,7 @@ impl Run<'_> {
             let Some((name, node)) = untold else { return Ok(true) };
             if Instant::now() > give_up {
                 if !self.client.members()?.iter().any(|member| member.id == node) {
-                    self.lose(node, parcels);
+                    self.lose(node, parcels, None);
                     return Ok(false);
                 }
                 let message = format!(

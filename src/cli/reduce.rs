@@ -122,7 +122,7 @@ fn stream(
         })?;
     let entries = outcome.coverage.entries() as u64;
     let work = Work {
-        files: vec![FileReport { path: "-".to_owned(), bytes: outcome.bytes }],
+        files: vec![FileReport { path: "-".to_owned(), bytes: outcome.bytes, digest: None }],
         shards: ShardsReport { total: entries, done: entries, ..ShardsReport::default() },
         devices: report::device_reports(&devices, &outcome.usage, None, settings.threads),
         nodes: Vec::new(),

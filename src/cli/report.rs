@@ -14,7 +14,7 @@ use super::talk::Talk;
 use crate::backend::{DeviceInfo, DeviceKind};
 use crate::dtype::DType;
 use crate::finish::Special;
-use crate::manifest::{File, Manifest};
+use crate::manifest::{Digest, File, Manifest};
 use crate::op::Op;
 use crate::wire::Usage;
 
@@ -47,6 +47,8 @@ pub struct FileReport {
     pub path: String,
     /// Bytes of its elements.
     pub bytes: u64,
+    /// Its contents, where they are known by their digest.
+    pub digest: Option<Digest>,
 }
 
 #[derive(Default)]
@@ -213,7 +215,8 @@ impl Work {
 
 impl FileReport {
     fn to_json(&self) -> Json {
-        json!({ "path": self.path, "bytes": self.bytes })
+        let digest = self.digest.map(|digest| digest.to_string());
+        json!({ "path": self.path, "bytes": self.bytes, "digest": digest })
     }
 }
 
@@ -248,8 +251,11 @@ impl NodeReport {
 /// One report for each file of the data set.
 pub fn file_reports(manifest: &Manifest) -> Vec<FileReport> {
     let size = manifest.dtype().size_bytes() as u64;
-    let report =
-        |file: &File| FileReport { path: file.name(), bytes: file.elements().unwrap_or(0) * size };
+    let report = |file: &File| FileReport {
+        path: file.name(),
+        bytes: file.elements().unwrap_or(0) * size,
+        digest: file.digest,
+    };
     manifest.files().iter().map(report).collect()
 }
 

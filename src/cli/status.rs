@@ -1,5 +1,9 @@
 //! `adsum status` and `adsum cancel`: what the nodes of a cluster have and do.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use serde_json::{Value as Json, json};
 
 use super::args::{CancelArgs, StatusArgs};
@@ -7,8 +11,17 @@ use super::exit::{self, Blame, Failure};
 use super::report::{SCHEMA, decimal_bytes};
 use super::secret;
 use super::table::{Align, Table};
+use crate::backend::{DeviceInfo, DeviceKind};
+use crate::catalogue::REPLICAS_MAX;
 use crate::client::{Client, ClientError};
 use crate::wire::{JobStatus, MemberInfo, NodeStatus, Question, Reply, TroubleKind};
+
+/// How long each node may take to be reached and to answer. One that hangs is a member
+/// for a second or so.
+const NODE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Nodes that are asked at the same time.
+const THREADS: usize = 16;
 
 /// A node, and what it says of itself or why it does not.
 struct Asked {
@@ -21,18 +34,36 @@ pub fn run(args: &StatusArgs) -> Result<(), Failure> {
     let client = args.via.client()?;
     let secret = secret::read(args.via.token.as_deref())?;
     let first = status_of(client)?;
-    let mut nodes = Vec::new();
-    for member in client.members()? {
-        let status = match member.id == first.node.id {
-            true => Ok(first.clone()),
-            // Each is asked by itself: what others say of it is no status.
-            false => Client::connect(&member.addrs, &secret)
-                .and_then(|client| status_of(&client))
-                .map_err(|error| error.to_string()),
-        };
-        nodes.push(Asked { member, status });
-    }
-    exit::answer(&if args.json { to_json(&nodes).to_string() } else { to_text(&nodes) })
+    let members = client.members()?;
+    let next = AtomicUsize::new(0);
+    let asked = Mutex::new(Vec::new());
+    let ask = || {
+        while let Some(member) = members.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let status = match member.id == first.node.id {
+                true => Ok(first.clone()),
+                // Each is asked by itself: what others say of it is no status.
+                false => Client::connect_within(&member.addrs, &secret, NODE_PATIENCE)
+                    .and_then(|client| status_of(&client))
+                    .map_err(|error| error.to_string()),
+            };
+            let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+            asked.push(Asked { member: member.clone(), status });
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..THREADS.min(members.len()) {
+            scope.spawn(ask);
+        }
+        ask();
+    });
+    let mut nodes = asked.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let place = |node: &Asked| members.iter().position(|member| member.id == node.member.id);
+    nodes.sort_by_key(place);
+    let replicas = &first.replicas;
+    exit::answer(&match args.json {
+        true => to_json(&nodes, replicas).to_string(),
+        false => to_text(&nodes, replicas),
+    })
 }
 
 /// Ends a job, at whichever node collects it.
@@ -76,10 +107,18 @@ fn status_of(client: &Client) -> Result<NodeStatus, ClientError> {
     }
 }
 
-fn to_text(nodes: &[Asked]) -> String {
-    let columns = [Align::Left, Align::Left, Align::Left, Align::Right, Align::Right, Align::Left];
+fn to_text(nodes: &[Asked], replicas: &[u64]) -> String {
+    let columns = [
+        Align::Left,
+        Align::Left,
+        Align::Left,
+        Align::Right,
+        Align::Right,
+        Align::Right,
+        Align::Left,
+    ];
     let mut table = Table::new(&columns);
-    table.push(["NODE", "ID", "ADDRESS", "FILES", "SIZE", "DEVICES"].map(str::to_owned));
+    table.push(["NODE", "ID", "ADDRESS", "FILES", "SIZE", "RATE", "DEVICES"].map(str::to_owned));
     let mut remarks = Vec::new();
     let mut jobs = Vec::new();
     for Asked { member, status } in nodes {
@@ -88,7 +127,7 @@ fn to_text(nodes: &[Asked]) -> String {
         match status {
             Ok(status) => {
                 row.extend([status.files.to_string(), decimal_bytes(status.bytes)]);
-                row.push(devices(status));
+                row.extend([rate_text(status), devices(status)]);
                 if status.unhashed > 0 {
                     let count = status.unhashed;
                     remarks.push(format!("{}: {count} files are not hashed yet", member.name));
@@ -98,13 +137,15 @@ fn to_text(nodes: &[Asked]) -> String {
                 jobs.extend(status.jobs.iter().map(|job| (member.name.clone(), job)));
             }
             Err(error) => {
-                row.extend(["?".to_owned(), "?".to_owned(), "not reached".to_owned()]);
+                row.extend(["?", "?", "?", "not reached"].map(str::to_owned));
                 remarks.push(format!("{}: {error}", member.name));
             }
         }
         table.push(row);
     }
     let mut text = table.to_text();
+    text.push_str("\n\n");
+    text.push_str(&replicas_text(replicas));
     if !jobs.is_empty() {
         text.push_str("\n\n");
         text.push_str(&jobs_table(&jobs).to_text());
@@ -128,17 +169,58 @@ fn jobs_table(jobs: &[(String, &JobStatus)]) -> Table {
     table
 }
 
+/// How many names there are, and of how many copies.
+fn replicas_text(replicas: &[u64]) -> String {
+    let names: u64 = replicas.iter().sum();
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    let mut text = format!("{names} name{}", plural(names as usize));
+    let there = replicas.iter().enumerate().rev().filter(|(_, names)| **names > 0);
+    for (index, (nodes, names)) in there.enumerate() {
+        text.push_str(if index == 0 { ": " } else { ", " });
+        text.push_str(&match nodes {
+            0 => format!("{names} missing"),
+            REPLICAS_MAX => format!("{names} on {REPLICAS_MAX} nodes and more"),
+            _ => format!("{names} on {nodes} node{}", plural(nodes)),
+        });
+    }
+    text
+}
+
+/// Bytes that a device of a node reduced lately in each second of its work, with all
+/// its workers.
+fn rate(status: &NodeStatus, index: usize, device: &DeviceInfo) -> Option<f64> {
+    let usage = status.usage.iter().find(|usage| usize::from(usage.device) == index)?;
+    let workers = if device.kind == DeviceKind::Cpu { f64::from(status.workers) } else { 1.0 };
+    (usage.busy_ns > 0).then(|| usage.bytes as f64 * workers / usage.busy_ns as f64 * 1e9)
+}
+
+fn rates(status: &NodeStatus) -> impl Iterator<Item = Option<f64>> {
+    status.devices.iter().enumerate().map(|(index, device)| rate(status, index, device))
+}
+
+fn rate_text(status: &NodeStatus) -> String {
+    match rates(status).flatten().sum::<f64>() {
+        0.0 => "-".to_owned(),
+        rate => format!("{}/s", decimal_bytes(rate as u64)),
+    }
+}
+
 fn devices(status: &NodeStatus) -> String {
-    let device = |device: &crate::backend::DeviceInfo| match device.id.as_str() {
+    let device = |device: &DeviceInfo| match device.id.as_str() {
         "cpu" => format!("cpu, {} workers", status.workers),
         id => format!("{id} {}", device.name),
     };
     status.devices.iter().map(device).collect::<Vec<_>>().join("; ")
 }
 
-fn to_json(nodes: &[Asked]) -> Json {
+fn to_json(nodes: &[Asked], replicas: &[u64]) -> Json {
     let nodes: Vec<Json> = nodes.iter().map(node_json).collect();
-    json!({ "schema": SCHEMA, "version": env!("CARGO_PKG_VERSION"), "nodes": nodes })
+    json!({
+        "schema": SCHEMA,
+        "version": env!("CARGO_PKG_VERSION"),
+        "nodes": nodes,
+        "replicas": replicas,
+    })
 }
 
 fn node_json(Asked { member, status }: &Asked) -> Json {
@@ -151,12 +233,13 @@ fn node_json(Asked { member, status }: &Asked) -> Json {
     let more = match status {
         Err(error) => json!({ "error": error }),
         Ok(status) => json!({
-            "devices": status.devices.iter().map(|device| json!({
+            "devices": status.devices.iter().zip(rates(status)).map(|(device, rate)| json!({
                 "id": device.id,
                 "name": device.name,
                 "kind": device.kind,
                 "backend": device.backend,
                 "driver": device.driver,
+                "bytes_per_s": rate,
             })).collect::<Vec<_>>(),
             "workers": status.workers,
             "files": status.files,

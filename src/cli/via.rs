@@ -10,7 +10,7 @@ use super::exit::{self, Blame, Failure};
 use super::report::{self, DeviceReport, NodeReport};
 use super::secret;
 use super::talk::Talk;
-use crate::catalogue::{Expansion, Missing, Returned};
+use crate::catalogue::{Expansion, Missing, Returned, Unmet};
 use crate::client::{Client, ClientError};
 use crate::local::Observer;
 use crate::manifest::{File, Manifest};
@@ -113,6 +113,9 @@ pub fn files(run: &RunArgs, patterns: Vec<String>, talk: &mut Talk) -> Result<Ve
     expansion.warnings.iter().for_each(|warning| talk.warning(warning));
     warn_returned(&expansion.removed, talk);
     refuse_unclear(&expansion)?;
+    if let Some(unmet) = &expansion.unmet {
+        take_unmet(unmet, run.allow_partial && !expansion.files.is_empty(), talk)?;
+    }
     if !run.allow_partial && !expansion.unusable.is_empty() {
         return Err(refuse_unusable(&expansion.unusable));
     }
@@ -146,17 +149,41 @@ fn expand(
     let give_up = Instant::now() + grace;
     loop {
         let question = Question::Expand { patterns: patterns.to_vec(), each_node };
-        let expansion = match client.ask(&question)? {
-            Reply::Expanded(expansion) => expansion,
-            other => return Err(client.wrong(&other).into()),
+        let expansion = match client.ask(&question) {
+            Ok(Reply::Expanded(expansion)) => Ok(expansion),
+            Ok(other) => return Err(client.wrong(&other).into()),
+            Err(ClientError::Refused(trouble)) if trouble.kind == TroubleKind::Incomplete => {
+                Err(trouble)
+            }
+            Err(error) => return Err(error.into()),
         };
         let left = give_up.saturating_duration_since(Instant::now());
-        if expansion.missing.is_empty() || left.is_zero() {
-            return Ok(expansion);
+        let is_whole = expansion.as_ref().is_ok_and(|expansion| {
+            let knows_enough = expansion.unmet.as_ref().is_none_or(|unmet| unmet.remembers);
+            expansion.missing.is_empty() && knows_enough
+        });
+        if is_whole || left.is_zero() {
+            return expansion.map_err(|trouble| ClientError::Refused(trouble).into());
         }
         // Nobody unparks this thread; if somebody did, it would only ask sooner.
         std::thread::park_timeout(left.min(ASK_AGAIN));
     }
+}
+
+/// There may be more than the node knows. One that remembers nothing has no answer; what
+/// came since another was there last is for a warning, since nobody may be left to meet.
+fn take_unmet(unmet: &Unmet, is_partial_allowed: bool, talk: &mut Talk) -> Result<(), Failure> {
+    match (unmet.remembers, is_partial_allowed) {
+        (true, _) => talk.warning(&unmet.to_string()),
+        (false, true) => talk.leave_out(vec![unmet.to_string()]),
+        (false, false) => {
+            let message = format!(
+                "{unmet}; start a node that it was to join, ask one that is in the cluster, or allow a part with '--allow-partial'"
+            );
+            return Err(Failure::new(Blame::Incomplete, message));
+        }
+    }
+    Ok(())
 }
 
 fn refuse_unusable(reasons: &[String]) -> Failure {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::manifest::{File, FileIdentity};
+use crate::manifest::{Digest, File, FileIdentity};
 use crate::os;
 
 use super::cache::Remembered;
@@ -59,6 +59,8 @@ struct Array {
     settles: Instant,
     /// Why it could not be hashed.
     failure: Option<String>,
+    /// What its contents were, while it is hashed once more because somebody read others.
+    doubted: Option<Digest>,
 }
 
 impl Item {
@@ -72,6 +74,13 @@ impl Item {
             Content::Broken(_) | Content::Unread(_) | Content::Other => None,
         }
     }
+}
+
+/// What is said of a file that lost its contents.
+fn damage(name: &str) -> String {
+    format!(
+        "'{name}' has other bytes than when it was hashed, and its times are the same: the disk or the memory of this node gives wrong bits; delete it, put it back from another copy, and examine the disk"
+    )
 }
 
 impl Shelf {
@@ -143,7 +152,7 @@ impl Shelf {
             }
             Found { file, runs: Arc::default() }
         });
-        Box::new(Array { found, settles, failure: None })
+        Box::new(Array { found, settles, failure: None, doubted: None })
     }
 
     /// A file came whose contents are known, `found`. What it says is believed for the
@@ -152,7 +161,7 @@ impl Shelf {
         self.remove(name);
         let identity = found.file.identity;
         let settles = clock::settles(0, self.settle);
-        let array = Array { found, settles, failure: None };
+        let array = Array { found, settles, failure: None, doubted: None };
         let content = Content::Array(Box::new(array));
         self.items.insert(name.to_owned(), Item { identity, walk: self.walk, content });
         self.hashed += 1;
@@ -211,11 +220,34 @@ impl Shelf {
     /// The file was hashed in the state that `found` describes.
     pub fn put_hashed(&mut self, name: &str, found: Found) {
         let Some((identity, array)) = self.array_mut(name) else { return };
-        if identity == found.file.identity {
-            array.found = found;
-            self.hashed += 1;
-            self.is_changed = true;
+        if identity != found.file.identity {
+            return;
         }
+        let is_damaged = array.doubted.take().is_some_and(|was| found.file.digest != Some(was));
+        array.found = found;
+        self.hashed += 1;
+        self.is_changed = true;
+        if is_damaged && let Some(item) = self.items.get_mut(name) {
+            item.content = Content::Broken(damage(name));
+        }
+    }
+
+    /// Somebody read other bytes from the file in this state than it had when it was
+    /// hashed. So its contents are unknown until it is hashed once more, and if that gives
+    /// others, too, it is not offered before it has changed. Says whether it was known.
+    pub fn doubt(&mut self, name: &str, identity: &FileIdentity) -> bool {
+        let settles = clock::settles(0, self.settle);
+        let Some((state, array)) = self.array_mut(name) else { return false };
+        let Some(was) = array.found.file.digest.filter(|_| state == *identity) else {
+            return false;
+        };
+        array.found.file.digest = None;
+        array.found.runs = Arc::default();
+        array.doubted = Some(was);
+        array.settles = settles;
+        self.queue.add(name, state.size_bytes, settles);
+        self.is_changed = true;
+        true
     }
 
     /// The file could not be hashed. It is tried again when it has changed.

@@ -56,6 +56,7 @@ impl Watcher {
             }
             let is_busy = self.hash_block();
             let adopted = self.adopt();
+            self.doubt();
             let publish_every = self.publish_every(is_busy && adopted.is_empty());
             if self.shelf.is_changed && self.publications.is_due(publish_every) {
                 self.publish();
@@ -129,6 +130,14 @@ impl Watcher {
             }
         }
         adopted
+    }
+
+    /// Has the files hashed once more of which somebody doubts that they are as they were.
+    fn doubt(&mut self) {
+        for (name, identity) in self.shared.take_doubted() {
+            let was_known = self.shelf.hash && self.shelf.doubt(&name, &identity);
+            self.is_stale |= was_known;
+        }
     }
 
     /// Hashes one block, if there is one to hash.

@@ -119,8 +119,17 @@ impl Service {
             let message = format!("{} names and globs, the most is {PATTERNS_MAX}", patterns.len());
             return Err(Trouble::new(TroubleKind::Question, message));
         }
-        let expansion = self.catalogue.expand(patterns, each)?;
+        // What a name means that is known is known for ever.
+        let is_open = patterns.iter().any(|pattern| !self.catalogue.knows(pattern));
+        let unmet = self.company.unmet(&self.hello.name).filter(|_| is_open);
+        let mut expansion = match (self.catalogue.expand(patterns, each), &unmet) {
+            (Err(error @ CatalogueError::NoMatch { .. }), Some(unmet)) => {
+                return Err(Trouble::new(TroubleKind::Incomplete, format!("{error}; {unmet}")));
+            }
+            (expansion, _) => expansion?,
+        };
         few(expansion.files.len(), "use a narrower glob")?;
+        expansion.unmet = unmet;
         Ok(Reply::Expanded(expansion))
     }
 
@@ -316,18 +325,20 @@ impl Service {
             let asker = self.met.get(&request.asker);
             status.askers.push(asker.map(|met| met.addr.to_string()).unwrap_or_default());
         }
+        let unmet = self.company.unmet(&self.hello.name);
+        let unmet = unmet.iter().map(ToString::to_string);
         NodeStatus {
             node: self.own_info(),
+            usage: self.pace.usage(),
+            replicas: self.catalogue.replicas(),
             devices: self.hello.devices.clone(),
             workers: self.hello.workers,
             files: self.held.len() as u64,
             bytes: self.held.iter().map(|held| held.array.bytes().unwrap_or(0)).sum(),
             unhashed: self.held.iter().filter(|held| held.digest.is_none()).count() as u64,
-            problems: self
-                .problems
-                .iter()
+            problems: unmet
+                .chain(self.problems.iter().map(|file| file.reason.clone()))
                 .take(PROBLEMS_MAX)
-                .map(|file| file.reason.clone())
                 .collect(),
             connected: self.members(),
             jobs: jobs.into_values().collect(),

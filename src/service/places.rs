@@ -131,6 +131,13 @@ impl Service {
         check_name(&name)?;
         array.check(&name)?;
         self.refuse_other_contents(&name, &array, digest)?;
+        let unmet = self.company.unmet(&self.hello.name);
+        if let Some(unmet) = unmet.filter(|unmet| !unmet.remembers) {
+            let message = format!(
+                "{unmet}, and others may have '{name}' with other contents; start a node that it was to join, or put the file by one that is in the cluster"
+            );
+            return Err(Trouble::new(TroubleKind::Incomplete, message));
+        }
         let (all, its) = (self.places.open.len(), self.places.of_peer(from).count());
         if all >= PLACES_MAX || its >= PLACES_PER_PEER_MAX {
             return Err(busy(format!(

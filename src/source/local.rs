@@ -44,6 +44,10 @@ pub trait Resolve: Send + Sync {
     /// # Errors
     /// This machine has no such file.
     fn resolve(&self, file: &File) -> Result<Resolved, ShardError>;
+
+    /// What was verified of a file of a manifest, on this machine in the state `identity`,
+    /// has other bytes than when it was hashed.
+    fn doubt(&self, file: &File, identity: &FileIdentity);
 }
 
 /// A file of this machine.
@@ -134,7 +138,10 @@ impl LocalFiles {
         };
         let span = self.span_of(range);
         let shard: Arc<dyn Shard> = match hashed {
-            Some(hashed) => Arc::new(VerifiedShard::new(span, hashed)),
+            Some(hashed) => {
+                let resolve = self.resolve.clone().map(|resolve| (resolve, named.clone()));
+                Arc::new(VerifiedShard::new(span, hashed, resolve))
+            }
             None => span,
         };
         Ok((shard, described.identity))
@@ -210,7 +217,7 @@ pub(super) struct OpenFile {
     pub(super) file: fs::File,
     path: PathBuf,
     path_bytes: Vec<u8>,
-    identity: FileIdentity,
+    pub(super) identity: FileIdentity,
 }
 
 impl OpenFile {

@@ -4,11 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::dtype::Layout;
-use crate::manifest::ENTRY_BYTES;
+use crate::manifest::{ENTRY_BYTES, File};
 use crate::os;
 use crate::shard::{Shard, ShardError};
 
-use super::local::OpenFile;
+use super::local::{OpenFile, Resolve};
 
 /// Bytes that are read and hashed at a time.
 const BLOCK_BYTES: u64 = 1 << 20;
@@ -23,6 +23,8 @@ const BLOCK_BYTES: u64 = 1 << 20;
 pub(super) struct VerifiedShard {
     inner: Arc<dyn Shard>,
     hashed: Hashed,
+    /// Who is told if the bytes are others, and how the file is called there.
+    told: Option<(Arc<dyn Resolve>, File)>,
 }
 
 /// A file, where its array lies, and what it should be.
@@ -38,27 +40,29 @@ pub(super) struct Hashed {
 }
 
 impl VerifiedShard {
-    pub(super) fn new(inner: Arc<dyn Shard>, hashed: Hashed) -> VerifiedShard {
-        VerifiedShard { inner, hashed }
+    pub(super) fn new(
+        inner: Arc<dyn Shard>,
+        hashed: Hashed,
+        told: Option<(Arc<dyn Resolve>, File)>,
+    ) -> VerifiedShard {
+        VerifiedShard { inner, hashed, told }
     }
 }
 
 impl Hashed {
-    /// Hashes all runs that the shard has a part of.
-    fn check(&self) -> Result<(), ShardError> {
+    /// Hashes all runs that the shard has a part of, up to the first that is another than
+    /// it was: its bytes of the array.
+    fn first_other(&self) -> Result<Option<Range<u64>>, ShardError> {
         let Range { start, end } = self.of_shard;
         let mut block = vec![0; BLOCK_BYTES as usize];
         for run in start / ENTRY_BYTES..end.div_ceil(ENTRY_BYTES) {
             let first = run * ENTRY_BYTES;
             let last = (first + ENTRY_BYTES).min(self.bytes);
             if self.runs.get(run as usize) != Some(&self.hash(first..last, &mut block)?) {
-                let name = &self.file.name;
-                return Err(ShardError::changed(format!(
-                    "'{name}' has other bytes than when it was hashed, between bytes {first} and {last} of its array, and its times are the same: the disk or the memory of this node gives wrong bits; put the file back from another copy, and examine the disk"
-                )));
+                return Ok(Some(first..last));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn hash(&self, bytes: Range<u64>, block: &mut [u8]) -> Result<[u8; 32], ShardError> {
@@ -103,8 +107,17 @@ impl Shard for VerifiedShard {
     }
 
     fn verify(&self) -> Result<(), ShardError> {
-        self.hashed.check()?;
+        let other = self.hashed.first_other()?;
         // After the hash, so that the file was the same all the while.
-        self.inner.verify()
+        self.inner.verify()?;
+        let Some(Range { start, end }) = other else { return Ok(()) };
+        let opened = &self.hashed.file;
+        if let Some((resolve, file)) = &self.told {
+            resolve.doubt(file, &opened.identity);
+        }
+        let name = &opened.name;
+        Err(ShardError::changed(format!(
+            "'{name}' has other bytes than when it was hashed, between bytes {start} and {end} of its array, and its times are the same: the disk or the memory of this node gives wrong bits; put the file back from another copy, and examine the disk"
+        )))
     }
 }

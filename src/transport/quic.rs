@@ -17,6 +17,7 @@ use quinn::{
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::placement::NodeId;
+use crate::transport::foreign::Watching;
 use crate::transport::link::Node;
 use crate::transport::parting::PartingConfig;
 use crate::transport::peers::Peers;
@@ -86,7 +87,9 @@ impl Transport {
             Arc::new(Node { config, hello: hello.clone(), peers: Arc::clone(&peers), events });
         let endpoint = {
             let _context = runtime.enter();
-            endpoint(&node.config, tls, bound.socket, Arc::new(TokioRuntime)).map_err(bind)?
+            let runtime = Arc::new(TokioRuntime);
+            let runtime = Arc::new(Watching { runtime, events: node.events.clone() });
+            endpoint(&node.config, tls, bound.socket, runtime).map_err(bind)?
         };
         let thread = std::thread::Builder::new()
             .name("adsum-network".to_owned())
@@ -184,6 +187,8 @@ pub(crate) fn endpoint(
     // Without this on both ends, discovery stops at 1472.
     let mut endpoint_config = EndpointConfig::default();
     endpoint_config
+        // So that what is not QUIC is known as such.
+        .grease_quic_bit(false)
         .max_udp_payload_size(config.payload_bytes_max)
         .expect("the size is between 1200 and 65527");
 

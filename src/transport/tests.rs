@@ -170,6 +170,18 @@ async fn a_second_stream_is_not_allowed() {
 }
 
 #[tokio::test]
+async fn datagrams_that_are_no_quic_are_told_of_and_change_nothing() {
+    let (transport, mut events) = listen(Config::loopback());
+    let stranger = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback binds");
+    for _ in 0..1000 {
+        stranger.send_to(&[0x3f; 100], transport.local_addr()).expect("loopback takes it");
+    }
+    assert_eq!(turned_away(&mut events).await, LinkError::Foreign);
+    let mut peer = RawPeer::connect(&transport).await;
+    peer.introduce(&mut events).await;
+}
+
+#[tokio::test]
 async fn a_client_without_a_certificate_is_no_peer() {
     let (transport, mut events) = listen(Config::loopback());
     let error = connect_as(&transport, anonymous_client(ALPN)).await;

@@ -149,6 +149,7 @@ fn certify(secret: &Secret) -> Result<Certified, rcgen::Error> {
 
     let leaf_key = KeyPair::generate_for(&PKCS_ED25519)?;
     let mut leaf_params = CertificateParams::new([SERVER_NAME.to_owned()])?;
+    leaf_params.not_before = authority_params.not_before;
     leaf_params.distinguished_name = named("adsum node");
     leaf_params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     leaf_params.extended_key_usages =
@@ -163,6 +164,8 @@ fn certify(secret: &Secret) -> Result<Certified, rcgen::Error> {
 
 fn authority_params() -> CertificateParams {
     let mut params = CertificateParams::default();
+    // When time begins for a machine whose clock was never set.
+    params.not_before = rcgen::date_time_ymd(1970, 1, 1);
     params.distinguished_name = named("adsum cluster");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];

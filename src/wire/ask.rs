@@ -9,11 +9,14 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::{DEVICES_MAX, FILES_MAX, LINES_MAX, NAMES_MAX, PATTERNS_MAX, PIECE_BYTES_MAX, Usage};
 use crate::backend::DeviceInfo;
-use crate::catalogue::{Array, Expansion, Listed};
+use crate::catalogue::{Array, Expansion, Listed, REPLICAS_MAX};
 use crate::manifest::{Cut, Digest, File, JobId};
 use crate::op::Spec;
 use crate::placement::NodeId;
 use crate::shard::ShardErrorKind;
+
+/// Numbers in [`NodeStatus::replicas`].
+const REPLICAS_COUNTED: usize = REPLICAS_MAX + 1;
 
 /// A question to a node. Each has exactly one last [`Reply`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,6 +196,13 @@ pub struct NodeStatus {
     pub files: u64,
     /// Bytes of the elements in them.
     pub bytes: u64,
+    /// What its devices did lately, at most [`DEVICES_MAX`].
+    #[serde(deserialize_with = "crate::bounded::list::<_, _, DEVICES_MAX>")]
+    pub usage: Vec<Usage>,
+    /// How many names that count are held by no live node, by one, by two and so on, as
+    /// this node sees it. The last number is of [`REPLICAS_MAX`] nodes and more.
+    #[serde(deserialize_with = "crate::bounded::list::<_, _, REPLICAS_COUNTED>")]
+    pub replicas: Vec<u64>,
     /// How many of the files are not hashed yet.
     pub unhashed: u64,
     /// Files that it cannot offer, the first of them, and why; at most [`LINES_MAX`].

@@ -7,6 +7,10 @@ use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Longer than tests take that run at the same time.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Room for two files and what is kept beside them.
 const BYTES: u64 = 48 << 20;
@@ -57,7 +61,24 @@ impl Disk {
     pub fn unmount(&mut self) {
         if let Some(at) = self.at.take() {
             run("umount", &[at.to_str().unwrap()]).unwrap();
+            // Hosts of other tests that began meanwhile have it mounted still: where mounts
+            // are private, each got a copy of all of them.
+            let start = Instant::now();
+            while self.is_mounted() {
+                assert!(start.elapsed() < PATIENCE, "{} stays mounted somewhere", self.device);
+                std::thread::sleep(Duration::from_millis(50));
+            }
         }
+    }
+
+    /// Whether any process sees it mounted.
+    fn is_mounted(&self) -> bool {
+        let mounted = format!(" {} ", self.device);
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        // What ended meanwhile sees nothing.
+        let mounts =
+            processes.filter_map(|it| fs::read_to_string(it.path().join("mountinfo")).ok());
+        mounts.into_iter().any(|mounts| mounts.contains(&mounted))
     }
 
     /// Flips the sign of a number in the block that begins like these bytes, while it is

@@ -20,7 +20,7 @@ fn a_bit_that_flipped_on_a_disk_is_found_by_who_asks_for_it() {
     fs::create_dir(data.join("obs")).unwrap();
     let path = cluster.path(0, 0);
     cluster.numbers.copy(0, &path);
-    cluster.launch(0);
+    cluster.launch_with_seeds(0, &[]);
     cluster.settle_without(&[1]);
     let run = cluster.ask(&VERIFIED, 0);
     assert_eq!(bits(&run), cluster.numbers.bits(Op::Sum, [0]), "{run:?}");
@@ -40,16 +40,32 @@ fn a_bit_that_flipped_on_a_disk_is_found_by_who_asks_for_it() {
 
     (0..2).for_each(|host| cluster.launch(host));
     cluster.settle();
-    cluster.ask(&VERIFIED, 1).refused(3, &[&file(0), &name(0)]);
     // Who does not ask for it gets what the disk says.
     let run = cluster.ask(&SUM, 1);
     assert_ne!(bits(&run), cluster.right(Op::Sum), "{run:?}");
+    cluster.ask(&VERIFIED, 1).refused(3, &[&file(0), &name(0)]);
+    // From then on the copy is not offered, and it is told why.
+    cluster.wait("the copy is known to be damaged", |cluster| {
+        cluster.status(1).iter().any(|node| {
+            let problems = node["problems"].as_array().unwrap();
+            problems.iter().any(|problem| problem.as_str().unwrap().contains("gives wrong bits"))
+        })
+    });
+    cluster.ask(&SUM, 1).refused(5, &[&file(0), &name(0), "gives wrong bits"]);
 
-    // Another copy is as good, whichever is read first.
+    // Another copy is as good, also for those who do not ask.
     cluster.numbers.copy(0, &cluster.path(1, 0));
+    for question in [&SUM[..], &VERIFIED[..]] {
+        cluster.wait("the copy is seen", |cluster| cluster.ask(question, 1).code == Some(0));
+        let run = cluster.ask(question, 1);
+        assert_eq!(bits(&run), cluster.right(Op::Sum), "{run:?}");
+    }
+    // The damaged one is put back.
+    fs::remove_file(&path).unwrap();
+    cluster.numbers.copy(0, &path);
     cluster.settle();
-    let run = cluster.ask(&VERIFIED, 1);
+    let run = cluster.ask(&VERIFIED, 0);
     assert_eq!(bits(&run), cluster.right(Op::Sum), "{run:?}");
-    cluster.stop(0);
+    (0..2).for_each(|host| cluster.stop(host));
     disk.unmount();
 }

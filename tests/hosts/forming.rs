@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value as Json;
+
 use crate::cluster::{Cluster, Shape, bits, name, shards};
 use crate::numbers::Op;
+use crate::program::Run;
 
 #[test]
 fn nodes_find_each_other_by_any_of_them() {
@@ -49,4 +52,38 @@ fn nodes_find_each_other_by_any_of_them() {
     // It did not take the process before it for another node.
     let log = cluster.nodes[0].log();
     assert!(!log.contains("leads back to this node"), "{log}");
+}
+
+/// The lines of a list in the object that a run gave.
+fn told(run: &Run, list: &str) -> String {
+    let object: Json = serde_json::from_str(&run.stdout).unwrap();
+    object[list].to_string()
+}
+
+#[test]
+fn a_node_that_has_met_nobody_does_not_take_what_it_has_for_all_there_is() {
+    let Some(mut cluster) = Cluster::new(Shape { hosts: 2, copies: 1, files: 4 }) else { return };
+    // The other is not there yet.
+    cluster.launch_with_seeds(0, &[1]);
+    cluster.wait("its files are hashed", |cluster| cluster.status(0)[0]["unhashed"] == 0);
+    let whole = ["sum", "--json", "obs/*.npy"];
+    cluster.ask(&whole, 0).refused(5, &["has met no other node", &name(0)]);
+    let run = cluster.ask(&["sum", "--json", "--allow-partial", "obs/*.npy"], 0);
+    assert_eq!(run.code, Some(9), "{run:?}");
+    assert!(told(&run, "missing").contains("has met no other node"), "{run:?}");
+    let log = cluster.nodes[0].log();
+    assert!(log.contains("not joined yet"), "{log}");
+    cluster.launch_with_seeds(1, &[0]);
+    cluster.settle();
+    cluster.check(Op::Sum, 0);
+
+    // What it met it remembers, and then says how much that is worth.
+    cluster.stop(1);
+    cluster.stop(0);
+    cluster.launch_with_seeds(0, &[1]);
+    cluster.wait("its files are hashed", |cluster| cluster.status(0)[0]["unhashed"] == 0);
+    cluster.ask(&whole, 0).refused(5, &["last seen at", &name(1)]);
+    let run = cluster.ask(&["sum", "--json", "--allow-partial", "obs/*.npy"], 0);
+    assert_eq!(run.code, Some(9), "{run:?}");
+    assert!(told(&run, "warnings").contains("what there was before"), "{run:?}");
 }

@@ -51,6 +51,10 @@ fn a_flood_of_nonsense_changes_nothing() {
         assert!(resident_now < RESIDENT_MAX, "{resident_now} bytes, before {resident}");
         assert!(open_now < open + 16, "{open_now} handles, before {open}");
     }
+    // Who runs the node learns of it.
+    let log = cluster.nodes[0].log();
+    assert!(log.contains("speaks another protocol than adsum"), "{log}");
+    assert!(log.len() < 64 << 10, "{} bytes of log", log.len());
     // None of them has come in.
     for asker in &mut deaf {
         assert!(!asker.has_ended() || asker.wait(Duration::ZERO).code() == Some(10));

@@ -24,6 +24,7 @@ pub enum End {
 pub fn observer(joined: Vec<SocketAddr>, ends: Sender<End>) -> Observer {
     let mut strangers = Strangers::default();
     let mut nodes = BTreeSet::new();
+    let mut failed = BTreeSet::new();
     Box::new(move |event| match event {
         Event::Connected { peer, addr, .. } if peer.addrs.is_empty() => {
             tracing::debug!(%addr, "somebody asks");
@@ -46,7 +47,13 @@ pub fn observer(joined: Vec<SocketAddr>, ends: Sender<End>) -> Observer {
                 let _ending = ends.send(End::Refused { addr: *addr, error: error.clone() });
             }
         }
-        Event::DialFailed { addr, error } => tracing::debug!(%addr, %error, "not reached"),
+        Event::DialFailed { addr, error } => {
+            let is_worth_it = joined.contains(addr) && !is_usual(error) && nodes.is_empty();
+            match is_worth_it && failed.insert(*addr) {
+                true => tracing::warn!(%addr, %error, "not joined yet; it is tried on and on"),
+                false => tracing::debug!(%addr, %error, "not reached"),
+            }
+        }
         Event::TurnedAway { addr, error } => match is_usual(error) {
             false if strangers.is_new(addr.ip(), error) => {
                 tracing::warn!(%addr, %error, "somebody was turned away");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::inventory::Inventory;
-use crate::manifest::File;
+use crate::manifest::{File, FileIdentity};
 use crate::shard::ShardError;
 use crate::source::{Resolve, Resolved};
 
@@ -29,5 +29,9 @@ impl Resolve for Named {
                 "'{name}' changed on this node since it was asked for; ask again"
             ))),
         }
+    }
+
+    fn doubt(&self, file: &File, identity: &FileIdentity) {
+        self.0.doubt(file.name(), *identity);
     }
 }

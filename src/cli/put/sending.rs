@@ -28,28 +28,32 @@ pub struct Task {
     pub node: NodeId,
 }
 
-/// What came of a task; nothing if the node was lost.
+/// What came of a task.
 pub struct Sent {
     pub task: Task,
-    pub placed: Option<Placed>,
+    pub outcome: Outcome,
 }
 
-/// Carries out all tasks. The first that fails by more than a lost node ends the others.
+/// Whether the node has the file now.
+pub enum Outcome {
+    Placed(Placed),
+    /// The node was lost, or is about to leave.
+    Lost,
+    /// The node cannot write it, and why.
+    Unable(String),
+}
+
+/// Carries out all tasks and adds to the bytes that were sent. The first that fails by more
+/// than its node ends the others.
 pub fn send(
     client: &Client,
     parcels: &[Parcel],
     nodes: &[MemberInfo],
     tasks: &[Task],
     progress: &Progress,
+    bytes: &AtomicU64,
 ) -> Result<Vec<Sent>, Failure> {
-    let shared = Shared {
-        client,
-        parcels,
-        nodes,
-        progress,
-        bytes: AtomicU64::new(0),
-        ended: AtomicBool::new(false),
-    };
+    let shared = Shared { client, parcels, nodes, progress, bytes, ended: AtomicBool::new(false) };
     let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {
         while let Some(&task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -86,7 +90,7 @@ struct Shared<'a> {
     nodes: &'a [MemberInfo],
     progress: &'a Progress,
     /// Bytes that were sent.
-    bytes: AtomicU64,
+    bytes: &'a AtomicU64,
     /// Whether a task has failed.
     ended: AtomicBool,
 }
@@ -95,7 +99,7 @@ impl Shared<'_> {
     fn send(&self, task: Task) -> Result<Sent, Failure> {
         let parcel = &self.parcels[task.parcel];
         let node = self.nodes.iter().find(|node| node.id == task.node);
-        let lost = Sent { task, placed: None };
+        let lost = Sent { task, outcome: Outcome::Lost };
         let Some(node) = node else { return Ok(lost) };
         if self.client.reach(node).is_err() {
             return Ok(lost);
@@ -107,10 +111,14 @@ impl Shared<'_> {
         match result {
             Ok(placed) => {
                 self.add(parcel.bytes - sent.min(parcel.bytes));
-                Ok(Sent { task, placed: Some(placed) })
+                Ok(Sent { task, outcome: Outcome::Placed(placed) })
             }
             Err(PlaceError::Lost) => Ok(lost),
             Err(PlaceError::Refused(trouble)) if trouble.kind == TroubleKind::Leaving => Ok(lost),
+            Err(PlaceError::Refused(trouble)) if trouble.kind == TroubleKind::Storage => {
+                let reason = format!("node '{}': {trouble}", node.name);
+                Ok(Sent { task, outcome: Outcome::Unable(reason) })
+            }
             Err(PlaceError::Refused(trouble)) => {
                 let message = format!("node '{}': {trouble}", node.name);
                 Err(Failure::new(blame_of(trouble.kind), message))

@@ -75,3 +75,42 @@ fn one_file_can_be_hashed_by_itself() {
     let error = crate::inventory::digest(&file, |_| {}).expect_err("it changed");
     assert!(matches!(error, DigestError::Changed { .. }), "{error}");
 }
+
+#[test]
+fn contents_that_somebody_doubts_are_hashed_once_more() {
+    let mut place = Place::new();
+    // What is new is not hashed before anything can be said of it.
+    place.limits.settle = Duration::from_secs(36_000);
+    for name in ["a.npy", "b.npy"] {
+        place.write(name, &bytes_npy(&[1; 100]));
+    }
+    place.date("b.npy", -100_000);
+    let watched = place.start();
+    let (inventory, right) = (&watched.inventory, Some(bytes_digest(&[1; 100])));
+    let b = |snapshot: &Snapshot| snapshot.files["b.npy"].file.digest;
+    let hashed = watched.until("hashed", |snapshot| b(snapshot) == right).hashed;
+    // As if bits had flipped since it was hashed.
+    inventory.adopt("a.npy".to_owned(), found(&place, "a.npy", &[2; 100]));
+    let believed = Some(bytes_digest(&[2; 100]));
+    watched.until("believed", |snapshot| snapshot.files["a.npy"].file.digest == believed);
+    for name in ["a.npy", "b.npy"] {
+        inventory.doubt(name.to_owned(), place.identity(name));
+    }
+    let snapshot = watched
+        .until("examined", |snapshot| snapshot.hashed >= hashed + 3 && snapshot.problem_count == 1);
+    assert_eq!(snapshot.problems[0].name, "a.npy");
+    assert!(message(&snapshot).contains("gives wrong bits; delete it"));
+    assert_eq!(snapshot.files.keys().collect::<Vec<_>>(), ["b.npy"]);
+    assert_eq!(b(&snapshot), right);
+    // Doubts about another state are about nothing that is there.
+    let other = FileIdentity { inode: 1, ..place.identity("b.npy") };
+    inventory.doubt("b.npy".to_owned(), other);
+    inventory.doubt("c.npy".to_owned(), other);
+    // A file that is put back counts again.
+    place.write("a.npy", &bytes_npy(&[1; 100]));
+    place.date("a.npy", -100_000);
+    let back = |snapshot: &Snapshot| snapshot.files.get("a.npy").map(|a| a.file.digest);
+    watched.until("back", |snapshot| back(snapshot) == Some(right));
+    assert_eq!(watched.now().problem_count, 0);
+    assert_eq!(b(&watched.now()), right);
+}

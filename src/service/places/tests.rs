@@ -383,3 +383,17 @@ fn a_name_that_was_removed_counts_again() {
     world.service.set_held(vec![held("a", 5, 9)], Vec::new()).unwrap();
     assert_eq!(names(&mut world), [State::Present]);
 }
+
+#[test]
+fn a_node_that_does_not_know_its_cluster_takes_no_files() {
+    let mut world = World::new(1);
+    world.service.expect(&[([192, 0, 2, 7], 9).into()]);
+    let ask = world.place(2, "a.npy", 5);
+    world.refused(ask, TroubleKind::Incomplete, "has met no other node");
+    assert_eq!(world.works(), []);
+    let addr = ([192, 0, 2, 7], 9).into();
+    world.service.handle_connected(NOW, &hello(7, true), addr);
+    world.collect();
+    world.replies.clear();
+    world.open(2, "a.npy", 5);
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::catalogue::{
     Array, Catalogue, Conflict, Copies, Expansion, Found, Held, Holder, Listed, Memory, Missing,
-    Returned, State,
+    Returned, State, Unmet,
 };
 use crate::dtype::{Layout, MemoryOrder};
 use crate::manifest::{Digest, FileIdentity};
@@ -92,6 +92,8 @@ fn any_reply() -> impl Strategy<Value = Reply> {
             workers: n[0] as u32,
             files: n[1],
             bytes: n[2],
+            usage: vec![Usage { device: 1, tiles: 2, bytes: n[3], busy_ns: n[4] }],
+            replicas: vec![n[5], n[6]],
             unhashed: n[3],
             problems: texts.clone(),
             connected,
@@ -164,7 +166,13 @@ fn any_expansion() -> impl Strategy<Value = Expansion> {
             Conflict { name: name.clone(), contents: files.iter().map(copies).collect() };
         Expansion {
             files: files.iter().map(found).collect(),
-            missing: vec![Missing { name, last: live.clone(), hashing: live }],
+            missing: vec![Missing {
+                name,
+                last: live.clone(),
+                hashing: live,
+                unusable: vec!["broken".into()],
+            }],
+            unmet: Some(Unmet { node: "n".into(), seeds: vec!["a:1".into()], remembers: false }),
             conflicts: vec![conflict],
             removed: vec![returned],
             unusable: Vec::new(),

@@ -237,7 +237,7 @@ fn end_on_ctrl_c(as_json: bool) -> Result<(), Failure> {
 }
 
 fn end_on_ctrl_c_with(as_json: bool, message: &'static str) -> Result<(), Failure> {
-    ctrlc::set_handler(move || {
+    crate::os::on_end(move || {
         // Held until the end, so that no file takes its place meanwhile.
         let _removed = crate::sink::remove_unfinished();
         // Nor is anything told of what breaks when the cluster is left.

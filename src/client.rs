@@ -30,6 +30,9 @@ pub use place::{Elements, PlaceError, Placed};
 /// How long a node may take to be reached, and to answer what is answered at once.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long after a deadline the word of the node that gave up is waited for.
+const WORD: Duration = Duration::from_millis(250);
+
 /// How often a request is asked anew, each time of another node.
 const ATTEMPTS_MAX: usize = 16;
 
@@ -60,6 +63,16 @@ pub enum ClientError {
         /// The node.
         addr: SocketAddr,
         /// How long it was waited for.
+        after: Duration,
+    },
+    /// There was no answer in the time that a request had.
+    #[error(
+        "no answer within {after:?}, and the node at {addr} does not say why; see 'adsum status --via HOST', or allow more time"
+    )]
+    Deadline {
+        /// The node that was asked last.
+        addr: SocketAddr,
+        /// The time that it had.
         after: Duration,
     },
     /// The nodes were lost, one after the other.
@@ -164,7 +177,7 @@ impl Client {
     /// # Errors
     /// There is no answer.
     pub fn ask(&self, question: &Question) -> Result<Reply, ClientError> {
-        self.ask_until(question, Some(self.patience), |_, _| {})
+        self.ask_until(question, Limit::Each(self.patience), |_, _| {})
     }
 
     /// The nodes of the cluster.
@@ -247,7 +260,8 @@ impl Client {
             );
             return Err(Trouble::new(TroubleKind::Question, message).into());
         }
-        match self.ask_until(&question, None, on_progress)? {
+        let limit = deadline.map_or(Limit::None, Limit::All);
+        match self.ask_until(&question, limit, on_progress)? {
             Reply::Finished(finished) => {
                 let total = self.check(manifest, spec, &finished)?;
                 Ok((total, *finished))
@@ -289,15 +303,20 @@ impl Client {
     fn ask_until(
         &self,
         question: &Question,
-        patience: Option<Duration>,
+        limit: Limit,
         mut on_progress: impl FnMut(u64, u64),
     ) -> Result<Reply, ClientError> {
+        let start = Instant::now();
         for _ in 0..ATTEMPTS_MAX {
             let State { peer, addr, .. } = self.state().clone();
             let answers = self.node.ask(peer, question.clone());
             let is_turned = loop {
-                let deadline = patience.map(|patience| Instant::now() + patience);
-                match answers.next(deadline) {
+                let until = match limit {
+                    Limit::None => None,
+                    Limit::Each(patience) => Instant::now().checked_add(patience),
+                    Limit::All(time) => start.checked_add(time.saturating_add(WORD)),
+                };
+                match answers.next(until) {
                     Ok(Reply::Progress { entries_done, bytes_done }) => {
                         on_progress(entries_done, bytes_done);
                     }
@@ -309,28 +328,28 @@ impl Client {
                         break true;
                     }
                     Ok(reply) => return Ok(reply),
-                    Err(Unanswered::Late) => {
-                        let after = patience.unwrap_or_default();
-                        return Err(ClientError::Late { addr, after });
-                    }
+                    Err(Unanswered::Late) => return Err(limit.passed(addr)),
                     Err(Unanswered::Lost) => break false,
                 }
             };
             if !is_turned {
-                self.turn_to_another(peer)?;
+                let left = limit.left(start).min(self.patience);
+                self.turn_to_another(peer, left).map_err(|error| {
+                    if limit.left(start).is_zero() { limit.passed(addr) } else { error }
+                })?;
             }
         }
         Err(ClientError::Lost { attempts: ATTEMPTS_MAX })
     }
 
     /// Connects with another node, or the same if that comes back first.
-    fn turn_to_another(&self, lost: NodeId) -> Result<(), ClientError> {
+    fn turn_to_another(&self, lost: NodeId, patience: Duration) -> Result<(), ClientError> {
         let mut state = self.state();
         if state.peer != lost {
             return Ok(());
         }
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        let (peer, addr) = dial(&self.node, &events, &state.addrs, self.patience)?;
+        let (peer, addr) = dial(&self.node, &events, &state.addrs, patience)?;
         (state.peer, state.addr) = (peer, addr);
         Ok(())
     }
@@ -371,6 +390,37 @@ impl Client {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing that holds the lock can panic half way through a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long something may take.
+#[derive(Clone, Copy)]
+enum Limit {
+    /// As long as it takes.
+    None,
+    /// So long for each word of an answer.
+    Each(Duration),
+    /// So long in all, as the node knows that is asked.
+    All(Duration),
+}
+
+impl Limit {
+    /// What is left for something that began at `start`.
+    fn left(self, start: Instant) -> Duration {
+        match self {
+            Limit::None => Duration::MAX,
+            Limit::Each(patience) => patience,
+            Limit::All(time) => time.saturating_sub(start.elapsed()),
+        }
+    }
+
+    /// The error that it took longer.
+    fn passed(self, addr: SocketAddr) -> ClientError {
+        match self {
+            Limit::All(after) => ClientError::Deadline { addr, after },
+            Limit::Each(after) => ClientError::Late { addr, after },
+            Limit::None => ClientError::Late { addr, after: Duration::MAX },
+        }
     }
 }
 

@@ -357,6 +357,10 @@ impl<E: Executor> Task<E> {
             Event::Message { from, message } => return self.handle_message(now, from, message),
             other => other,
         };
+        // Who sees that a peer is there finds it there.
+        if let Event::Connected { peer, addr, .. } = &event {
+            self.roster.connected(peer.clone(), *addr);
+        }
         (self.observer)(&event);
         match event {
             Event::Connected { peer, addr, dialled: _ } => {
@@ -366,7 +370,6 @@ impl<E: Executor> Task<E> {
                 if let Some(member) = &mut self.membership {
                     member.service.handle_connected(now, &peer, addr);
                 }
-                self.roster.connected(peer, addr);
             }
             Event::Lost { peer, addr, reason } => {
                 self.dials.lost(now, addr, &reason);

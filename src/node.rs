@@ -53,9 +53,9 @@ pub struct Membership {
     /// [`ADDRS_MAX`](crate::wire::ADDRS_MAX); port zero stands for the port that it
     /// listens on.
     pub addrs: Vec<SocketAddr>,
-    /// Where other members are, if it is to join them: until it has met one it knows only
-    /// what it remembers. They are to be [dialled](Node::dial), too.
-    pub seeds: Vec<SocketAddr>,
+    /// Where other members are, addresses or names, if it is to join them: until it has
+    /// met one it knows only what it remembers. They are to be [dialled](Node::dial), too.
+    pub seeds: Vec<String>,
     /// How members look after each other.
     pub config: membership::Config,
     /// What was remembered of the catalogue in earlier runs.

@@ -8,6 +8,7 @@
 //!   read instead.
 //! * `environment`: variables that libraries look at.
 //! * `process`: processes in groups that are not left behind. Linux and macOS.
+//! * `signals`: what ends the program, and what `nohup` keeps from that.
 //! * `watch`: a sleep that ends when a socket can be read, or somebody wakes it.
 
 #[cfg(feature = "cli")]
@@ -23,6 +24,8 @@ mod guard;
 mod mapping;
 #[cfg(all(unix, feature = "cli", feature = "net"))]
 pub mod process;
+#[cfg(feature = "cli")]
+mod signals;
 #[cfg(feature = "net")]
 pub mod watch;
 
@@ -32,3 +35,5 @@ pub use environment::quiet_graphics_drivers;
 pub use file::{end_at_once, free_bytes, is_private, make_output_private};
 pub use file::{identity, open_regular, path_bytes, path_from_bytes, read_at, write_all_at};
 pub use mapping::Mapping;
+#[cfg(feature = "cli")]
+pub use signals::on_end;

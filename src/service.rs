@@ -161,8 +161,9 @@ impl Service {
 
     /// Other members are at one of these addresses at least: until one is met, this node
     /// does not know what the cluster has.
-    pub fn expect(&mut self, seeds: &[SocketAddr]) {
-        self.company.expect(self.of_others(seeds));
+    pub fn expect(&mut self, seeds: &[String]) {
+        let own: Vec<String> = self.hello.addrs.iter().map(ToString::to_string).collect();
+        self.company.expect(seeds.iter().filter(|seed| !own.contains(seed)).cloned().collect());
     }
 
     /// This node itself is at an address that was dialled.

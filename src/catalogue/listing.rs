@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::standing::{Standing, Verdict};
-use super::{Array, Catalogue, CatalogueError, Copies, Digest, REPLICAS_MAX, listed};
+use super::{Array, Catalogue, CatalogueError, Copies, Digest, Nodes, REPLICAS_MAX, listed};
 
 /// A name, and how it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +91,17 @@ impl Catalogue {
             counts[holders] += 1;
         }
         counts
+    }
+
+    /// Who held what is missing, as far as that is remembered.
+    pub fn missed_holders(&self) -> Nodes {
+        let mut nodes = Nodes::new();
+        for standing in self.standings() {
+            if let Verdict::Missing(Some(trace)) = standing.verdict() {
+                nodes.extend(trace.last.clone());
+            }
+        }
+        nodes
     }
 
     fn listed(&self, standing: &Standing<'_>) -> Option<Listed> {

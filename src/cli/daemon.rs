@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::args::{DaemonArgs, MEMORY_BYTES};
+use super::args::{DaemonArgs, Endpoint, MEMORY_BYTES};
 use super::exit::{self, Blame, Failure};
 use super::report::{SCHEMA, decimal_bytes};
 use super::{addresses, log, node, secret};
@@ -25,6 +25,7 @@ use crate::wire::ADDRS_MAX;
 
 mod links;
 mod named;
+mod names;
 mod remembered;
 mod storing;
 
@@ -57,7 +58,7 @@ pub fn run(args: &DaemonArgs) -> Result<(), Failure> {
         Failure::new(Blame::Usage, message)
     })?;
     let state = args.state.clone().unwrap_or_else(|| data.join(".adsum"));
-    let joined = join_addrs(args)?;
+    let (joined, nameless) = join_addrs(args);
     let (ends, end) = channel();
     end_on_signal(ends.clone())?;
 
@@ -85,7 +86,7 @@ pub fn run(args: &DaemonArgs) -> Result<(), Failure> {
     };
     let membership = Membership {
         addrs: advertised(args, bind)?,
-        seeds: joined.clone(),
+        seeds: seeds(&joined, &nameless),
         config: membership::Config::default(),
         memory: remembered.memory.clone(),
         remember: remembered.keep(),
@@ -102,6 +103,9 @@ pub fn run(args: &DaemonArgs) -> Result<(), Failure> {
         Arc::new(Node::start_member(config, membership, equip, observer(joined.clone(), ends))?);
     node.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     joined.iter().for_each(|&addr| node.dial(addr));
+    if !nameless.is_empty() {
+        names::look_up(Arc::downgrade(&node), nameless)?;
+    }
 
     let (stop, stopped) = channel();
     let teller = {
@@ -179,7 +183,7 @@ fn tell_changes(node: &Node, inventory: &Inventory, changes: &Receiver<()>, stop
 /// and the process at the third.
 fn end_on_signal(ends: Sender<End>) -> Result<(), Failure> {
     let mut asked = 0;
-    ctrlc::set_handler(move || {
+    crate::os::on_end(move || {
         asked += 1;
         if asked > 2 {
             std::process::exit(i32::from(Blame::Interrupted as u8));
@@ -215,15 +219,26 @@ fn name(args: &DaemonArgs) -> String {
     args.name.clone().unwrap_or_else(host)
 }
 
-fn join_addrs(args: &DaemonArgs) -> Result<Vec<SocketAddr>, Failure> {
-    let mut addrs = Vec::new();
+/// Where others are that are to be joined, and the names that stand for no address now: a
+/// machine that is off may have none.
+fn join_addrs(args: &DaemonArgs) -> (Vec<SocketAddr>, Vec<Endpoint>) {
+    let (mut addrs, mut nameless) = (Vec::new(), Vec::new());
     for endpoint in &args.join {
-        let found = endpoint.addrs().map_err(|error| {
-            Failure::new(Blame::Cluster, format!("--join: {error}; give an address instead"))
-        })?;
-        addrs.extend(found);
+        match endpoint.addrs() {
+            Ok(found) => addrs.extend(found),
+            Err(error) => {
+                tracing::warn!("--join: {error}; it is looked up on and on");
+                nameless.push(endpoint.clone());
+            }
+        }
     }
-    Ok(addrs)
+    (addrs, nameless)
+}
+
+/// All of them as people read them.
+fn seeds(joined: &[SocketAddr], nameless: &[Endpoint]) -> Vec<String> {
+    let addrs = joined.iter().map(ToString::to_string);
+    addrs.chain(nameless.iter().map(ToString::to_string)).collect()
 }
 
 /// Where others reach this node.

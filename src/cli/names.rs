@@ -81,7 +81,7 @@ fn to_table(names: &[Listed]) -> String {
                 array.layout.dtype.to_string(),
                 shape(&array.shape),
                 decimal_bytes(copies.bytes()),
-                state(listed.state).to_owned(),
+                state(if copies.removed { State::Returned } else { listed.state }).to_owned(),
                 holders(copies),
             ]);
         }

@@ -53,9 +53,10 @@ pub fn run(args: &PutArgs) -> Result<(), Failure> {
         nodes: nodes(client, args.replicas)?,
         lost: BTreeSet::new(),
         unable: BTreeMap::new(),
+        warnings,
     };
     if !args.quiet && !args.json {
-        warnings.iter().for_each(|warning| exit::say(&format!("adsum: warning: {warning}")));
+        run.warnings.iter().for_each(|warning| exit::say(&format!("adsum: warning: {warning}")));
     }
     run.hash(&mut parcels)?;
     run.plan(&mut parcels)?;
@@ -65,7 +66,7 @@ pub fn run(args: &PutArgs) -> Result<(), Failure> {
             break;
         }
     }
-    run.tell(&parcels, &warnings, start.elapsed())
+    run.tell(&parcels, start.elapsed())
 }
 
 /// The nodes that may hold files: those that reduce.
@@ -92,6 +93,8 @@ struct Run<'a> {
     lost: BTreeSet<NodeId>,
     /// Nodes that cannot write what they are sent, each with the reason.
     unable: BTreeMap<NodeId, String>,
+    /// What the user should know.
+    warnings: Vec<String>,
 }
 
 impl Run<'_> {
@@ -245,7 +248,8 @@ impl Run<'_> {
     }
 
     /// Warns where somebody reads it.
-    fn warn(&self, message: &str, progress: Option<&Progress>) {
+    fn warn(&mut self, message: &str, progress: Option<&Progress>) {
+        self.warnings.push(message.to_owned());
         let line = format!("adsum: warning: {message}");
         match (self.args.quiet || self.args.json, progress) {
             (true, _) => {}
@@ -305,14 +309,14 @@ impl Run<'_> {
         }
     }
 
-    fn tell(&self, parcels: &[Parcel], warnings: &[String], time: Duration) -> Result<(), Failure> {
+    fn tell(&self, parcels: &[Parcel], time: Duration) -> Result<(), Failure> {
         if self.args.json {
             let files: Vec<Json> = parcels.iter().map(|parcel| self.to_json(parcel)).collect();
             let object = json!({
                 "schema": SCHEMA,
                 "version": env!("CARGO_PKG_VERSION"),
                 "files": files,
-                "warnings": warnings,
+                "warnings": self.warnings,
             });
             return exit::answer(&object.to_string());
         }

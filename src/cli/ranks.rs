@@ -59,7 +59,7 @@ pub fn run(args: &RanksArgs) -> Result<u8, Failure> {
     let secret = Secret::generate().map_err(|error| Failure::new(Blame::Internal, error))?;
     let (notices, inbox) = mpsc::channel();
     let interrupts = notices.clone();
-    ctrlc::set_handler(move || drop(interrupts.send(Notice::Interrupted)))
+    crate::os::on_end(move || drop(interrupts.send(Notice::Interrupted)))
         .map_err(|error| internal("listen to Ctrl-C", error))?;
     let mut run = Run { agents: Vec::new(), notices, permits: None, deadline: None, verdict: None };
     for (host, ranks) in hosts.into_iter().zip(ranks) {

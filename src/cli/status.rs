@@ -1,5 +1,6 @@
 //! `adsum status` and `adsum cancel`: what the nodes of a cluster have and do.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::report::{SCHEMA, decimal_bytes};
 use super::secret;
 use super::table::{Align, Table};
 use crate::backend::{DeviceInfo, DeviceKind};
-use crate::catalogue::REPLICAS_MAX;
+use crate::catalogue::{Holder, REPLICAS_MAX};
 use crate::client::{Client, ClientError};
 use crate::wire::{JobStatus, MemberInfo, NodeStatus, Question, Reply, TroubleKind};
 
@@ -59,10 +60,9 @@ pub fn run(args: &StatusArgs) -> Result<(), Failure> {
     let mut nodes = asked.into_inner().unwrap_or_else(PoisonError::into_inner);
     let place = |node: &Asked| members.iter().position(|member| member.id == node.member.id);
     nodes.sort_by_key(place);
-    let replicas = &first.replicas;
     exit::answer(&match args.json {
-        true => to_json(&nodes, replicas).to_string(),
-        false => to_text(&nodes, replicas),
+        true => to_json(&nodes, &first).to_string(),
+        false => to_text(&nodes, &first),
     })
 }
 
@@ -72,7 +72,7 @@ pub fn cancel(args: &CancelArgs) -> Result<(), Failure> {
     let secret = secret::read(args.via.token.as_deref())?;
     let question = Question::Cancel { job: args.job.clone() };
     let own = client.addr();
-    let mut ended = Vec::new();
+    let mut ended = BTreeSet::new();
     for member in client.members()? {
         let answer = match member.addrs.contains(&own) {
             true => client.ask(&question),
@@ -95,7 +95,7 @@ pub fn cancel(args: &CancelArgs) -> Result<(), Failure> {
             json!({ "schema": SCHEMA, "version": env!("CARGO_PKG_VERSION"), "cancelled": ended })
                 .to_string()
         }
-        false => ended.join("\n"),
+        false => ended.into_iter().collect::<Vec<_>>().join("\n"),
     };
     exit::answer(&text)
 }
@@ -107,7 +107,8 @@ fn status_of(client: &Client) -> Result<NodeStatus, ClientError> {
     }
 }
 
-fn to_text(nodes: &[Asked], replicas: &[u64]) -> String {
+/// `first` is what the node says that was asked first: of the others, too.
+fn to_text(nodes: &[Asked], first: &NodeStatus) -> String {
     let columns = [
         Align::Left,
         Align::Left,
@@ -143,9 +144,13 @@ fn to_text(nodes: &[Asked], replicas: &[u64]) -> String {
         }
         table.push(row);
     }
+    for (id, Holder { name, addr }) in &first.gone {
+        let row = [name, &id.to_string(), addr, "?", "?", "?", "gone"];
+        table.push(row.map(str::to_owned));
+    }
     let mut text = table.to_text();
     text.push_str("\n\n");
-    text.push_str(&replicas_text(replicas));
+    text.push_str(&replicas_text(&first.replicas));
     if !jobs.is_empty() {
         text.push_str("\n\n");
         text.push_str(&jobs_table(&jobs).to_text());
@@ -213,13 +218,17 @@ fn devices(status: &NodeStatus) -> String {
     status.devices.iter().map(device).collect::<Vec<_>>().join("; ")
 }
 
-fn to_json(nodes: &[Asked], replicas: &[u64]) -> Json {
+fn to_json(nodes: &[Asked], first: &NodeStatus) -> Json {
     let nodes: Vec<Json> = nodes.iter().map(node_json).collect();
+    let gone = first.gone.iter().map(
+        |(id, holder)| json!({ "id": id.to_string(), "name": holder.name, "addr": holder.addr }),
+    );
     json!({
         "schema": SCHEMA,
         "version": env!("CARGO_PKG_VERSION"),
         "nodes": nodes,
-        "replicas": replicas,
+        "gone": gone.collect::<Vec<_>>(),
+        "replicas": first.replicas,
     })
 }
 

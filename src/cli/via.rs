@@ -11,7 +11,7 @@ use super::report::{self, DeviceReport, NodeReport};
 use super::secret;
 use super::talk::Talk;
 use crate::catalogue::{Expansion, Missing, Returned, Unmet};
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, PATIENCE};
 use crate::local::Observer;
 use crate::manifest::{File, Manifest};
 use crate::node::Stopper;
@@ -51,6 +51,11 @@ pub fn leave() {
 impl ViaArgs {
     /// The connection to the cluster, which is made on the first call.
     pub fn client(&self) -> Result<&Client, Failure> {
+        self.client_within(None)
+    }
+
+    /// The same for who has so much time in all.
+    pub fn client_within(&self, deadline: Option<Duration>) -> Result<&Client, Failure> {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
@@ -73,10 +78,29 @@ impl ViaArgs {
         if addrs.is_empty() {
             return Err(Failure::new(Blame::Cluster, unknown.join("; ")));
         }
-        let client = Client::connect(&addrs, &secret)?;
+        let patience = deadline.unwrap_or(PATIENCE).min(PATIENCE);
+        let client = Client::connect_within(&addrs, &secret, patience)
+            .map_err(|error| in_time(error, deadline))?;
         // Only the first is asked for jobs.
         let _set_before = ASKED.set(client.stopper());
         Ok(self.client.get_or_init(|| client))
+    }
+}
+
+/// Who is waited for less long because of a deadline has missed that.
+fn in_time(error: ClientError, deadline: Option<Duration>) -> Failure {
+    let is_late = match &error {
+        ClientError::Late { .. } => true,
+        // Who answers and refuses does so in time.
+        ClientError::Unreachable { is_identity, .. } => !is_identity,
+        _ => false,
+    };
+    match deadline.filter(|deadline| is_late && *deadline < PATIENCE) {
+        Some(deadline) => {
+            let message = format!("the deadline of {deadline:?} passed: {error}");
+            Failure::new(Blame::Deadline, message)
+        }
+        None => error.into(),
     }
 }
 
@@ -106,10 +130,11 @@ pub fn repeat_where_partial(
 
 /// The files that names and globs stand for in the catalogue of the cluster.
 pub fn files(run: &RunArgs, patterns: Vec<String>, talk: &mut Talk) -> Result<Vec<File>, Failure> {
-    let client = run.via.client()?;
+    let client = run.via.client_within(run.deadline)?;
     // A job that lost its data has waited for them.
     let grace = if run.via.incomplete.get() == 0 { GRACE } else { Duration::ZERO };
-    let expansion = expand(client, &patterns, run.each_node, grace)?;
+    let grace = run.deadline.map_or(grace, |deadline| deadline.min(grace));
+    let expansion = expand(client, &patterns, run.each_node, grace, run.deadline)?;
     expansion.warnings.iter().for_each(|warning| talk.warning(warning));
     warn_returned(&expansion.removed, talk);
     refuse_unclear(&expansion)?;
@@ -145,6 +170,7 @@ fn expand(
     patterns: &[String],
     each_node: bool,
     grace: Duration,
+    deadline: Option<Duration>,
 ) -> Result<Expansion, Failure> {
     let give_up = Instant::now() + grace;
     loop {
@@ -155,7 +181,7 @@ fn expand(
             Err(ClientError::Refused(trouble)) if trouble.kind == TroubleKind::Incomplete => {
                 Err(trouble)
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(in_time(error, deadline)),
         };
         let left = give_up.saturating_duration_since(Instant::now());
         let is_whole = expansion.as_ref().is_ok_and(|expansion| {
@@ -341,6 +367,7 @@ impl From<ClientError> for Failure {
             | ClientError::Late { .. }
             | ClientError::Lost { .. }
             | ClientError::Wrong { .. } => Blame::Cluster,
+            ClientError::Deadline { .. } => Blame::Deadline,
             ClientError::Transport(_) => Blame::Internal,
             ClientError::Refused(trouble) => blame_of(trouble.kind),
         };

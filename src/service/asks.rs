@@ -1,19 +1,20 @@
 //! Questions, and what is answered.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::requests::Request;
-use super::{Met, Output, Service};
-use crate::catalogue::CatalogueError;
+use super::{Met, Output, Service, holder};
+use crate::catalogue::{CatalogueError, Holder};
 use crate::engine::{Holders, JobError, JobRequest, Outcome, RequestId, SubmitError};
 use crate::manifest::{Cut, File, JobId, Manifest};
 use crate::op::Spec;
 use crate::placement::NodeId;
 use crate::wire::{
-    Bytes, Contribution, FRAME_BYTES_MAX, Finished, JobStatus, MemberInfo, Message, NAMES_MAX,
-    NodeStatus, PATTERNS_MAX, Question, Reply, Trouble, TroubleKind, Usage,
+    Bytes, Contribution, FRAME_BYTES_MAX, Finished, JobStatus, LINES_MAX, MemberInfo, Message,
+    NAMES_MAX, NodeStatus, PATTERNS_MAX, Question, Reply, Trouble, TroubleKind, Usage,
 };
 
 /// The most questions of one peer that wait for an answer.
@@ -341,8 +342,26 @@ impl Service {
                 .take(PROBLEMS_MAX)
                 .collect(),
             connected: self.members(),
+            gone: self.gone(),
             jobs: jobs.into_values().collect(),
         }
+    }
+
+    /// Nodes that people may look for in vain.
+    fn gone(&self) -> Vec<(NodeId, Holder)> {
+        let met = self.met.iter().filter(|(_, met)| !met.hello.addrs.is_empty());
+        let met = met.map(|(&id, met)| (id, holder(&met.hello)));
+        let mut gone: BTreeMap<NodeId, Holder> = self.catalogue.missed_holders();
+        gone.extend(met);
+        let members = self.member_infos();
+        // One that lost its state is there under another id.
+        let is_there = |id: NodeId, holder: &Holder| {
+            let at = |addr: &SocketAddr| addr.to_string() == holder.addr;
+            let same = |member: &MemberInfo| member.id == id || member.addrs.iter().any(at);
+            members.iter().any(same)
+        };
+        gone.retain(|&id, holder| !is_there(id, holder));
+        gone.into_iter().take(LINES_MAX).collect()
     }
 
     fn reply(&mut self, to: NodeId, ask: u64, reply: Reply) {

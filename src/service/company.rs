@@ -16,7 +16,7 @@ const NAMED_MAX: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Company {
     /// Where it was told that others are.
-    seeds: Vec<SocketAddr>,
+    seeds: Vec<String>,
     /// Whether it knows from an earlier life that there are others.
     remembers: bool,
     has_met: bool,
@@ -29,7 +29,7 @@ impl Company {
         Company { remembers, ..Company::default() }
     }
 
-    pub(super) fn expect(&mut self, seeds: Vec<SocketAddr>) {
+    pub(super) fn expect(&mut self, seeds: Vec<String>) {
         self.seeds = seeds;
     }
 
@@ -40,7 +40,7 @@ impl Company {
 
     /// The node itself is at this address.
     pub(super) fn is_itself(&mut self, addr: SocketAddr) {
-        self.seeds.retain(|seed| *seed != addr);
+        self.seeds.retain(|seed| *seed != addr.to_string());
     }
 
     /// What the node called `name` has not met, if there is anybody to meet.
@@ -48,7 +48,7 @@ impl Company {
         let expects = self.remembers || !self.seeds.is_empty();
         (expects && !self.has_met).then(|| Unmet {
             node: name.to_owned(),
-            seeds: self.seeds.iter().take(NAMED_MAX).map(ToString::to_string).collect(),
+            seeds: self.seeds.iter().take(NAMED_MAX).cloned().collect(),
             remembers: self.remembers,
         })
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::{DEVICES_MAX, FILES_MAX, LINES_MAX, NAMES_MAX, PATTERNS_MAX, PIECE_BYTES_MAX, Usage};
 use crate::backend::DeviceInfo;
-use crate::catalogue::{Array, Expansion, Listed, REPLICAS_MAX};
+use crate::catalogue::{Array, Expansion, Holder, Listed, REPLICAS_MAX};
 use crate::manifest::{Cut, Digest, File, JobId};
 use crate::op::Spec;
 use crate::placement::NodeId;
@@ -210,6 +210,10 @@ pub struct NodeStatus {
     pub problems: Vec<String>,
     /// Nodes that it is connected with.
     pub connected: Vec<NodeId>,
+    /// Nodes that are no members now, though it met them, or names are missing that they
+    /// held; at most [`LINES_MAX`].
+    #[serde(deserialize_with = "crate::bounded::list::<_, _, LINES_MAX>")]
+    pub gone: Vec<(NodeId, Holder)>,
     /// Jobs that it collects.
     pub jobs: Vec<JobStatus>,
 }

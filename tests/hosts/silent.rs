@@ -125,3 +125,31 @@ fn others_take_over_from_a_slow_node() {
     cluster.check(Op::Sum, 1);
     cluster.kill(1);
 }
+
+#[test]
+fn a_deadline_holds_where_nobody_answers() {
+    let Some(mut cluster) = Cluster::start(Shape { hosts: 2, copies: 1, files: 96 }) else {
+        return;
+    };
+    let freeze = |cluster: &mut Cluster, how: &str| {
+        (0..2).for_each(|host| cluster.nodes[host].running().signal(how));
+    };
+    for fault in ["before the question", "within the job"] {
+        let columns = [Op::Columns.arguments(), &["--deadline", "1500ms", "obs/*.npy"]].concat();
+        if fault == "before the question" {
+            freeze(&mut cluster, "-STOP");
+        }
+        let mut asked = Process::start_piped(&mut cluster.asker(&columns, &[0]));
+        if fault == "within the job" {
+            cluster.wait_until_at_work(&mut asked, 0);
+            freeze(&mut cluster, "-STOP");
+        }
+        let (run, took) = asked.end(PATIENCE);
+        println!("all stopped {fault}: an end after {took:?}");
+        run.refused(6, &[]);
+        // It waited for 10 s.
+        assert!(took < Duration::from_secs(8), "{took:?}");
+        freeze(&mut cluster, "-CONT");
+        cluster.settle();
+    }
+}

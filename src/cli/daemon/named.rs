@@ -14,7 +14,9 @@ impl Resolve for Named {
     fn resolve(&self, file: &File) -> Result<Resolved, ShardError> {
         let name = file.name();
         let found = self.0.find(&name).ok_or_else(|| {
-            ShardError::unreadable(format!("'{name}' is not in this node's data directory"))
+            ShardError::unreadable(format!(
+                "'{name}' is not offered by this node: it is gone, or there is something wrong with it that 'adsum status' tells; ask again"
+            ))
         })?;
         let (found, runs) = (found.file, found.runs);
         let same_contents = match file.digest {

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use super::super::args::Endpoint;
 use super::super::exit::Blame;
 use super::{Check, late, within};
+use crate::catalogue::Holder;
 use crate::client::{Client, ClientError};
 use crate::placement::NodeId;
 use crate::transport::{LinkError, Secret};
-use crate::wire::{MemberInfo, Question, Reply};
+use crate::wire::{MemberInfo, NodeStatus, Question, Reply};
 
 /// How long a node may take to be reached, and to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -32,6 +33,8 @@ struct Met {
     round_trip: Duration,
     /// Whom it knows, itself first.
     members: Vec<MemberInfo>,
+    /// Nodes that it misses.
+    gone: Vec<(NodeId, Holder)>,
     /// Whom it is connected with.
     connected: Vec<NodeId>,
 }
@@ -69,6 +72,7 @@ pub fn checks(via: &[Endpoint], secret: &Secret) -> Vec<Check> {
     let addrs = members.iter().flat_map(|member| member.addrs.iter().copied());
     try_all(addrs, secret, &mut tried);
     checks.extend(members.iter().map(|member| reached(member, &tried)));
+    checks.extend(first.gone.iter().map(gone));
     checks.extend(pairs(&members, &tried));
     checks
 }
@@ -141,11 +145,12 @@ fn meet(addr: SocketAddr, secret: &Secret) -> Result<Met, ClientError> {
     let start = Instant::now();
     let members = client.members()?;
     let round_trip = start.elapsed();
-    let connected = match client.ask(&Question::Status)? {
-        Reply::Status(status) => status.connected,
+    let status = match client.ask(&Question::Status)? {
+        Reply::Status(status) => *status,
         other => return Err(client.wrong(&other)),
     };
-    Ok(Met { id: client.peer(), round_trip, members, connected })
+    let NodeStatus { connected, gone, .. } = status;
+    Ok(Met { id: client.peer(), round_trip, members, connected, gone })
 }
 
 /// What comes of a host that was given.
@@ -185,6 +190,13 @@ fn apart(first: &Met, tried: &Tried) -> Vec<Check> {
             Check::failure(format!("node {other}"), value, fix, Blame::Cluster)
         })
         .collect()
+}
+
+/// A node that was there.
+fn gone((_, holder): &(NodeId, Holder)) -> Check {
+    let fix = "start it, or open its UDP port; if it is gone for good, 'adsum rm' what only it had";
+    let value = format!("is no member now, and was at {}", holder.addr);
+    Check::warning(format!("node {}", holder.name), value, fix)
 }
 
 /// Which of its addresses a member answers at from here.
@@ -302,7 +314,13 @@ mod tests {
         let connected = connected.iter().map(|&number| NodeId([number; 16])).collect();
         let id = NodeId([number; 16]);
         let members = vec![member(number)];
-        let met = Met { id, round_trip: Duration::from_micros(310), members, connected };
+        let met = Met {
+            id,
+            round_trip: Duration::from_micros(310),
+            members,
+            connected,
+            gone: Vec::new(),
+        };
         (member(number).addrs[0], Ok(met))
     }
 

@@ -67,7 +67,7 @@ pub fn run() -> Result<u8, Failure> {
     let (notices, inbox) = mpsc::channel();
     let interrupts = notices.clone();
     // A handler is there already only if this runs twice, which it does not.
-    let _installed = ctrlc::set_handler(move || drop(interrupts.send(Notice::Interrupted)));
+    let _installed = crate::os::on_end(move || drop(interrupts.send(Notice::Interrupted)));
     let tell = Tell::default();
     let ranks = match Ranks::start(&start, &secret, &notices, &tell) {
         Ok(ranks) => ranks,

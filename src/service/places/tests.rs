@@ -387,7 +387,7 @@ fn a_name_that_was_removed_counts_again() {
 #[test]
 fn a_node_that_does_not_know_its_cluster_takes_no_files() {
     let mut world = World::new(1);
-    world.service.expect(&[([192, 0, 2, 7], 9).into()]);
+    world.service.expect(&["192.0.2.7:9".to_owned()]);
     let ask = world.place(2, "a.npy", 5);
     world.refused(ask, TroubleKind::Incomplete, "has met no other node");
     assert_eq!(world.works(), []);

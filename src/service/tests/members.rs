@@ -94,10 +94,10 @@ fn a_node_that_was_to_join_and_met_nobody_does_not_know_what_there_is() {
     node1.service.set_held(vec![held("a.npy", 1)], Vec::new()).expect("few files");
     // It is told to join nobody, or only itself.
     assert_eq!(unmet(&mut node1, "*"), None);
-    node1.service.expect(&hello(1, true).addrs);
+    node1.service.expect(&[addr(1).to_string()]);
     assert_eq!(unmet(&mut node1, "*"), None);
 
-    node1.service.expect(&[addr(2), addr(3)]);
+    node1.service.expect(&[addr(2).to_string(), addr(3).to_string()]);
     let Some(told) = unmet(&mut node1, "*") else { panic!("it has met nobody") };
     assert!(!told.remembers);
     assert_eq!(told.seeds, [addr(2).to_string(), addr(3).to_string()]);

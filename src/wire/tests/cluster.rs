@@ -85,8 +85,9 @@ fn any_reply() -> impl Strategy<Value = Reply> {
     let job = || any::<[u8; 32]>().prop_map(JobId);
     let texts = || prop::collection::vec(".{0,9}", 0..3);
     let nodes = || prop::collection::vec(any_node(), 0..3);
+    let holder = || Holder { name: "a".into(), addr: "a:1".into() };
     let status = (any_member(), texts(), nodes(), job(), any::<[u64; 8]>()).prop_map(
-        |(node, texts, connected, job, n)| NodeStatus {
+        move |(node, texts, connected, job, n)| NodeStatus {
             node,
             devices: vec![device("A GPU")],
             workers: n[0] as u32,
@@ -96,6 +97,7 @@ fn any_reply() -> impl Strategy<Value = Reply> {
             replicas: vec![n[5], n[6]],
             unhashed: n[3],
             problems: texts.clone(),
+            gone: connected.iter().map(|&id| (id, holder())).collect(),
             connected,
             jobs: vec![JobStatus {
                 job,

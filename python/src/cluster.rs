@@ -33,9 +33,19 @@ pub struct Connection {
 }
 
 struct Held {
-    cluster: cli::Cluster,
-    /// A process that was forked has none of the threads.
+    /// There until it is dropped.
+    cluster: Option<cli::Cluster>,
+    /// The process that has its threads: one that was forked from that has none of them.
     process: u32,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.process != std::process::id() {
+            // It would wait for threads that are not there.
+            std::mem::forget(self.cluster.take());
+        }
+    }
 }
 
 #[pymethods]
@@ -135,7 +145,7 @@ impl Connection {
         let mut attempt = 0;
         loop {
             let mut held = py.detach(|| self.taken()).map_err(|failure| raised(py, &failure))?;
-            let cluster = &mut held.cluster;
+            let cluster = held.cluster.as_mut().expect("there until it is dropped");
             let found = py.detach(|| cluster.find(&wanted.patterns, how, attempt > 0));
             let data = found.map_err(|failure| raised(py, &failure))?;
             let mut source = Remote { data, progress: &wanted.progress, is_stopped: false };
@@ -160,11 +170,9 @@ impl Connection {
         let process = std::process::id();
         match self.lock().take() {
             Some(held) if held.process == process => Ok(held),
-            other => {
-                // The threads that it would wait for are those of the parent.
-                std::mem::forget(other);
+            _ => {
                 let cluster = cli::Cluster::connect(&self.hosts, self.token.clone())?;
-                Ok(Held { cluster, process })
+                Ok(Held { cluster: Some(cluster), process })
             }
         }
     }

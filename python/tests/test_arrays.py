@@ -250,11 +250,16 @@ def test_everything_public_tells_of_itself_and_has_a_type():
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
-def test_ctrl_c_ends_a_long_sum():
-    program = """
+@pytest.mark.parametrize("of", ["array", "file"])
+def test_ctrl_c_ends_a_long_sum(tmp_path, of):
+    program = f"""
 import numpy, adsum
+x = numpy.broadcast_to(numpy.float64(1), (10**13,))
+if {of == "file"}:
+    x = {str(tmp_path / "x.npy")!r}
+    numpy.lib.format.open_memmap(x, "w+", "f8", (2**37,))
 print("go", flush=True)
-adsum.sum(numpy.broadcast_to(numpy.float64(1), (10**13,)))
+adsum.sum(x)
 """
     running = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert running.stdout.readline() == "go\n"

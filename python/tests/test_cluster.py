@@ -175,6 +175,20 @@ def test_a_forked_child_asks_by_itself(cluster, parts):
     assert cluster.sum("part0.npy") == wanted
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_ends_without_the_threads_of_its_parent(cluster, nodes):
+    program = f"""
+import os, adsum
+cluster = adsum.Cluster({nodes.addrs[0]!r}, token={str(nodes.token)!r})
+child = os.fork()
+if child:
+    print(os.waitpid(child, 0)[1], flush=True)
+del cluster
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
 def test_a_deadline_passes(cluster, nodes):
     nodes.nodes[1].send_signal(signal.SIGSTOP)

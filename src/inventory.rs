@@ -247,7 +247,8 @@ impl Inventory {
 
     /// Somebody read other bytes from a file than it had when it was hashed, though it is
     /// still in the state `identity`. It is hashed once more; if that gives others, too,
-    /// it becomes a [`Problem`] until it changes, and is in no snapshot.
+    /// it becomes a [`Problem`] until it changes, also for later inventories with this
+    /// state directory, and is in no snapshot.
     pub fn doubt(&self, name: String, identity: FileIdentity) {
         self.shared.lock_doubted().insert(name, identity);
         self.shared.stop.wake();

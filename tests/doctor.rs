@@ -7,7 +7,7 @@ mod program;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use program::{Run, command, finish};
 use serde_json::Value as Json;
@@ -161,6 +161,43 @@ fn a_machine_alone_is_looked_at() {
     assert!(first.starts_with("ok       configuration"), "{first}");
 }
 
+/// A file system in memory, read-only, until this is dropped.
+struct ReadOnly(PathBuf);
+
+impl ReadOnly {
+    fn mount(path: PathBuf) -> Option<ReadOnly> {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "ro,size=1m", "none"]).arg(&path);
+        mount.output().is_ok_and(|output| output.status.success()).then(|| ReadOnly(path))
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        let _gone = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn a_data_directory_that_cannot_be_written_is_told() {
+    let place = Place::new();
+    let data = place.path("data");
+    fs::create_dir(&data).unwrap();
+    place.configure(&format!("[node]\nbind = \"127.0.0.1:0\"\ndata = {data:?}\n"));
+    let doctor = || report(&place.doctor(&["--json", "--token", &place.token()]), 0);
+    check(&doctor(), "data directory", "ok", &[data.to_str().unwrap()]);
+    assert_eq!(fs::read_dir(&data).unwrap().count(), 0, "something is left behind");
+    let Some(mount) = ReadOnly::mount(data.clone()) else {
+        eprintln!("skipped: this user may not mount");
+        return;
+    };
+    let words = [data.to_str().unwrap(), "Read-only", "mount it writable", "--state", "adsum put"];
+    check(&doctor(), "data directory", "warning", &words);
+    drop(mount);
+    check(&doctor(), "data directory", "ok", &[]);
+}
+
 #[test]
 fn what_is_wrong_with_a_machine_is_told_with_the_way_out() {
     let place = Place::new();
@@ -180,7 +217,7 @@ fn what_is_wrong_with_a_machine_is_told_with_the_way_out() {
     check(&checks, &format!("UDP port {port}"), "failure", &["another program", "--bind"]);
 
     place.configure("[node]\nbind = \"127.0.0.1:0\"\n");
-    let chmod = std::process::Command::new("chmod").args(["644", &token]).status();
+    let chmod = Command::new("chmod").args(["644", &token]).status();
     assert!(chmod.unwrap().success());
     let checks = report(&place.doctor(&["--json", "--token", &token]), 1);
     check(&checks, "token", "failure", &["others can read", "chmod 600"]);

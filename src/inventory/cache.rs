@@ -4,7 +4,11 @@
 //! number of entries, and the entries. It is only a way to save time. An entry
 //! counts for the very state of the file that it was made of, and only if its
 //! digest follows from the file's header and its runs.
+//!
+//! One thing in it no hashing finds again: that a file no longer has the contents that
+//! it was hashed with ([`Trust`]).
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read};
@@ -26,7 +30,7 @@ pub const FILE_NAME: &str = "digests";
 pub const BYTES_MAX: u64 = 256 << 20;
 
 /// Changes whenever the form of the file, or what a digest is, changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The file that remembers.
 #[derive(Clone, Debug)]
@@ -36,23 +40,35 @@ pub struct Cache {
     pub bytes_max: u64,
 }
 
+/// Whether a file still has the contents that it was hashed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Trust {
+    Sound,
+    /// Somebody read others, and it has not been hashed once more.
+    Doubted,
+    /// It was hashed once more, and has others.
+    Damaged,
+}
+
 /// One hashed file.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Remembered {
     name: String,
     identity: FileIdentity,
+    trust: Trust,
     digest: Digest,
     runs: Vec<[u8; 32]>,
 }
 
 impl Remembered {
-    /// The array of `file` with its contents, if it is the one that was hashed.
-    pub fn recall(self, file: &File, run_bytes: u64) -> Option<Found> {
+    /// The array of `file` with the contents that it was hashed with, if it is the one
+    /// that was hashed.
+    pub fn recall(self, file: &File, run_bytes: u64) -> Option<(Found, Trust)> {
         let fits = self.identity == file.identity
             && self.runs.len() as u64 == hash::run_count(file, run_bytes)
             && self.digest == hash::digest_of(file, &self.runs);
         let file = File { digest: Some(self.digest), ..file.clone() };
-        fits.then(|| Found { file, runs: Arc::from(self.runs) })
+        fits.then(|| (Found { file, runs: Arc::from(self.runs) }, self.trust))
     }
 }
 
@@ -61,6 +77,7 @@ impl Remembered {
 struct Entry<'a> {
     name: &'a str,
     identity: FileIdentity,
+    trust: Trust,
     digest: Digest,
     runs: &'a [[u8; 32]],
 }
@@ -118,24 +135,26 @@ impl Cache {
     }
 
     /// Remembers these files in place of what was remembered; returns how many
-    /// of them did not fit, which are the smallest ones.
+    /// of them did not fit, which are the smallest of those that are sound.
     ///
     /// # Errors
     /// The file could not be written, and is as it was.
     pub fn write<'a>(
         &self,
-        files: impl Iterator<Item = (&'a str, &'a Found)>,
+        files: impl Iterator<Item = (&'a str, &'a Found, Trust)>,
     ) -> Result<usize, SinkError> {
         let mut files: Vec<_> = files.collect();
-        // What takes longest to hash again comes first.
-        files.sort_by_key(|(_, found)| std::cmp::Reverse(found.file.identity.size_bytes));
+        // What hashing does not find again comes first, then what takes longest.
+        files.sort_by_key(|(_, found, trust)| {
+            (*trust == Trust::Sound, Reverse(found.file.identity.size_bytes))
+        });
         let start = |entries: u64| encoded(&(VERSION, self.run_bytes, entries));
         let room = self.bytes_max.saturating_sub(start(u64::MAX).len() as u64);
         let (mut body, mut entries) = (Vec::new(), 0);
-        for (name, found) in &files {
+        for &(name, found, trust) in &files {
             let Some(digest) = found.file.digest else { continue };
             let identity = found.file.identity;
-            let entry = encoded(&Entry { name, identity, digest, runs: &found.runs });
+            let entry = encoded(&Entry { name, identity, trust, digest, runs: &found.runs });
             if (body.len() + entry.len()) as u64 <= room {
                 body.extend(entry);
                 entries += 1;

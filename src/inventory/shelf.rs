@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::manifest::{Digest, File, FileIdentity};
+use crate::manifest::{File, FileIdentity};
 use crate::os;
 
-use super::cache::Remembered;
+use super::cache::{Remembered, Trust};
 use super::clock::{self, Instant};
 use super::look::Look;
 use super::queue::Queue;
@@ -47,6 +47,8 @@ struct Item {
 enum Content {
     Array(Box<Array>),
     Broken(String),
+    /// It has other contents than these, which it was hashed with in this state.
+    Damaged(Box<Found>),
     /// As [`Content::Broken`], but it is looked at again by every walk.
     Unread(String),
     Other,
@@ -59,8 +61,9 @@ struct Array {
     settles: Instant,
     /// Why it could not be hashed.
     failure: Option<String>,
-    /// What its contents were, while it is hashed once more because somebody read others.
-    doubted: Option<Digest>,
+    /// The array with what its contents were, while it is hashed once more because
+    /// somebody read others.
+    doubted: Option<Found>,
 }
 
 impl Item {
@@ -71,8 +74,21 @@ impl Item {
     fn array(&self) -> Option<&Array> {
         match &self.content {
             Content::Array(array) => Some(array),
-            Content::Broken(_) | Content::Unread(_) | Content::Other => None,
+            Content::Broken(_) | Content::Damaged(_) | Content::Unread(_) | Content::Other => None,
         }
+    }
+
+    /// The array as it was hashed in this state, and whether it is still so.
+    fn hashed(&self) -> Option<(&Found, Trust)> {
+        let (found, trust) = match &self.content {
+            Content::Damaged(found) => (&**found, Trust::Damaged),
+            _ => {
+                let array = self.array()?;
+                let doubted = array.doubted.as_ref().map(|was| (was, Trust::Doubted));
+                doubted.unwrap_or((&array.found, Trust::Sound))
+            }
+        };
+        found.file.digest.is_some().then_some((found, trust))
     }
 }
 
@@ -134,7 +150,7 @@ impl Shelf {
             Look::Other => (identity, Content::Other),
             Look::Broken(why) => (identity, Content::Broken(why)),
             Look::Unread(why) => (identity, Content::Unread(why)),
-            Look::Array(file) => (file.identity, Content::Array(self.array(&name, file))),
+            Look::Array(file) => (file.identity, self.content(&name, file)),
         };
         let item = Item { identity, walk: self.walk, content };
         self.is_changed |= item.is_shown();
@@ -142,17 +158,24 @@ impl Shelf {
     }
 
     /// A new array, with its contents if they are remembered, else in the queue.
-    fn array(&mut self, name: &str, file: File) -> Box<Array> {
-        let settles = clock::settles(file.identity.modified_ns, self.settle);
+    fn content(&mut self, name: &str, file: File) -> Content {
         let remembered = self.remembered.remove(name);
         let recalled = remembered.and_then(|entry| entry.recall(&file, self.run_bytes));
-        let found = recalled.unwrap_or_else(|| {
-            if self.hash {
-                self.queue.add(name, file.identity.size_bytes, settles);
-            }
-            Found { file, runs: Arc::default() }
-        });
-        Box::new(Array { found, settles, failure: None, doubted: None })
+        let unhashed = |file| Found { file, runs: Arc::default() };
+        let (found, doubted) = match recalled {
+            Some((found, Trust::Sound)) => (found, None),
+            Some((found, Trust::Doubted)) => (unhashed(file), Some(found)),
+            Some((found, Trust::Damaged)) => return Content::Damaged(Box::new(found)),
+            None => (unhashed(file), None),
+        };
+        let FileIdentity { modified_ns, size_bytes, .. } = found.file.identity;
+        // What was hashed in this state had settled in it.
+        let since = if doubted.is_some() { 0 } else { modified_ns };
+        let settles = clock::settles(since, self.settle);
+        if self.hash && found.file.digest.is_none() {
+            self.queue.add(name, size_bytes, settles);
+        }
+        Content::Array(Box::new(Array { found, settles, failure: None, doubted }))
     }
 
     /// A file came whose contents are known, `found`. What it says is believed for the
@@ -223,27 +246,31 @@ impl Shelf {
         if identity != found.file.identity {
             return;
         }
-        let is_damaged = array.doubted.take().is_some_and(|was| found.file.digest != Some(was));
+        let doubted = array.doubted.take();
+        let was = doubted.filter(|was| was.file.digest != found.file.digest);
         array.found = found;
         self.hashed += 1;
         self.is_changed = true;
-        if is_damaged && let Some(item) = self.items.get_mut(name) {
-            item.content = Content::Broken(damage(name));
+        if let Some(was) = was
+            && let Some(item) = self.items.get_mut(name)
+        {
+            item.content = Content::Damaged(Box::new(was));
         }
     }
 
     /// Somebody read other bytes from the file in this state than it had when it was
     /// hashed. So its contents are unknown until it is hashed once more, and if that gives
-    /// others, too, it is not offered before it has changed. Says whether it was known.
+    /// others, too, it is not offered before it has changed, nor after a start. Says
+    /// whether it was known.
     pub fn doubt(&mut self, name: &str, identity: &FileIdentity) -> bool {
         let settles = clock::settles(0, self.settle);
         let Some((state, array)) = self.array_mut(name) else { return false };
-        let Some(was) = array.found.file.digest.filter(|_| state == *identity) else {
+        if state != *identity || array.found.file.digest.is_none() {
             return false;
-        };
+        }
+        array.doubted = Some(array.found.clone());
         array.found.file.digest = None;
         array.found.runs = Arc::default();
-        array.doubted = Some(was);
         array.settles = settles;
         self.queue.add(name, state.size_bytes, settles);
         self.is_changed = true;
@@ -272,15 +299,16 @@ impl Shelf {
         let item = self.items.get_mut(name)?;
         match &mut item.content {
             Content::Array(array) => Some((item.identity, array)),
-            Content::Broken(_) | Content::Unread(_) | Content::Other => None,
+            Content::Broken(_) | Content::Damaged(_) | Content::Unread(_) | Content::Other => None,
         }
     }
 
-    /// All files that have been hashed.
-    pub fn hashed(&self) -> impl Iterator<Item = (&str, &Found)> {
-        self.arrays()
-            .map(|(name, array)| (name, &array.found))
-            .filter(|(_, found)| found.file.digest.is_some())
+    /// All files that have been hashed, as they were then.
+    pub fn hashed(&self) -> impl Iterator<Item = (&str, &Found, Trust)> {
+        self.items.iter().filter_map(|(name, item)| {
+            let (found, trust) = item.hashed()?;
+            Some((name.as_str(), found, trust))
+        })
     }
 
     fn arrays(&self) -> impl Iterator<Item = (&str, &Array)> {
@@ -296,6 +324,7 @@ impl Shelf {
         for (name, item) in &self.items {
             match &item.content {
                 Content::Broken(why) | Content::Unread(why) => problems.push(name, why),
+                Content::Damaged(_) => problems.push(name, damage(name)),
                 Content::Array(array) => {
                     array.failure.iter().for_each(|why| problems.push(name, why));
                 }

@@ -9,6 +9,7 @@ use super::super::report::decimal_bytes;
 use super::{Check, late, within};
 use crate::executor::{self, ExecutorError};
 use crate::os;
+use crate::sink::{NewFile, SinkError};
 
 /// A data directory with less room is told of: results and copies do not fit for long.
 const FREE_BYTES_MIN: u64 = 1 << 30;
@@ -122,7 +123,7 @@ fn disk(loaded: &Loaded, data: &Path) -> Check {
     let looked = within(move || {
         let metadata = std::fs::metadata(&path)?;
         std::fs::read_dir(&path)?;
-        Ok::<_, std::io::Error>((metadata.is_dir(), os::free_bytes(&path)?))
+        Ok::<_, std::io::Error>((metadata.is_dir(), os::free_bytes(&path)?, unwritable(&path)))
     });
     match looked {
         None => {
@@ -132,16 +133,30 @@ fn disk(loaded: &Loaded, data: &Path) -> Check {
         Some(Err(error)) => {
             Check::failure(what, format!("{name}: {error}"), correct, Blame::Internal)
         }
-        Some(Ok((false, _))) => {
+        Some(Ok((false, ..))) => {
             Check::failure(what, format!("{name} is no directory"), correct, Blame::Internal)
         }
-        Some(Ok((true, None))) => Check::ok(what, name),
-        Some(Ok((true, Some(free)))) => {
+        Some(Ok((true, _, Some(why)))) => {
+            let fix = "mount it writable, or let the user that runs the node write there; until then 'adsum put' passes this node over, and it starts only with '--state DIR' elsewhere";
+            Check::warning(what, format!("{name} cannot be written: {why}"), fix)
+        }
+        Some(Ok((true, None, None))) => Check::ok(what, name),
+        Some(Ok((true, Some(free), None))) => {
             let value = format!("{name}, {} free", decimal_bytes(free));
             match free < FREE_BYTES_MIN {
                 false => Check::ok(what, value),
                 true => Check::warning(what, value, "make room there"),
             }
         }
+    }
+}
+
+/// Why no file can be made in a directory. Permissions alone do not tell, so one is made,
+/// hidden and empty, and taken away again.
+fn unwritable(directory: &Path) -> Option<String> {
+    match NewFile::create(&directory.join(".adsum-doctor"), true) {
+        Ok(_removed) => None,
+        Err(SinkError::Io { source, .. }) => Some(source.to_string()),
+        Err(error) => Some(error.to_string()),
     }
 }

@@ -102,10 +102,29 @@ fn contents_that_somebody_doubts_are_hashed_once_more() {
     assert!(message(&snapshot).contains("gives wrong bits; delete it"));
     assert_eq!(snapshot.files.keys().collect::<Vec<_>>(), ["b.npy"]);
     assert_eq!(b(&snapshot), right);
+    // Nor is it offered by who starts later, before it has changed.
+    drop(watched);
+    let is_told = |now: &Snapshot| {
+        assert_eq!((&now.problems, now.problem_count), (&snapshot.problems, 1));
+        assert!(!now.files.contains_key("a.npy"), "{now:?}");
+        assert_eq!((now.unhashed, b(now)), (0, right));
+    };
+    is_told(&place.start_unhashed().now());
+    for name in ["c.npy", "d.npy"] {
+        let watched = place.start();
+        is_told(&watched.now());
+        // So that what is remembered is written anew.
+        place.write(name, &bytes_npy(b"abc"));
+        place.date(name, -100_000);
+        let later = watched.until("hashed", |snapshot| snapshot.hashed == 1);
+        is_told(&later);
+    }
+    let watched = place.start();
+    let inventory = &watched.inventory;
     // Doubts about another state are about nothing that is there.
     let other = FileIdentity { inode: 1, ..place.identity("b.npy") };
     inventory.doubt("b.npy".to_owned(), other);
-    inventory.doubt("c.npy".to_owned(), other);
+    inventory.doubt("e.npy".to_owned(), other);
     // A file that is put back counts again.
     place.write("a.npy", &bytes_npy(&[1; 100]));
     place.date("a.npy", -100_000);
@@ -113,4 +132,29 @@ fn contents_that_somebody_doubts_are_hashed_once_more() {
     watched.until("back", |snapshot| back(snapshot) == Some(right));
     assert_eq!(watched.now().problem_count, 0);
     assert_eq!(b(&watched.now()), right);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_doubt_outlives_who_was_told() {
+    let mut place = Place::new();
+    place.limits.settle = Duration::from_secs(36_000);
+    place.write("a.npy", &bytes_npy(&[1; 100]));
+    let watched = place.start();
+    watched.inventory.adopt("a.npy".to_owned(), found(&place, "a.npy", &[2; 100]));
+    let digest = |snapshot: &Snapshot| snapshot.files["a.npy"].file.digest;
+    watched.until("believed", |snapshot| digest(snapshot) == Some(bytes_digest(&[2; 100])));
+    // The doubt comes while another file takes minutes to hash.
+    place.write_huge(".huge");
+    place.date(".huge", -100_000);
+    rename(&place.at(".huge"), &place.at("huge.npy"));
+    watched.until("seen", |snapshot| snapshot.files.contains_key("huge.npy"));
+    watched.inventory.doubt("a.npy".to_owned(), place.identity("a.npy"));
+    watched.until("doubted", |snapshot| digest(snapshot).is_none());
+    drop(watched);
+    place.remove("huge.npy");
+    let watched = place.start();
+    let snapshot = watched.until("examined", |snapshot| snapshot.hashed == 1);
+    assert!(message(&snapshot).contains("gives wrong bits; delete it"));
+    assert!(snapshot.files.is_empty(), "{snapshot:?}");
 }

@@ -78,7 +78,8 @@ fn a_broken_cache_is_told_of_and_made_again() {
         (with(&|bytes| bytes.truncate(good.len() / 2)), "it is broken"),
         (with(&|bytes| bytes.truncate(good.len() - 1)), "it is broken"),
         (with(&|bytes| bytes.push(0)), "it has bytes after its end"),
-        (with(&|bytes| bytes[0] += 1), "it has version 2, known is 1"),
+        (with(&|bytes| bytes[0] += 1), "it has version 3, known is 2"),
+        (with(&|bytes| bytes[0] -= 1), "it has version 1, known is 2"),
         (with(&|bytes| bytes[1] += 1), "its runs have 65 bytes, not 64"),
     ] {
         let place = hashed();

@@ -25,7 +25,7 @@ use crate::wire::{
 
 mod place;
 
-pub use place::{Elements, PlaceError, Placed};
+pub use place::{Elements, PlaceError, Unsealed};
 
 /// How long a node may take to be reached, and to answer what is answered at once.
 pub const PATIENCE: Duration = Duration::from_secs(10);

@@ -318,6 +318,11 @@ fn an_asker_that_is_killed_leaves_nothing_and_can_be_repeated() {
     for kill in ["-KILL", "-INT"] {
         let arguments = ["put", "small.npy", "big.npy", "--replicas", "2"];
         let (put, _) = cluster.start_put(&arguments, &[0, 1, 2]);
+        if kill == "-INT" {
+            // The first node has all of it by then, and does not show it.
+            let growing = || cluster.nodes.iter().filter(|node| node.grows(1 << 20)).count();
+            eventually("a second copy grows", || growing() == 2);
+        }
         signal(put.id(), kill);
         let ended = end(put);
         if kill == "-INT" {

@@ -16,7 +16,7 @@ use super::exit::{self, Blame, Failure};
 use super::progress::Progress;
 use super::report::{SCHEMA, decimal_bytes};
 use crate::catalogue::{Copies, Listed};
-use crate::client::{Client, Placed};
+use crate::client::Client;
 use crate::inventory::{self, DigestError};
 use crate::placement::{EntryKey, NodeId, rendezvous_order};
 use crate::wire::MemberInfo;
@@ -169,10 +169,6 @@ impl Run<'_> {
 
     /// Sends what is missing, each file to the nodes that its name prefers, and to the
     /// next ones where these are lost or cannot write.
-    ///
-    /// A file goes to a second node when the first has it whole. All who put it prefer the
-    /// same node, which takes one file of a name, so that of two who give a name at once
-    /// one is refused before anybody else has its contents.
     fn send(&mut self, parcels: &mut [Parcel]) -> Result<(), Failure> {
         let replicas = self.args.replicas as usize;
         let absent = |parcel: &Parcel| replicas.saturating_sub(parcel.holders()) as u64;
@@ -181,27 +177,27 @@ impl Run<'_> {
         loop {
             let mut tasks = Vec::new();
             for (index, parcel) in parcels.iter_mut().enumerate() {
-                let wanted = if parcel.holders() == 0 { 1 } else { replicas };
-                for _ in parcel.holders()..wanted {
-                    let node = self.next_node(parcel)?;
-                    tasks.push(Task { parcel: index, node });
+                let wanted = parcel.holders()..replicas;
+                let nodes =
+                    wanted.map(|_| self.next_node(parcel)).collect::<Result<Vec<_>, _>>()?;
+                if !nodes.is_empty() {
+                    tasks.push(Task { parcel: index, nodes });
                 }
             }
             if tasks.is_empty() {
                 return Ok(());
             }
-            for Sent { task, outcome } in
+            for Sent { parcel, node, outcome } in
                 sending::send(self.client, parcels, &self.nodes, &tasks, &progress, &sent)?
             {
-                let parcel = &mut parcels[task.parcel];
                 match outcome {
-                    Outcome::Placed(Placed::Now) => parcel.placed.push(task.node),
-                    Outcome::Placed(Placed::Before) => parcel.already.push(task.node),
+                    Outcome::Now => parcels[parcel].placed.push(node),
+                    Outcome::Before => parcels[parcel].already.push(node),
                     Outcome::Lost => {
-                        parcel.missed.push(task.node);
-                        self.lose(task.node, parcels, Some(&progress));
+                        parcels[parcel].missed.push(node);
+                        self.lose(node, parcels, Some(&progress));
                     }
-                    Outcome::Unable(reason) => self.pass_over(task.node, reason, &progress),
+                    Outcome::Unable(reason) => self.pass_over(node, reason, &progress),
                 }
             }
         }

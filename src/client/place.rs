@@ -31,13 +31,12 @@ pub trait Elements {
     fn verify(&mut self) -> Result<(), Self::Error>;
 }
 
-/// How a file came to a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placed {
-    /// It was sent.
-    Now,
-    /// It was there.
-    Before,
+/// A file that is whole at a node and has no name there. Nobody sees it, and it goes with
+/// the connection, unless it is [sealed](Client::seal).
+#[derive(Debug)]
+pub struct Unsealed {
+    to: NodeId,
+    place: PlaceId,
 }
 
 /// Why a file did not come to a node, which holds nothing of it then.
@@ -54,8 +53,8 @@ pub enum PlaceError<E> {
 }
 
 impl Client {
-    /// Sends a file to a node that was [reached](Client::reach), unless that has it.
-    /// Returns when it is whole there and has its name.
+    /// Sends a file to a node that was [reached](Client::reach). Returns when it is whole
+    /// there, to be sealed; nothing if the node has it under that name.
     ///
     /// # Errors
     /// It is not.
@@ -66,18 +65,27 @@ impl Client {
         array: &Array,
         digest: Digest,
         elements: &mut E,
-    ) -> Result<Placed, PlaceError<E::Error>> {
+    ) -> Result<Option<Unsealed>, PlaceError<E::Error>> {
         let (name, bytes) = (name.to_owned(), array.bytes().unwrap_or(u64::MAX));
         let question = Question::Place { name, array: array.clone(), digest };
         let place = match answer(&self.ask_of(to, question))? {
-            Reply::Placed => return Ok(Placed::Before),
+            Reply::Placed => return Ok(None),
             Reply::Placing(place) => place,
             other => return Err(wrong(&other)),
         };
         self.send_pieces(to, place, bytes, elements)?;
         elements.verify().map_err(PlaceError::Unread)?;
+        Ok(Some(Unsealed { to, place }))
+    }
+
+    /// Gives a file its name, once the node has checked its contents.
+    ///
+    /// # Errors
+    /// It has none. Another file may have been faster.
+    pub fn seal<E>(&self, file: Unsealed) -> Result<(), PlaceError<E>> {
+        let Unsealed { to, place } = file;
         match answer(&self.ask_of(to, Question::Seal { place }))? {
-            Reply::Placed => Ok(Placed::Now),
+            Reply::Placed => Ok(()),
             other => Err(wrong(&other)),
         }
     }

@@ -10,7 +10,7 @@ use super::parcel::Parcel;
 use crate::cli::exit::{Blame, Failure};
 use crate::cli::progress::Progress;
 use crate::cli::via::blame_of;
-use crate::client::{Client, Elements, PlaceError, Placed};
+use crate::client::{Client, Elements, PlaceError, Unsealed};
 use crate::manifest::File;
 use crate::os;
 use crate::placement::NodeId;
@@ -20,23 +20,28 @@ use crate::wire::{MemberInfo, TroubleKind};
 /// Files that are sent at once: fewer than a node takes from one asker.
 const THREADS: usize = 4;
 
-/// One file to one node.
-#[derive(Clone, Copy, Debug)]
+/// One file to nodes that do not have it, the preferred first.
+#[derive(Clone, Debug)]
 pub struct Task {
     /// Which one it is.
     pub parcel: usize,
-    pub node: NodeId,
+    pub nodes: Vec<NodeId>,
 }
 
-/// What came of a task.
+/// What came of a file at one of its nodes.
 pub struct Sent {
-    pub task: Task,
+    /// Which one it is.
+    pub parcel: usize,
+    pub node: NodeId,
     pub outcome: Outcome,
 }
 
 /// Whether the node has the file now.
 pub enum Outcome {
-    Placed(Placed),
+    /// It was sent.
+    Now,
+    /// It was there.
+    Before,
     /// The node was lost, or is about to leave.
     Lost,
     /// The node cannot write it, and why.
@@ -56,7 +61,7 @@ pub fn send(
     let shared = Shared { client, parcels, nodes, progress, bytes, ended: AtomicBool::new(false) };
     let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {
-        while let Some(&task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
             if shared.ended.load(Ordering::Relaxed) {
                 break;
             }
@@ -80,7 +85,7 @@ pub fn send(
     failures.sort_by_key(|failure| failure.blame == Blame::Interrupted);
     match failures.into_iter().next() {
         Some(failure) => Err(failure),
-        None => Ok(sent.into_iter().filter_map(Result::ok).collect()),
+        None => Ok(sent.into_iter().filter_map(Result::ok).flatten().collect()),
     }
 }
 
@@ -96,41 +101,68 @@ struct Shared<'a> {
 }
 
 impl Shared<'_> {
-    fn send(&self, task: Task) -> Result<Sent, Failure> {
-        let parcel = &self.parcels[task.parcel];
-        let node = self.nodes.iter().find(|node| node.id == task.node);
-        let lost = Sent { task, outcome: Outcome::Lost };
-        let Some(node) = node else { return Ok(lost) };
-        if self.client.reach(node).is_err() {
-            return Ok(lost);
+    /// Sends a file to all its nodes, and has it named when each of them has all of it. So
+    /// who is interrupted before leaves nothing.
+    ///
+    /// The node that the name prefers is the first to name it. All who put the name prefer
+    /// the same node, which takes one file of a name, so that of two who put it at once one
+    /// is refused before anybody sees its file.
+    fn send(&self, task: &Task) -> Result<Vec<Sent>, Failure> {
+        let (mut sent, mut whole) = (Vec::new(), Vec::new());
+        for &node in &task.nodes {
+            match self.place(task.parcel, node)? {
+                Ok(unsealed) => whole.push((node, unsealed)),
+                Err(outcome) => sent.push(Sent { parcel: task.parcel, node, outcome }),
+            }
+        }
+        for (node, unsealed) in whole {
+            let sealed = self.client.seal(unsealed);
+            let outcome =
+                sealed.map_or_else(|error| self.outcome(node, error), |()| Ok(Outcome::Now))?;
+            sent.push(Sent { parcel: task.parcel, node, outcome });
+        }
+        Ok(sent)
+    }
+
+    /// Sends a file to a node, to be sealed; or what came of it besides.
+    fn place(&self, parcel: usize, node: NodeId) -> Result<Result<Unsealed, Outcome>, Failure> {
+        let parcel = &self.parcels[parcel];
+        let Some(member) = self.nodes.iter().find(|member| member.id == node) else {
+            return Ok(Err(Outcome::Lost));
+        };
+        if self.client.reach(member).is_err() {
+            return Ok(Err(Outcome::Lost));
         }
         let mut elements = OpenElements::open(parcel, self)?;
         let (array, digest) = (&parcel.array, parcel.digest);
-        let result = self.client.place(node.id, &parcel.name, array, digest, &mut elements);
-        let sent = elements.sent;
-        match result {
-            Ok(placed) => {
-                self.add(parcel.bytes - sent.min(parcel.bytes));
-                Ok(Sent { task, outcome: Outcome::Placed(placed) })
+        match self.client.place(node, &parcel.name, array, digest, &mut elements) {
+            Ok(Some(unsealed)) => Ok(Ok(unsealed)),
+            Ok(None) => {
+                self.add(parcel.bytes);
+                Ok(Err(Outcome::Before))
             }
-            Err(PlaceError::Lost) => Ok(lost),
-            Err(PlaceError::Refused(trouble)) if trouble.kind == TroubleKind::Leaving => Ok(lost),
-            Err(PlaceError::Refused(trouble)) if trouble.kind == TroubleKind::Storage => {
-                let reason = format!("node '{}': {trouble}", node.name);
-                Ok(Sent { task, outcome: Outcome::Unable(reason) })
-            }
-            Err(PlaceError::Refused(trouble)) => {
-                let message = format!("node '{}': {trouble}", node.name);
-                Err(Failure::new(blame_of(trouble.kind), message))
-            }
-            Err(PlaceError::Wrong(answer)) => {
+            Err(error) => self.outcome(node, error).map(Err),
+        }
+    }
+
+    /// What it means that a node does not have a file.
+    fn outcome(&self, node: NodeId, error: PlaceError<Failure>) -> Result<Outcome, Failure> {
+        let member = self.nodes.iter().find(|member| member.id == node);
+        let name = member.map_or("", |member| &member.name);
+        match error {
+            PlaceError::Lost => Ok(Outcome::Lost),
+            PlaceError::Refused(trouble) => match trouble.kind {
+                TroubleKind::Leaving => Ok(Outcome::Lost),
+                TroubleKind::Storage => Ok(Outcome::Unable(format!("node '{name}': {trouble}"))),
+                kind => Err(Failure::new(blame_of(kind), format!("node '{name}': {trouble}"))),
+            },
+            PlaceError::Wrong(answer) => {
                 let message = format!(
-                    "node '{}' gave a wrong answer: {answer}; run the same version of adsum on all nodes",
-                    node.name
+                    "node '{name}' gave a wrong answer: {answer}; run the same version of adsum on all nodes"
                 );
                 Err(Failure::new(Blame::Cluster, message))
             }
-            Err(PlaceError::Unread(failure)) => Err(failure),
+            PlaceError::Unread(failure) => Err(failure),
         }
     }
 
@@ -147,8 +179,6 @@ struct OpenElements<'a> {
     path: PathBuf,
     open: fs::File,
     shared: &'a Shared<'a>,
-    /// Bytes that were read, and so are as good as sent.
-    sent: u64,
 }
 
 impl<'a> OpenElements<'a> {
@@ -156,7 +186,7 @@ impl<'a> OpenElements<'a> {
         let path = os::path_from_bytes(&parcel.file.path).unwrap_or_default();
         let open = os::open_regular(&path).map_err(|error| unread(&parcel.given, &error))?;
         let (given, file) = (&*parcel.given, &parcel.file);
-        let mut elements = OpenElements { given, file, path, open, shared, sent: 0 };
+        let mut elements = OpenElements { given, file, path, open, shared };
         elements.verify()?;
         Ok(elements)
     }
@@ -182,7 +212,6 @@ impl Elements for OpenElements<'_> {
                 Err(error) => return Err(unread(self.given, &error)),
             }
         }
-        self.sent += buffer.len() as u64;
         self.shared.add(buffer.len() as u64);
         Ok(())
     }

@@ -237,7 +237,7 @@ async fn nobody_at_the_address_is_an_error_in_time() {
 }
 
 #[tokio::test]
-async fn datagrams_of_noise_change_nothing() {
+async fn datagrams_of_noise_are_told_of_and_change_nothing() {
     let (mut one, mut other) = (Node::start(1), Node::start(2));
     let noise = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback binds");
     for length in 0..1200 {
@@ -247,7 +247,25 @@ async fn datagrams_of_noise_change_nothing() {
         noise.send_to(&datagram, other.addr()).await.expect("loopback takes it");
     }
     noise.send_to(b"GET / HTTP/1.1\r\n\r\n", other.addr()).await.expect("loopback takes it");
-    connect(&mut one, &mut other).await;
+    one.transport.dial(other.addr());
+    one.connected(&other).await;
+    let from = noise.local_addr().expect("it is bound");
+    let mut told = 0;
+    loop {
+        match other.next().await {
+            Event::TurnedAway { addr, error } => {
+                assert_eq!((addr, error), (from, LinkError::Foreign));
+                told += 1;
+            }
+            Event::Connected { peer, .. } => {
+                assert_eq!(peer, one.hello);
+                break;
+            }
+            other => panic!("{other:?} instead of a connection"),
+        }
+    }
+    // Of a second's noise once.
+    assert!((1..100).contains(&told), "told {told} times");
 }
 
 #[tokio::test]

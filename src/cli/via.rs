@@ -19,6 +19,7 @@ use crate::op::Spec;
 use crate::partial::Partial;
 use crate::placement::NodeId;
 use crate::shard::ShardErrorKind;
+use crate::transport::LinkError;
 use crate::wire::{Contribution, Question, Reply, TroubleKind, Usage};
 
 /// How long missing files are looked for before they count as missing.
@@ -92,7 +93,12 @@ fn in_time(error: ClientError, deadline: Option<Duration>) -> Failure {
     let is_late = match &error {
         ClientError::Late { .. } => true,
         // Who answers and refuses does so in time.
-        ClientError::Unreachable { is_identity, .. } => !is_identity,
+        ClientError::Unreachable { errors, .. } => {
+            let refuses = |error: &LinkError| {
+                matches!(error, LinkError::Identity | LinkError::Version { .. })
+            };
+            !errors.iter().any(refuses)
+        }
         _ => false,
     };
     match deadline.filter(|deadline| is_late && *deadline < PATIENCE) {

@@ -33,6 +33,10 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// How long after a deadline the word of the node that gave up is waited for.
 const WORD: Duration = Duration::from_millis(250);
 
+/// After so long the members are asked for anew beside the next question: a client may
+/// live for days, and the nodes of its first day may have gone.
+const MET_FOR: Duration = Duration::from_secs(1);
+
 /// How often a request is asked anew, each time of another node.
 const ATTEMPTS_MAX: usize = 16;
 
@@ -124,8 +128,26 @@ struct State {
     /// The node that is asked.
     peer: NodeId,
     addr: SocketAddr,
-    /// Where others are.
-    addrs: Vec<SocketAddr>,
+    /// Where nodes are, as who connected said.
+    given: Vec<SocketAddr>,
+    /// Where the members are, as they said when asked last.
+    met: Vec<SocketAddr>,
+    met_at: Instant,
+}
+
+impl State {
+    /// Where any node may be.
+    fn addrs(&self) -> Vec<SocketAddr> {
+        let others = self.met.iter().filter(|addr| !self.given.contains(addr));
+        self.given.iter().chain(others).copied().collect()
+    }
+
+    /// Notes where the nodes are, for when the one that is asked is lost.
+    fn meet(&mut self, members: &[MemberInfo]) {
+        let addrs = members.iter().flat_map(|member| &member.addrs);
+        self.met = addrs.filter(|addr| addr.is_ipv4() == self.addr.is_ipv4()).copied().collect();
+        self.met_at = Instant::now();
+    }
 }
 
 impl Client {
@@ -149,10 +171,11 @@ impl Client {
         let (sender, events) = channel();
         let node = asker(addrs, secret, sender)?;
         let (peer, addr) = dial(&node, &events, addrs, patience)?;
-        let state = State { peer, addr, addrs: addrs.to_vec() };
+        let state =
+            State { peer, addr, given: addrs.to_vec(), met: Vec::new(), met_at: Instant::now() };
         let (events, state) = (Mutex::new(events), Mutex::new(state));
         let client = Client { node, patience, events, state };
-        client.learn_members()?;
+        client.members()?;
         Ok(client)
     }
 
@@ -186,7 +209,10 @@ impl Client {
     /// There is no answer.
     pub fn members(&self) -> Result<Vec<MemberInfo>, ClientError> {
         match self.ask(&Question::Members)? {
-            Reply::Members(members) => Ok(members),
+            Reply::Members(members) => {
+                self.state().meet(&members);
+                Ok(members)
+            }
             other => Err(self.wrong(&other)),
         }
     }
@@ -308,9 +334,11 @@ impl Client {
     ) -> Result<Reply, ClientError> {
         let start = Instant::now();
         for _ in 0..ATTEMPTS_MAX {
-            let State { peer, addr, .. } = self.state().clone();
+            let State { peer, addr, met_at, .. } = self.state().clone();
+            let members = (met_at.elapsed() > MET_FOR && *question != Question::Members)
+                .then(|| self.node.ask(peer, Question::Members));
             let answers = self.node.ask(peer, question.clone());
-            let is_turned = loop {
+            let answer = loop {
                 let until = match limit {
                     Limit::None => None,
                     Limit::Each(patience) => Instant::now().checked_add(patience),
@@ -320,17 +348,27 @@ impl Client {
                     Ok(Reply::Progress { entries_done, bytes_done }) => {
                         on_progress(entries_done, bytes_done);
                     }
-                    Ok(Reply::Refused(trouble)) => {
-                        let is_leaving = trouble.kind == TroubleKind::Leaving;
-                        if !is_leaving || !self.turn_from_leaving(peer)? {
-                            return Err(trouble.into());
-                        }
-                        break true;
-                    }
-                    Ok(reply) => return Ok(reply),
-                    Err(Unanswered::Late) => return Err(limit.passed(addr)),
-                    Err(Unanswered::Lost) => break false,
+                    answer => break answer,
                 }
+            };
+            // They are answered at once, so before anything that takes time, and are not
+            // waited for.
+            if let Some(Ok(Reply::Members(members))) =
+                members.map(|members| members.next(Some(Instant::now())))
+            {
+                self.state().meet(&members);
+            }
+            let is_turned = match answer {
+                Ok(Reply::Refused(trouble)) => {
+                    let is_leaving = trouble.kind == TroubleKind::Leaving;
+                    if !is_leaving || !self.turn_from_leaving(peer)? {
+                        return Err(trouble.into());
+                    }
+                    true
+                }
+                Ok(reply) => return Ok(reply),
+                Err(Unanswered::Late) => return Err(limit.passed(addr)),
+                Err(Unanswered::Lost) => false,
             };
             if !is_turned {
                 let left = limit.left(start).min(self.patience);
@@ -349,7 +387,7 @@ impl Client {
             return Ok(());
         }
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        let (peer, addr) = dial(&self.node, &events, &state.addrs, patience)?;
+        let (peer, addr) = dial(&self.node, &events, &state.addrs(), patience)?;
         (state.peer, state.addr) = (peer, addr);
         Ok(())
     }
@@ -373,18 +411,6 @@ impl Client {
         let (peer, addr) = dial(&self.node, &events, &addrs, self.patience)?;
         (state.peer, state.addr) = (peer, addr);
         Ok(true)
-    }
-
-    /// Notes where the other nodes are, for when this one is lost.
-    fn learn_members(&self) -> Result<(), ClientError> {
-        let members = self.members()?;
-        let mut state = self.state();
-        for addr in members.into_iter().flat_map(|member| member.addrs) {
-            if !state.addrs.contains(&addr) && addr.is_ipv4() == state.addr.is_ipv4() {
-                state.addrs.push(addr);
-            }
-        }
-        Ok(())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

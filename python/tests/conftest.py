@@ -1,11 +1,16 @@
 """What the tests share."""
 
+import os
 import shutil
 import subprocess
 import sys
 import sysconfig
 
 import pytest
+
+# Where it is set, Python writes a line and its end one by one, and lines of ranks that
+# write to one pipe get mixed.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 
 @pytest.fixture(scope="session")

@@ -69,7 +69,7 @@ def cluster(nodes, parts):
         np.save(nodes.data(number) / f"part{number}.npy", part)
         nodes.start()
     with adsum.Cluster(nodes.addrs[0], token=nodes.token) as cluster:
-        wait_for(lambda: len(cluster.ls("part*.npy")) == 2)
+        wait_for(lambda: len(cluster.ls("part*.npy")) == len(cluster.status()) == 2)
         yield cluster
 
 
@@ -150,6 +150,21 @@ def test_another_node_answers_when_one_is_lost(cluster, nodes, parts):
     nodes.nodes[0].kill()
     nodes.nodes[0].wait()
     assert cluster.sum("late.npy") == adsum.sum(parts[2])
+
+
+def test_a_node_that_joined_since_answers_when_the_first_is_lost(nodes, parts):
+    nodes.start()
+    with adsum.Cluster(nodes.addrs[0], token=nodes.token) as cluster:
+        nodes.data(1).mkdir()
+        np.save(nodes.data(1) / "late.npy", parts[2])
+        nodes.start()
+        wait_for(lambda: [one["state"] for one in cluster.ls("late.npy")] == ["present"])
+        # The members are asked for beside a question once a second.
+        time.sleep(1.5)
+        assert cluster.sum("late.npy") == adsum.sum(parts[2])
+        nodes.nodes[0].kill()
+        nodes.nodes[0].wait()
+        assert cluster.sum("late.npy") == adsum.sum(parts[2])
 
 
 def test_several_threads_ask_at_once(cluster, parts):

@@ -43,8 +43,8 @@ fn class(bytes: usize) -> Option<usize> {
 pub struct Buffer(Vec<u8>);
 
 impl Buffer {
-    /// An empty one with room for so many bytes.
-    pub fn with_capacity(bytes: usize) -> Buffer {
+    /// One with room for so many bytes, and whatever is in it.
+    fn kept(bytes: usize) -> Buffer {
         let Some(class) = class(bytes) else { return Buffer(Vec::with_capacity(bytes)) };
         let mut kept = kept();
         if let Some(free) = kept.free[class].pop() {
@@ -55,9 +55,17 @@ impl Buffer {
         Buffer(Vec::with_capacity(BYTES_MIN << class))
     }
 
-    /// One of so many zeros.
-    pub fn zeros(bytes: usize) -> Buffer {
-        let mut buffer = Buffer::with_capacity(bytes);
+    /// An empty one with room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Buffer {
+        let mut buffer = Buffer::kept(bytes);
+        buffer.0.clear();
+        buffer
+    }
+
+    /// So many bytes of no meaning, all of which are to be written: zeros, or what was in
+    /// the memory before.
+    pub fn of(bytes: usize) -> Buffer {
+        let mut buffer = Buffer::kept(bytes);
         buffer.0.resize(bytes, 0);
         buffer
     }
@@ -103,7 +111,6 @@ impl Drop for Buffer {
         };
         let mut kept = kept();
         if kept.bytes + capacity <= KEPT_BYTES_MAX {
-            self.0.clear();
             kept.free[class].push(std::mem::take(&mut self.0));
             kept.bytes += capacity;
         }
@@ -121,8 +128,10 @@ mod tests {
             for round in 0..3_u8 {
                 let bytes = vec![round + 1; size];
                 assert_eq!(Buffer::copy(&bytes).freeze(), bytes);
-                // What was in the memory before is not seen.
-                assert_eq!(Buffer::zeros(size).freeze(), vec![0; size]);
+                let mut any = Buffer::of(size);
+                assert_eq!(any.as_mut().len(), size);
+                any.as_mut().fill(round);
+                assert_eq!(any.freeze(), vec![round; size]);
             }
         }
     }
@@ -130,7 +139,7 @@ mod tests {
     #[test]
     fn no_more_is_kept_than_the_limit() {
         let count = KEPT_BYTES_MAX / BYTES_MAX + 8;
-        let all: Vec<Bytes> = (0..count).map(|_| Buffer::zeros(BYTES_MAX).freeze()).collect();
+        let all: Vec<Bytes> = (0..count).map(|_| Buffer::of(BYTES_MAX).freeze()).collect();
         drop(all);
         let kept = kept();
         assert!(kept.bytes <= KEPT_BYTES_MAX);

@@ -27,6 +27,7 @@ use crate::reduction::extremum::End;
 
 mod elements;
 mod located;
+mod pair;
 mod product;
 mod sum;
 

@@ -127,7 +127,7 @@ impl Config {
     /// full.
     pub fn on_one_machine(self) -> Config {
         let initial_window_bytes = self.socket_buffer_bytes as u64 / 4;
-        Config { payload_bytes_max: 16_250, initial_window_bytes, ..self }
+        Config { payload_bytes_max: 65_000, initial_window_bytes, ..self }
     }
 
     /// For processes on one machine, whose parent sees them die without the

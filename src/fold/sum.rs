@@ -12,9 +12,11 @@
 //! So the sum is one float64, or two, and is rounded once to the type of the elements.
 //! An element of a block in which a check failed is added again by itself: as two float64
 //! of any type, and where that is not exact either, or there is a NaN or infinity, by
-//! the library's exact state, whose rules are the law. Which way an element goes changes
-//! its time and never its bits.
+//! the library's exact state, whose rules are the law. For two contributions of float32
+//! or float64 there is a shorter way ([`pair`]). Which way an element goes changes its
+//! time and never its bits.
 
+use super::pair;
 use crate::backend::cpu::simd::{self, Loop, Vectors};
 use crate::backend::cpu::widen::{self, Widen};
 use crate::backend::cpu::word::Word;
@@ -31,6 +33,13 @@ const BLOCK: usize = 256;
 
 /// Sums, or means, of the contributions of each element.
 pub fn exact(dtype: DType, contributions: &[&[u8]], out: &mut [u8], mean: bool) {
+    if let (&[a, b], false, true) = (contributions, mean, simd::has_default_floats()) {
+        match dtype {
+            DType::F32 => return pair::add::<f32>(a, b, out),
+            DType::F64 => return pair::add::<f64>(a, b, out),
+            _ => {}
+        }
+    }
     match dtype {
         DType::F16 => blocks::<Narrow<widen::F16>>(dtype, contributions, out, mean),
         DType::BF16 => blocks::<Narrow<widen::BF16>>(dtype, contributions, out, mean),

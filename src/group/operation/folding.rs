@@ -169,7 +169,7 @@ impl Operation {
             // A function has nothing to do with one contribution.
             Fold::None | Fold::Own => Buffer::copy(first).freeze(),
             Fold::By(operator) => {
-                let mut out = Buffer::zeros(first.len());
+                let mut out = Buffer::of(first.len());
                 fold::fold(operator, self.dtype, all, out.as_mut());
                 out.freeze()
             }

@@ -3,6 +3,7 @@
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -19,6 +20,8 @@ pub(super) struct Socket {
     socket: Arc<UdpSocket>,
     state: UdpSocketState,
     segments_max: usize,
+    /// The last send found no room, and the kernel has not said since that there is some.
+    is_full: AtomicBool,
     waiting: Mutex<Waiting>,
 }
 
@@ -34,7 +37,8 @@ impl Socket {
         let state = UdpSocketState::new((&socket).into())?;
         let segments_max = segments_max.min(state.max_gso_segments());
         let socket = Arc::new(socket);
-        Ok(Socket { socket, state, segments_max, waiting: Mutex::default() })
+        let is_full = AtomicBool::new(false);
+        Ok(Socket { socket, state, segments_max, is_full, waiting: Mutex::default() })
     }
 
     pub(super) fn shared(&self) -> Arc<UdpSocket> {
@@ -64,6 +68,9 @@ impl Socket {
         let mut waiting = self.waiting();
         let reader = if is_readable { waiting.reader.take() } else { None };
         let writers = if is_writable { std::mem::take(&mut waiting.writers) } else { Vec::new() };
+        if is_writable {
+            self.is_full.store(false, Ordering::SeqCst);
+        }
         drop(waiting);
         reader.into_iter().chain(writers).for_each(Waker::wake);
     }
@@ -71,11 +78,15 @@ impl Socket {
 
 impl AsyncUdpSocket for Socket {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        Box::pin(Writer { socket: self, waits: false })
+        Box::pin(Writer(self))
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.state.send((&*self.socket).into(), transmit)
+        let sent = self.state.send((&*self.socket).into(), transmit);
+        if sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            self.is_full.store(true, Ordering::SeqCst);
+        }
+        sent
     }
 
     fn poll_recv(
@@ -116,21 +127,18 @@ impl AsyncUdpSocket for Socket {
     }
 }
 
-/// Somebody who found the socket full.
+/// Somebody who sends. quinn asks it before every packet, so it answers from what the last
+/// one met with; the kernel is asked only where that found the socket full.
 #[derive(Debug)]
-struct Writer {
-    socket: Arc<Socket>,
-    waits: bool,
-}
+struct Writer(Arc<Socket>);
 
 impl UdpPoller for Writer {
-    fn poll_writable(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Woken for another reason it tries in vain, and comes back.
-        if std::mem::replace(&mut self.waits, false) {
+    fn poll_writable(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut waiting = self.0.waiting();
+        if !self.0.is_full.load(Ordering::SeqCst) {
             return Poll::Ready(Ok(()));
         }
-        self.waits = true;
-        self.socket.waiting().writers.push(cx.waker().clone());
+        waiting.writers.push(cx.waker().clone());
         Poll::Pending
     }
 }

@@ -130,7 +130,7 @@ impl Member {
 fn join(launch: &Launch, secret: &Secret, config: &Config) -> Result<Mesh, MeetError> {
     let (member, mut config) = (Member::new(launch), config.clone());
     if launch.place.is_all_local() {
-        config.transport = config.transport.on_one_machine();
+        config.transport = config.transport.on_one_machine(member.size as usize - 1);
     }
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let here = launch.place.local().and_then(|local| local.size).unwrap_or(1) as usize;

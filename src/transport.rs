@@ -83,6 +83,12 @@ pub struct Config {
     pub payload_bytes_max: u16,
     /// The most bytes on their way before the first are acknowledged.
     pub initial_window_bytes: u64,
+    /// The most bytes of one peer that are on their way or have not been read.
+    pub receive_window_bytes: u32,
+    /// How many peers are on this machine, if all are: what they send is in the socket's
+    /// buffer at once, and what that cannot hold is lost, so it must hold the windows of
+    /// all of them.
+    pub local_peers: usize,
 }
 
 impl Config {
@@ -109,6 +115,8 @@ impl Config {
             // has been discovered, and the word that closes a connection is then
             // not sent at all while a probe of that size is under way.
             initial_window_bytes: 65_000,
+            receive_window_bytes: 32 << 20,
+            local_peers: 0,
         }
     }
 
@@ -122,12 +130,17 @@ impl Config {
         }
     }
 
-    /// The same for peers that are all on this machine: packets as large as its
-    /// loopback carries, and no slow start, as nothing but the socket's buffer can be
-    /// full.
-    pub fn on_one_machine(self) -> Config {
-        let initial_window_bytes = self.socket_buffer_bytes as u64 / 4;
-        Config { payload_bytes_max: 65_000, initial_window_bytes, ..self }
+    /// The same for so many peers that are all on this machine: packets as large as its
+    /// loopback carries, no slow start, and no more on the way than stays in the
+    /// processors' caches.
+    pub fn on_one_machine(self, peers: usize) -> Config {
+        Config {
+            payload_bytes_max: 65_000,
+            initial_window_bytes: 1 << 20,
+            receive_window_bytes: 512 << 10,
+            local_peers: peers,
+            ..self
+        }
     }
 
     /// For processes on one machine, whose parent sees them die without the

@@ -14,6 +14,7 @@ use quinn::{
     Endpoint, EndpointConfig, IdleTimeout, Incoming, MtuDiscoveryConfig, ServerConfig,
     TokioRuntime, TransportConfig, VarInt,
 };
+use socket2::SockRef;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::placement::NodeId;
@@ -31,8 +32,8 @@ use crate::wire::{self, Hello, Message};
 /// this, dialling before the listener is up costs 0.4 s instead of 1.
 const INITIAL_RTT: Duration = Duration::from_millis(20);
 
-const STREAM_WINDOW_BYTES: u32 = 32 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
+/// The most bytes to one peer that were sent and not acknowledged.
+const SEND_WINDOW_BYTES: u64 = 64 << 20;
 
 /// How long a transport that is dropped goes on so that its peers hear of it.
 /// The word leaves at once; who misses it will notice the silence.
@@ -171,7 +172,8 @@ pub(crate) fn endpoint(
     socket: UdpSocket,
     runtime: Arc<dyn quinn::Runtime>,
 ) -> std::io::Result<Endpoint> {
-    let transport = Arc::new(transport_config(config));
+    let window = receive_window(config, SockRef::from(&socket).recv_buffer_size()?);
+    let transport = Arc::new(transport_config(config, window));
 
     let mut server = ServerConfig::with_crypto(tls.server);
     server.transport_config(Arc::clone(&transport));
@@ -197,7 +199,19 @@ pub(crate) fn endpoint(
     Ok(endpoint)
 }
 
-fn transport_config(config: &Config) -> TransportConfig {
+/// What one peer may have on its way, where the socket's buffer takes so many bytes.
+fn receive_window(config: &Config, buffer_bytes: usize) -> u32 {
+    if config.local_peers == 0 {
+        return config.receive_window_bytes;
+    }
+    // An eighth is for the kernel's own, and for what is no data. With fewer than two
+    // packets one end would always wait for the other.
+    let share = buffer_bytes / 8 * 7 / config.local_peers;
+    let least = 2 * u32::from(config.payload_bytes_max);
+    u32::try_from(share).unwrap_or(u32::MAX).min(config.receive_window_bytes).max(least)
+}
+
+fn transport_config(config: &Config, receive_window: u32) -> TransportConfig {
     let mut transport = TransportConfig::default();
     let mut mtu = MtuDiscoveryConfig::default();
     mtu.upper_bound(config.payload_bytes_max);
@@ -207,9 +221,9 @@ fn transport_config(config: &Config) -> TransportConfig {
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)
-        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
-        .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
-        .send_window(u64::from(CONNECTION_WINDOW_BYTES))
+        .stream_receive_window(VarInt::from_u32(receive_window))
+        .receive_window(VarInt::from_u32(receive_window.saturating_mul(2)))
+        .send_window(SEND_WINDOW_BYTES)
         .initial_rtt(INITIAL_RTT)
         .mtu_discovery_config(Some(mtu))
         // 2.7 times the throughput.

@@ -350,3 +350,27 @@ fn unfinished(error: quinn::ConnectionError, node: &Node) -> LinkError {
 pub(crate) fn is_loopback(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn the_windows_of_a_machine_s_peers_fit_into_the_socket_s_buffer() {
+        let lan = Config::group((Ipv4Addr::LOCALHOST, 0).into());
+        assert_eq!(receive_window(&lan, 1), lan.receive_window_bytes);
+        for peers in 1..64 {
+            let config = lan.clone().on_one_machine(peers);
+            let least = 2 * usize::from(config.payload_bytes_max);
+            for buffer_bytes in [0, 425_984, 8 << 20, usize::MAX] {
+                let window = receive_window(&config, buffer_bytes) as usize;
+                assert!(window <= config.receive_window_bytes as usize);
+                assert!(window == least || window > least && window * peers < buffer_bytes);
+            }
+        }
+        // What Linux grants where nobody has changed it.
+        assert_eq!(receive_window(&lan.on_one_machine(1), 425_984), 372_736);
+    }
+}

@@ -390,3 +390,25 @@ fn every_unsafe_block_is_confined_and_carries_its_proof() {
         }
     }
 }
+
+#[test]
+fn the_limits_that_the_protocol_names_are_in_the_code() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/protocol.md")).unwrap();
+    let sources = sources();
+    let code: Vec<&str> =
+        sources.iter().flat_map(|source| &source.code).map(|(_, line)| line.trim()).collect();
+    let is_limit = |name: &str| {
+        name.contains('_')
+            && name.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_')
+    };
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.filter_map(|row| row.split('|').nth(1));
+    let names = cells.flat_map(|cell| cell.split('`')).filter_map(|name| name.split("::").last());
+    let names: Vec<&str> = names.filter(|name| is_limit(name)).collect();
+    assert!(names.len() > 30, "{names:?}");
+    for name in names {
+        let defined = format!("const {name}:");
+        assert!(code.iter().any(|line| line.contains(&defined)), "{name} of docs/protocol.md");
+    }
+}

@@ -4,6 +4,7 @@
 //! node is lost it asks another of which it has heard: every node can answer, and
 //! all give the same bits.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -36,6 +37,9 @@ const WORD: Duration = Duration::from_millis(250);
 /// After so long the members are asked for anew beside the next question: a client may
 /// live for days, and the nodes of its first day may have gone.
 const MET_FOR: Duration = Duration::from_secs(1);
+
+/// Of so many nodes it is remembered where they are.
+const MET_MAX: usize = 1024;
 
 /// How often a request is asked anew, each time of another node.
 const ATTEMPTS_MAX: usize = 16;
@@ -130,7 +134,8 @@ struct State {
     addr: SocketAddr,
     /// Where nodes are, as who connected said.
     given: Vec<SocketAddr>,
-    /// Where the members are, as they said when asked last.
+    /// Where members are, or were, those of the last answer first: who counts as down for
+    /// a moment may be back when it is needed.
     met: Vec<SocketAddr>,
     met_at: Instant,
 }
@@ -144,8 +149,11 @@ impl State {
 
     /// Notes where the nodes are, for when the one that is asked is lost.
     fn meet(&mut self, members: &[MemberInfo]) {
-        let addrs = members.iter().flat_map(|member| &member.addrs);
-        self.met = addrs.filter(|addr| addr.is_ipv4() == self.addr.is_ipv4()).copied().collect();
+        let (mut seen, is_ipv4) = (HashSet::new(), self.addr.is_ipv4());
+        let now = members.iter().flat_map(|member| member.addrs.iter().copied());
+        let now = now.filter(|addr| addr.is_ipv4() == is_ipv4);
+        let all = now.chain(std::mem::take(&mut self.met)).filter(|addr| seen.insert(*addr));
+        self.met = all.take(MET_MAX).collect();
         self.met_at = Instant::now();
     }
 }

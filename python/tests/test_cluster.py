@@ -159,9 +159,11 @@ def test_a_node_that_joined_since_answers_when_the_first_is_lost(nodes, parts):
         np.save(nodes.data(1) / "late.npy", parts[2])
         nodes.start()
         wait_for(lambda: [one["state"] for one in cluster.ls("late.npy")] == ["present"])
-        # The members are asked for beside a question once a second.
-        time.sleep(1.5)
-        assert cluster.sum("late.npy") == adsum.sum(parts[2])
+        # The members are asked for beside a question once a second. On a busy machine one
+        # may count as down for a moment.
+        for _ in range(3):
+            time.sleep(1.1)
+            assert cluster.sum("late.npy") == adsum.sum(parts[2])
         nodes.nodes[0].kill()
         nodes.nodes[0].wait()
         assert cluster.sum("late.npy") == adsum.sum(parts[2])

@@ -148,7 +148,8 @@ class Messages:
     def recv(self, buf=None, source=ANY_SOURCE, tag=ANY_TAG, status=None):
         """Receives an object. buf is not looked at."""
         if buf is not None:
-            warnings.warn("recv has no use for a buffer; the rank to receive from is source=", UserWarning, stacklevel=2)
+            said = "recv has no use for a buffer; the rank to receive from is source="
+            warnings.warn(said, UserWarning, stacklevel=2)
         return self.irecv(None, source, tag).wait(status)
 
     def sendrecv(
@@ -231,7 +232,8 @@ class Message(Missing):
         span, (source, _, dtype, length_bytes) = simple(buf, True), given.wait()[1]
         wanted = span.wire().dtype.name
         if dtype != wanted.replace("bool", "uint8"):
-            raise GroupError(f"rank {source} sent {length_bytes} bytes of {dtype}, {wanted} was to be received", "ERR_TYPE")
+            said = f"rank {source} sent {length_bytes} bytes of {dtype}, {wanted} was to be received"
+            raise GroupError(said, "ERR_TYPE")
         return Request._of(given, _put_into(span), is_message=True)
 
     def Recv(self, buf, status=None):

@@ -247,6 +247,8 @@ def test_types_that_there_are_not_say_so():
         lambda: MPI.LONG_DOUBLE.Create_contiguous(2),
         lambda: MPI.Datatype.Create_struct([1], [0], [MPI.LONG_DOUBLE_INT]),
         lambda: MPI.LONG_DOUBLE.Get_extent(),
+        lambda: MPI.Status().Get_count(MPI.LONG_DOUBLE),
+        lambda: MPI.COMM_WORLD.Bcast([MPI.BOTTOM, 1, MPI.LONG_DOUBLE]),
         lambda: MPI.LONG_DOUBLE.Create_resized(0, 16),
         lambda: MPI.DATATYPE_NULL.tocode(),
     ]:

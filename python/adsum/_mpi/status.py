@@ -50,7 +50,7 @@ class Status(Missing):
 
     def Get_count(self, datatype=RAW[0]):
         """Its length in elements of a type; UNDEFINED if that is no whole number."""
-        count, rest = divmod(self._length_bytes, max(datatype.Get_size(), 1))
+        count, rest = divmod(self._length_bytes, max(datatype._there().Get_size(), 1))
         return UNDEFINED if rest else count
 
     def Get_elements(self, datatype):

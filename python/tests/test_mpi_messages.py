@@ -92,6 +92,18 @@ assert [one.tag for one in statuses] == [0, -1, 2, -1, -1, 5]
 assert MPI.Request.Waitany(requests) == MPI.UNDEFINED and MPI.Request.Waitsome(requests) is None
 assert MPI.Request.Testany(requests) == (MPI.UNDEFINED, True) and MPI.Request.Testsome(requests) is None
 
+# Both ways at once, of more than goes unasked, and one to oneself that ends first.
+comm.Barrier()
+big, got, little = np.full(200_000, float(rank)), np.zeros(200_000), np.zeros(1)
+requests = [comm.Isendrecv(big, right, 7, got, left, 7), comm.Irecv(little, rank, 8)]
+comm.Send(np.ones(1), rank, 8)
+ended = [MPI.Request.Waitany(requests, status), MPI.Request.Waitany(requests, status)]
+assert sorted(ended) == [0, 1] and little[0] == 1 and (got == left).all()
+comm.Isendrecv_replace(big, right, 7, left, 7).Wait(status)
+assert (big == left).all() and (status.source, status.Get_count(MPI.DOUBLE)) == (left, 200_000)
+comm.Isendrecv(None, MPI.PROC_NULL, 0, None, MPI.PROC_NULL).Wait(status)
+assert status.source == MPI.PROC_NULL
+
 # A receive for which nothing came is taken back; what is sent later is for others.
 comm.Barrier()
 request = comm.irecv(source=left, tag=9)

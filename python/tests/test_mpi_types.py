@@ -212,14 +212,14 @@ def test_addresses_where_nothing_is_are_refused():
     with pytest.raises(ValueError, match="address -8"):
         world.Bcast([MPI.BOTTOM, (1, -1), MPI.DOUBLE])
     at = MPI.DOUBLE.Create_hindexed([2], [MPI.Get_address(x)])
-    for given in [MPI.BOTTOM, [MPI.BOTTOM], [MPI.BOTTOM, 2]]:
+    for bad in [MPI.BOTTOM, [MPI.BOTTOM], [MPI.BOTTOM, 2]]:
         with pytest.raises(ValueError, match="give \\[MPI.BOTTOM, count, type\\]"):
-            world.Bcast(given)
+            world.Bcast(bad)
     with pytest.raises(ValueError, match="no length"):
         world.Bcast([MPI.BOTTOM, at])
-    for given in [[MPI.BOTTOM, at], [MPI.BOTTOM, None, [0], at]]:
+    for bad in [[MPI.BOTTOM, at], [MPI.BOTTOM, None, [0], at]]:
         with pytest.raises(ValueError, match="no length"):
-            world.Allgatherv(given, [MPI.BOTTOM, None, at])
+            world.Allgatherv(bad, [MPI.BOTTOM, None, at])
     with pytest.raises(ValueError, match="no length"):
         world.Alltoallw([x, [at]], [MPI.BOTTOM, [at]])
     # Of a type of addresses no array has them.

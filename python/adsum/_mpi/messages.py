@@ -125,6 +125,16 @@ class Messages:
         self.Recv(buf, source, recvtag, status)
         sent.Wait()
 
+    def Isendrecv(self, sendbuf, dest, sendtag=0, recvbuf=None, source=ANY_SOURCE, recvtag=ANY_TAG):
+        """Begins Sendrecv."""
+        received = self.Irecv(recvbuf, source, recvtag)
+        return received._beside(self.Isend(sendbuf, dest, sendtag))
+
+    def Isendrecv_replace(self, buf, dest, sendtag=0, source=ANY_SOURCE, recvtag=ANY_TAG):
+        """Begins Sendrecv_replace."""
+        sent = self.Isend(buf, dest, sendtag)
+        return self.Irecv(buf, source, recvtag)._beside(sent)
+
     def isend(self, obj, dest, tag=0):
         """Begins to send an object."""
         return self._send(dumped(obj), dest, tag)

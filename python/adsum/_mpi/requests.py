@@ -24,6 +24,23 @@ class Given:
 NOTHING = Given()
 
 
+class _Both:
+    """Two calls, of which the first has the result."""
+
+    def __init__(self, *calls):
+        self.calls = calls
+
+    def test(self):
+        return all(call.test() for call in self.calls)
+
+    def wait(self):
+        result, _ = [call.wait() for call in self.calls]
+        return result
+
+    def cancel(self):
+        return False
+
+
 class _Call:
     """A call under way: what the library has of it, and what is to be done at its end."""
 
@@ -34,6 +51,11 @@ class _Call:
     def test(self):
         """Whether it has ended."""
         return self._pending is None or self._pending.test()
+
+    def parts(self):
+        """The calls of the library that it waits for."""
+        calls = self._pending.calls if isinstance(self._pending, _Both) else (self._pending,)
+        return [call for call in calls if not call.test()]
 
     def finish(self, status=None):
         """Waits for the end; the object, of a message that is received."""
@@ -60,9 +82,13 @@ class _Call:
 
 def first_ended(calls):
     """Waits until one of several calls has ended, and says which."""
-    ended = (index for index, call in enumerate(calls) if call.test())
-    found = next(ended, None)
-    return _adsum.wait_any([call._pending for call in calls]) if found is None else found
+    while True:
+        for index, call in enumerate(calls):
+            if call.test():
+                return index
+        # They may all have ended since.
+        if parts := [part for call in calls for part in call.parts()]:
+            _adsum.wait_any(parts)
 
 
 class Request(Missing):
@@ -83,6 +109,10 @@ class Request(Missing):
         request = cls()
         request._call = _Call(pending, end, is_message)
         return request
+
+    def _beside(self, other):
+        """This message that is to come, and the end of another call."""
+        return self._of(_Both(self._call._pending, other._call._pending), self._call._end, is_message=True)
 
     def __bool__(self):
         return self._call is not None or self._begin is not None

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
 
-use ::adsum::communicator::{Element, Envelope, GroupError, Received, Request};
+use ::adsum::communicator::{Element, Envelope, GroupError, Raw, Received, Request};
 use half::vec::HalfFloatVecExt;
 use half::{bf16, f16};
 use numpy::PyArray1;
@@ -118,7 +118,7 @@ impl Pending {
     }
 
     /// The bytes of a message that is to come.
-    pub fn received_any(request: Request<(Envelope, Vec<u8>)>) -> Pending {
+    pub fn received_any(request: Request<Raw>) -> Pending {
         let end = |(message, bytes)| Ended {
             blocks: Box::new(vec![bytes]),
             message: Some(known(message)),

@@ -24,7 +24,7 @@ pub struct Received<T> {
 }
 
 /// The bytes of a message, and what is known of it.
-fn opened(mut message: Message) -> (Envelope, Vec<u8>) {
+fn opened(mut message: Message) -> Raw {
     let bytes = std::mem::take(&mut message.bytes);
     (message.into(), bytes)
 }
@@ -51,6 +51,9 @@ pub struct Envelope {
     /// The bytes of all of them.
     pub length_bytes: u64,
 }
+
+/// What is known of a message, and the little-endian bytes of its elements.
+pub type Raw = (Envelope, Vec<u8>);
 
 impl From<Message> for Envelope {
     fn from(Message { from, tag, dtype, length_bytes, .. }: Message) -> Envelope {
@@ -180,20 +183,12 @@ impl Communicator {
     ///
     /// # Errors
     /// As [`GroupError`] tells.
-    pub fn receive_any(
-        &self,
-        from: Option<usize>,
-        tag: Option<u32>,
-    ) -> Result<(Envelope, Vec<u8>), GroupError> {
+    pub fn receive_any(&self, from: Option<usize>, tag: Option<u32>) -> Result<Raw, GroupError> {
         self.receive_any_async(from, tag).wait()
     }
 
     /// Begins [`Communicator::receive_any`].
-    pub fn receive_any_async(
-        &self,
-        from: Option<usize>,
-        tag: Option<u32>,
-    ) -> Request<(Envelope, Vec<u8>)> {
+    pub fn receive_any_async(&self, from: Option<usize>, tag: Option<u32>) -> Request<Raw> {
         self.message(from, tag, Wanted::Bytes, opened)
     }
 
@@ -206,7 +201,7 @@ impl Communicator {
         &self,
         from: Option<usize>,
         tag: Option<u32>,
-    ) -> Result<Option<Request<(Envelope, Vec<u8>)>>, GroupError> {
+    ) -> Result<Option<Request<Raw>>, GroupError> {
         let (context, timeout) = (self.kept.context, self.timeout);
         let slot = self.kept.shared.call_if(self.watch(), |group, now| {
             let is_there = group.look(context, from, tag)?.is_some();

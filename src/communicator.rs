@@ -69,7 +69,7 @@ pub use combine::Combine;
 pub use element::Element;
 pub use link::{Frame, Link, Receiver};
 pub use memory::MemoryLink;
-pub use messages::Received;
+pub use messages::{Envelope, Raw, Received};
 pub use request::Request;
 
 use shared::{Called, Own, Stop, Then, Watch};

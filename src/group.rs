@@ -65,7 +65,7 @@ pub use config::Config;
 pub use error::GroupError;
 pub use frame::Frame;
 pub use operation::{Answer, Fold};
-pub use points::Message;
+pub use points::{Message, Wanted};
 pub use schedule::derived;
 pub use signature::{Folding, Signature};
 pub use work::{Folded, OwnFold, Unmergeable, Work};

@@ -24,6 +24,8 @@ mod forms;
 mod functions;
 #[path = "groups/limits.rs"]
 mod limits;
+#[path = "groups/messages.rs"]
+mod messages;
 #[path = "groups/mixed.rs"]
 mod mixed;
 #[path = "groups/model.rs"]

@@ -24,14 +24,19 @@ import socket as _socket
 import sys as _sys
 import time as _time
 
+import numpy as _numpy
+
 from . import _adsum
 from ._mpi import datatypes as _datatypes, errors as _errors, ops as _ops
-from ._mpi.buffers import BOTTOM, IN_PLACE
+from ._mpi.buffered import BSEND_OVERHEAD, Attach_buffer, Detach_buffer
+from ._mpi.buffers import BOTTOM, IN_PLACE, address as Get_address
 from ._mpi.comm import COMM_NULL, Comm
-from ._mpi.datatypes import DATATYPE_NULL, Datatype
+from ._mpi.datatypes import DATATYPE_NULL, ORDER_C, ORDER_FORTRAN, Datatype
 from ._mpi.errors import GroupError as Exception  # noqa: A004: mpi4py's name
+from ._mpi.messages import MESSAGE_NO_PROC, MESSAGE_NULL, Message
 from ._mpi.ops import Op, buffer
-from ._mpi.requests import ANY_SOURCE, ANY_TAG, PROC_NULL, REQUEST_NULL, UNDEFINED, Request, Status
+from ._mpi.requests import REQUEST_NULL, Prequest, Request
+from ._mpi.status import ANY_SOURCE, ANY_TAG, PROC_NULL, UNDEFINED, Status
 from ._objects import pickle
 
 globals().update(_ops.PREDEFINED)
@@ -39,6 +44,7 @@ globals().update(_datatypes.PREDEFINED)
 globals().update({name: number for number, name in enumerate(_errors.ERROR_CLASSES)})
 
 Intracomm = Comm
+ORDER_F = ORDER_FORTRAN
 THREAD_SINGLE, THREAD_FUNNELED, THREAD_SERIALIZED, THREAD_MULTIPLE = range(4)
 _worlds = {}
 
@@ -51,6 +57,25 @@ def Wtime():
 def Wtick():
     """Seconds between two times of Wtime."""
     return _time.get_clock_info("perf_counter").resolution
+
+
+def Alloc_mem(size):
+    """So many bytes of memory, which are 0."""
+    return buffer(_numpy.zeros(size, "u1"))
+
+
+def Free_mem(mem):
+    """Nothing has to be given back: memory goes when nothing refers to it."""
+
+
+def Aint_add(base, displacement):
+    """An address so many bytes behind another."""
+    return base + displacement
+
+
+def Aint_diff(address, base):
+    """The bytes from one address to another."""
+    return address - base
 
 
 def Get_processor_name():

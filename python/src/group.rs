@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 
 use crate::arrays::layout_of;
 use crate::interrupt;
-use crate::pending::{Lies, Pending};
+use crate::pending::{Known, Lies, Pending, known, wait_any};
 
 // In Python, since it has methods.
 pyo3::import_exception!(adsum._mpi.errors, GroupError);
@@ -22,6 +22,7 @@ pyo3::import_exception!(adsum._mpi.errors, GroupError);
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("GroupError", module.py().get_type::<GroupError>())?;
     module.add_class::<Pending>()?;
+    module.add_function(wrap_pyfunction!(wait_any, module)?)?;
     module.add_class::<Group>()
 }
 
@@ -173,9 +174,16 @@ impl Group {
         of_type!(dtype, begin(&*self.group()?, call, array, operator, root, &counts))
     }
 
-    /// Begins to send a copy of the array to a rank.
-    fn send(&self, array: &Bound<'_, PyUntypedArray>, to: usize, tag: u32) -> PyResult<Pending> {
-        of_type!(layout_of(array)?.dtype, send(&*self.group()?, array, to, tag))
+    /// Begins to send a copy of the array to a rank. It ends when it is on its way, or not
+    /// before a receive there takes it.
+    fn send(
+        &self,
+        array: &Bound<'_, PyUntypedArray>,
+        to: usize,
+        tag: u32,
+        until_received: bool,
+    ) -> PyResult<Pending> {
+        of_type!(layout_of(array)?.dtype, send(&*self.group()?, array, to, tag, until_received))
     }
 
     /// Begins to receive an array of the type of `like`, of any length.
@@ -186,6 +194,28 @@ impl Group {
         tag: Option<u32>,
     ) -> PyResult<Pending> {
         of_type!(layout_of(like)?.dtype, receive(&*self.group()?, from, tag))
+    }
+
+    /// Begins to receive the bytes of a message of any type.
+    fn receive_any(&self, from: Option<usize>, tag: Option<u32>) -> PyResult<Pending> {
+        Ok(Pending::received_any(self.group()?.receive_any_async(from, tag)))
+    }
+
+    /// The same of a message that is there; None if none is.
+    fn receive_any_now(&self, from: Option<usize>, tag: Option<u32>) -> PyResult<Option<Pending>> {
+        let found = self.group()?.receive_any_now(from, tag).map_err(group_error)?;
+        Ok(found.map(Pending::received_any))
+    }
+
+    /// Begins to wait for a message, which stays where it is.
+    fn probe(&self, from: Option<usize>, tag: Option<u32>) -> PyResult<Pending> {
+        Ok(Pending::probed(self.group()?.probe_async(from, tag)))
+    }
+
+    /// What is known of a message that is there; None if none is.
+    fn probe_now(&self, from: Option<usize>, tag: Option<u32>) -> PyResult<Option<Known>> {
+        let found = self.group()?.probe_now(from, tag).map_err(group_error)?;
+        Ok(found.map(known))
     }
 
     /// Another communicator of the same ranks.
@@ -339,9 +369,14 @@ fn send<T: Lies>(
     array: &Bound<'_, PyUntypedArray>,
     to: usize,
     tag: u32,
+    until_received: bool,
 ) -> PyResult<Pending> {
     let data = elements::<T>(array)?;
-    Ok(Pending::new(group.send_async(data, to, tag), |()| Vec::<Vec<T>>::new()))
+    let request = match until_received {
+        true => group.deliver_async(data, to, tag),
+        false => group.send_async(data, to, tag),
+    };
+    Ok(Pending::new(request, |()| Vec::<Vec<T>>::new()))
 }
 
 fn receive<T: Lies>(

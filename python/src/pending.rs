@@ -1,8 +1,10 @@
 //! Calls that were begun, and the arrays that they give.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Wake, Waker};
+use std::thread::{self, Thread};
 
-use ::adsum::communicator::{Element, GroupError, Received, Request};
+use ::adsum::communicator::{Element, Envelope, GroupError, Raw, Received, Request};
 use half::vec::HalfFloatVecExt;
 use half::{bf16, f16};
 use numpy::PyArray1;
@@ -10,6 +12,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::group::group_error;
+use crate::interrupt;
 
 /// Elements that lie in arrays of NumPy.
 pub trait Lies: Element {
@@ -43,13 +46,18 @@ lies! {
     bf16 => |values: Vec<bf16>| -> Vec<u16> { values.reinterpret_into() };
 }
 
-/// The sender and tag of a message.
-type Origin = (usize, u32);
+/// The sender, tag, type of elements and bytes of a message.
+pub type Known = (usize, u32, String, u64);
 
-/// What a call gave: arrays, and where one came from.
+/// What is known of a message, as Python has it.
+pub fn known(message: Envelope) -> Known {
+    (message.from, message.tag, message.dtype.to_string(), message.length_bytes)
+}
+
+/// What a call gave: arrays, and what is known of the one that is a message.
 struct Ended {
     blocks: Box<dyn Blocks>,
-    from: Option<Origin>,
+    message: Option<Known>,
 }
 
 trait Blocks: Send {
@@ -63,13 +71,18 @@ impl<T: Lies> Blocks for Vec<Vec<T>> {
 }
 
 trait Running: Send {
-    fn test(&mut self) -> bool;
+    fn has_ended(&mut self, waker: Option<&Waker>) -> bool;
+    fn cancel(&self) -> bool;
     fn wait(self: Box<Self>) -> Result<Ended, GroupError>;
 }
 
 impl<T: Send, F: FnOnce(T) -> Ended + Send> Running for (Request<T>, F) {
-    fn test(&mut self) -> bool {
-        self.0.test()
+    fn has_ended(&mut self, waker: Option<&Waker>) -> bool {
+        self.0.has_ended(waker)
+    }
+
+    fn cancel(&self) -> bool {
+        self.0.cancel()
     }
 
     fn wait(self: Box<Self>) -> Result<Ended, GroupError> {
@@ -90,21 +103,44 @@ impl Pending {
         request: Request<T>,
         blocks: impl FnOnce(T) -> Vec<Vec<E>> + Send + 'static,
     ) -> Pending {
-        let end = |result| Ended { blocks: Box::new(blocks(result)), from: None };
+        let end = |result| Ended { blocks: Box::new(blocks(result)), message: None };
         Pending::of((request, end))
     }
 
     /// A message that is to come.
     pub fn received<E: Lies>(request: Request<Received<E>>) -> Pending {
-        let end = |message: Received<E>| Ended {
-            blocks: Box::new(vec![message.data]),
-            from: Some((message.from, message.tag)),
+        let end = |Received { from, tag, data }: Received<E>| {
+            let length_bytes = size_of_val(data.as_slice()) as u64;
+            let message = Envelope { from, tag, dtype: E::DTYPE, length_bytes };
+            Ended { blocks: Box::new(vec![data]), message: Some(known(message)) }
+        };
+        Pending::of((request, end))
+    }
+
+    /// The bytes of a message that is to come.
+    pub fn received_any(request: Request<Raw>) -> Pending {
+        let end = |(message, bytes)| Ended {
+            blocks: Box::new(vec![bytes]),
+            message: Some(known(message)),
+        };
+        Pending::of((request, end))
+    }
+
+    /// What is known of a message that is to come.
+    pub fn probed(request: Request<Envelope>) -> Pending {
+        let end = |message| Ended {
+            blocks: Box::new(Vec::<Vec<u8>>::new()),
+            message: Some(known(message)),
         };
         Pending::of((request, end))
     }
 
     fn of(running: impl Running + 'static) -> Pending {
         Pending { running: Mutex::new(Some(Box::new(running))) }
+    }
+
+    fn has_ended(&self, waker: Option<&Waker>) -> bool {
+        self.lock().as_mut().is_none_or(|running| running.has_ended(waker))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Box<dyn Running>>> {
@@ -116,15 +152,47 @@ impl Pending {
 impl Pending {
     /// Whether it has ended.
     fn test(&self) -> bool {
-        self.lock().as_mut().is_none_or(|running| running.test())
+        self.has_ended(None)
     }
 
-    /// Waits for its arrays, and of a message the sender and tag.
-    fn wait(&self, py: Python<'_>) -> PyResult<(Vec<Py<PyAny>>, Option<Origin>)> {
+    /// Ends a receive that no message has come for; whether it did.
+    fn cancel(&self) -> bool {
+        self.lock().as_ref().is_some_and(|running| running.cancel())
+    }
+
+    /// Waits for its arrays, and of a message for what is known of it.
+    fn wait(&self, py: Python<'_>) -> PyResult<(Vec<Py<PyAny>>, Option<Known>)> {
         let running = self.lock().take();
         let running =
             running.ok_or_else(|| PyRuntimeError::new_err("a call was waited for before"))?;
         let ended = py.detach(|| running.wait()).map_err(group_error)?;
-        Ok((ended.blocks.arrays(py), ended.from))
+        Ok((ended.blocks.arrays(py), ended.message))
     }
+}
+
+/// Wakes the thread that waits for one of several calls.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits until one of several calls has ended, and says which. A signal whose handler raises
+/// ends the waiting alone.
+#[pyfunction]
+pub fn wait_any(py: Python<'_>, calls: Vec<Py<Pending>>) -> PyResult<usize> {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let found = py.detach(|| {
+        loop {
+            // All are asked, so that any of them wakes this thread.
+            let found = calls.iter().position(|call| call.get().has_ended(Some(&waker)));
+            if found.is_some() || interrupt::has_come() {
+                return found;
+            }
+            thread::park_timeout(interrupt::INTERVAL);
+        }
+    });
+    found.ok_or_else(|| interrupt::raised().expect("a signal has come"))
 }

@@ -4,9 +4,13 @@
 //! ([`GroupError::breaks`]) ends those under way, too, and what has not been received is
 //! lost. Messages in a [`Communicator::dup`] have their own fate.
 
+use std::sync::Arc;
+
 use super::element::{Element, from_bytes, to_bytes};
+use super::shared::Slot;
 use super::{Communicator, GroupError, Request};
-use crate::group::Outcome;
+use crate::dtype::DType;
+use crate::group::{Group, Message, Outcome, Wanted};
 
 /// A message that was received.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +21,44 @@ pub struct Received<T> {
     pub tag: u32,
     /// Its elements.
     pub data: Vec<T>,
+}
+
+/// The bytes of a message, and what is known of it.
+fn opened(mut message: Message) -> Raw {
+    let bytes = std::mem::take(&mut message.bytes);
+    (message.into(), bytes)
+}
+
+impl<R> Request<R> {
+    fn of_message(slot: Arc<Slot>, then: impl FnOnce(Message) -> R + Send + 'static) -> Request<R> {
+        let convert = |outcome| match outcome {
+            Outcome::Message(message) => Ok(then(message)),
+            Outcome::Answer(_) | Outcome::Made(_) => unreachable!("a message was wanted"),
+        };
+        Request::new(slot, Box::new(convert))
+    }
+}
+
+/// What is known of a message before it is received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// The rank that sent it.
+    pub from: usize,
+    /// Its tag.
+    pub tag: u32,
+    /// The type of its elements.
+    pub dtype: DType,
+    /// The bytes of all of them.
+    pub length_bytes: u64,
+}
+
+/// What is known of a message, and the little-endian bytes of its elements.
+pub type Raw = (Envelope, Vec<u8>);
+
+impl From<Message> for Envelope {
+    fn from(Message { from, tag, dtype, length_bytes, .. }: Message) -> Envelope {
+        Envelope { from, tag, dtype, length_bytes }
+    }
 }
 
 impl Communicator {
@@ -31,9 +73,32 @@ impl Communicator {
 
     /// Begins [`Communicator::send`].
     pub fn send_async<T: Element>(&self, data: &[T], to: usize, tag: u32) -> Request<()> {
+        self.sending(data, to, tag, false)
+    }
+
+    /// Sends an array to one rank, and returns when a receive there has begun to take it.
+    ///
+    /// # Errors
+    /// As [`GroupError`] tells.
+    pub fn deliver<T: Element>(&self, data: &[T], to: usize, tag: u32) -> Result<(), GroupError> {
+        self.deliver_async(data, to, tag).wait()
+    }
+
+    /// Begins [`Communicator::deliver`].
+    pub fn deliver_async<T: Element>(&self, data: &[T], to: usize, tag: u32) -> Request<()> {
+        self.sending(data, to, tag, true)
+    }
+
+    fn sending<T: Element>(
+        &self,
+        data: &[T],
+        to: usize,
+        tag: u32,
+        until_received: bool,
+    ) -> Request<()> {
         let (bytes, context, timeout) = (to_bytes(data).into(), self.kept.context, self.timeout);
         let slot = self.kept.shared.call(self.watch(), |group, now| {
-            group.send(now, context, to, tag, T::DTYPE, bytes, timeout)
+            group.send(now, context, to, tag, T::DTYPE, bytes, until_received, timeout)
         });
         Request::new(slot, Box::new(|_| Ok(())))
     }
@@ -66,18 +131,83 @@ impl Communicator {
         tag: Option<u32>,
         then: impl FnOnce(Received<T>) -> R + Send + 'static,
     ) -> Request<R> {
+        self.message(from, tag, Wanted::Elements(T::DTYPE), |message| {
+            let data = from_bytes(&message.bytes);
+            then(Received { from: message.from, tag: message.tag, data })
+        })
+    }
+
+    fn message<R>(
+        &self,
+        from: Option<usize>,
+        tag: Option<u32>,
+        wanted: Wanted,
+        then: impl FnOnce(Message) -> R + Send + 'static,
+    ) -> Request<R> {
         let (context, timeout) = (self.kept.context, self.timeout);
         let slot = self.kept.shared.call(self.watch(), |group, now| {
-            group.receive(now, context, from, tag, T::DTYPE, timeout)
+            group.receive(now, context, from, tag, wanted, timeout)
         });
-        let convert = |outcome| match outcome {
-            Outcome::Message(message) => {
-                let data = from_bytes(&message.bytes);
-                Ok(then(Received { from: message.from, tag: message.tag, data }))
-            }
-            Outcome::Answer(_) | Outcome::Made(_) => unreachable!("a message was wanted"),
-        };
-        Request::new(slot, Box::new(convert))
+        Request::of_message(slot, then)
+    }
+
+    /// Waits for a message that fits, and leaves it where it is: the next receive of such
+    /// a message is given this one.
+    ///
+    /// # Errors
+    /// As [`GroupError`] tells.
+    pub fn probe(&self, from: Option<usize>, tag: Option<u32>) -> Result<Envelope, GroupError> {
+        self.probe_async(from, tag).wait()
+    }
+
+    /// Begins [`Communicator::probe`].
+    pub fn probe_async(&self, from: Option<usize>, tag: Option<u32>) -> Request<Envelope> {
+        self.message(from, tag, Wanted::Look, Envelope::from)
+    }
+
+    /// The message that [`Communicator::probe`] would tell of, if it is there.
+    ///
+    /// # Errors
+    /// As [`GroupError`] tells.
+    pub fn probe_now(
+        &self,
+        from: Option<usize>,
+        tag: Option<u32>,
+    ) -> Result<Option<Envelope>, GroupError> {
+        let look = |group: &mut Group, _| group.look(self.kept.context, from, tag);
+        Ok(self.kept.shared.tell(look)?.map(Envelope::from))
+    }
+
+    /// Receives the first message that fits, whatever its elements are: their bytes, little
+    /// endian, and their type.
+    ///
+    /// # Errors
+    /// As [`GroupError`] tells.
+    pub fn receive_any(&self, from: Option<usize>, tag: Option<u32>) -> Result<Raw, GroupError> {
+        self.receive_any_async(from, tag).wait()
+    }
+
+    /// Begins [`Communicator::receive_any`].
+    pub fn receive_any_async(&self, from: Option<usize>, tag: Option<u32>) -> Request<Raw> {
+        self.message(from, tag, Wanted::Bytes, opened)
+    }
+
+    /// Begins [`Communicator::receive_any`] of a message that is there; None if none is. Of
+    /// several threads that ask one is given it.
+    ///
+    /// # Errors
+    /// As [`GroupError`] tells.
+    pub fn receive_any_now(
+        &self,
+        from: Option<usize>,
+        tag: Option<u32>,
+    ) -> Result<Option<Request<Raw>>, GroupError> {
+        let (context, timeout) = (self.kept.context, self.timeout);
+        let slot = self.kept.shared.call_if(self.watch(), |group, now| {
+            let is_there = group.look(context, from, tag)?.is_some();
+            Ok(is_there.then(|| group.receive(now, context, from, tag, Wanted::Bytes, timeout)))
+        })?;
+        Ok(slot.map(|slot| Request::of_message(slot, opened)))
     }
 
     /// Sends to one rank and receives from another at the same time.

@@ -63,8 +63,18 @@ impl<T> Request<T> {
         self.has_ended(None)
     }
 
+    /// Ends a receive that no message has come for with [`GroupError::Cancelled`], and says
+    /// whether it did. All other calls go on: what was sent is on its way, and what all
+    /// ranks call is theirs.
+    pub fn cancel(&self) -> bool {
+        match &self.state {
+            State::Running(slot, _) => slot.cancel(),
+            State::Both(_) | State::Ended(_) | State::Taken => false,
+        }
+    }
+
     /// Whether the call has ended; if not, `waker` is woken when that may have changed.
-    fn has_ended(&mut self, waker: Option<&Waker>) -> bool {
+    pub fn has_ended(&mut self, waker: Option<&Waker>) -> bool {
         let result = match &mut self.state {
             State::Running(slot, _) => {
                 let Some(result) = slot.poll(waker) else { return false };

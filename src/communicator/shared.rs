@@ -111,6 +111,11 @@ impl Slot {
         self.lock().result.take().unwrap_or(Err(GroupError::Closed))
     }
 
+    /// Ends the call if it is a receive that no message has come for. Whether it did.
+    pub fn cancel(self: &Arc<Slot>) -> bool {
+        self.shared.upgrade().is_some_and(|shared| shared.cancel(self))
+    }
+
     /// The end, if it is there; else `waker` is woken when it is.
     pub fn poll(&self, waker: Option<&Waker>) -> Option<Ended> {
         let mut state = self.lock();
@@ -202,6 +207,34 @@ impl Shared {
         let then = Then::Put(Arc::clone(&slot));
         self.begin(|group, now| (start(group, now), Called { then, function: None }));
         slot
+    }
+
+    /// [`Shared::call`], if there is something to start.
+    pub fn call_if(
+        &self,
+        watch: Option<Watch>,
+        start: impl FnOnce(&mut Group, Now) -> Result<Option<OpId>, GroupError>,
+    ) -> Result<Option<Arc<Slot>>, GroupError> {
+        let slot = self.slot(true, watch);
+        let called = Called { then: Then::Put(Arc::clone(&slot)), function: None };
+        self.with(|inner, now| {
+            let begun = start(&mut inner.group, now)?;
+            Ok(begun.map(|id| {
+                inner.calls.insert(id, called);
+                slot
+            }))
+        })
+    }
+
+    /// Ends a receive that no message has come for. Whether it did.
+    fn cancel(&self, slot: &Arc<Slot>) -> bool {
+        let is_of =
+            |called: &Called| matches!(&called.then, Then::Put(to) if Arc::ptr_eq(to, slot));
+        self.with(|inner, _| {
+            let found = inner.calls.iter().find(|(_, called)| is_of(called));
+            let id = found.map(|(id, _)| *id);
+            id.is_some_and(|id| inner.group.cancel(id))
+        })
     }
 
     /// A slot for the end of a call, which comes by the link or by a worker.

@@ -63,7 +63,8 @@ impl Group {
         self.contexts.get(&context).map_or(0, |context| context.next_call)
     }
 
-    /// Starts to send a message of little-endian elements to one rank.
+    /// Starts to send a message of little-endian elements to one rank. The end comes when
+    /// it is on its way, or not before a receive takes it.
     #[expect(clippy::too_many_arguments, reason = "all that a message is")]
     pub fn send(
         &mut self,
@@ -73,6 +74,7 @@ impl Group {
         tag: u32,
         dtype: DType,
         bytes: Bytes,
+        until_received: bool,
         timeout: Option<Duration>,
     ) -> OpId {
         let id = self.new_id();
@@ -89,40 +91,71 @@ impl Group {
         let left = self.has_left(context, to);
         self.at_points(context, |points, port| match left {
             true => points.finished.push((id, Err(has_left(to)))),
-            false => points.send(id, to, tag, dtype, bytes, deadline, port),
+            false => points.send(id, to, tag, dtype, bytes, until_received, deadline, port),
         });
         id
     }
 
-    /// Starts to receive a message, from one rank or any, of one tag or any.
+    /// Starts to receive a message, or to wait for one, from one rank or any, of one tag or
+    /// any.
     pub fn receive(
         &mut self,
         now: Now,
         context: u64,
         from: Option<usize>,
         tag: Option<u32>,
-        dtype: DType,
+        wanted: Wanted,
         timeout: Option<Duration>,
     ) -> OpId {
         let id = self.new_id();
         let deadline = timeout.or(self.config.timeout).map(|after| (now + after, after));
-        let size = self.contexts.get(&context).map_or(0, |context| context.members.len());
-        let there = || match from.filter(|&from| from >= size) {
-            None => Ok(()),
-            Some(rank) => Err(GroupError::Rank { rank, size }),
-        };
-        if let Err(error) = self.usable(context, u64::MAX).map(|_| ()).and_then(|()| there()) {
+        if let Err(error) = self.receivable(context, from) {
             self.outputs.push_back(Output::Finished { id, result: Err(error) });
             return id;
         }
         let left = from.filter(|&from| self.has_left(context, from));
         self.at_points(context, |points, port| {
-            points.receive(Receive { id, from, tag, dtype, deadline }, port);
+            points.receive(Receive { id, from, tag, wanted, deadline }, port);
             if let Some(from) = left {
                 points.lose(from, &has_left(from));
             }
         });
         id
+    }
+
+    /// What is known of the first message that a receive would be given now.
+    ///
+    /// # Errors
+    /// As those of a receive.
+    pub fn look(
+        &mut self,
+        context: u64,
+        from: Option<usize>,
+        tag: Option<u32>,
+    ) -> Result<Option<Message>, GroupError> {
+        self.receivable(context, from)?;
+        let points = self.contexts.get(&context).map(|context| &context.points);
+        Ok(points.and_then(|points| points.look(from, tag)))
+    }
+
+    /// Ends a receive with [`GroupError::Cancelled`] if no message has come for it. Whether
+    /// it did; all other calls go on.
+    pub fn cancel(&mut self, receive: OpId) -> bool {
+        let mut cancelled = false;
+        for id in self.contexts.keys().copied().collect::<Vec<_>>() {
+            self.at_points(id, |points, _| cancelled |= points.cancel(receive));
+        }
+        cancelled
+    }
+
+    /// Whether a message may be received from a rank.
+    fn receivable(&mut self, context: u64, from: Option<usize>) -> Result<(), GroupError> {
+        let size = self.contexts.get(&context).map_or(0, |context| context.members.len());
+        self.usable(context, u64::MAX)?;
+        match from.filter(|&from| from >= size) {
+            None => Ok(()),
+            Some(rank) => Err(GroupError::Rank { rank, size }),
+        }
     }
 
     /// A frame came from another rank of the group.

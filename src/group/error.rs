@@ -151,6 +151,9 @@ pub enum GroupError {
     /// The communicator is not there any more.
     #[error("the group is closed")]
     Closed,
+    /// A receive that was cancelled before any message came for it.
+    #[error("the receive was cancelled")]
+    Cancelled,
 }
 
 impl GroupError {
@@ -164,7 +167,7 @@ impl GroupError {
             GroupError::Message { .. } | GroupError::Operator { .. } => false,
             GroupError::Rank { .. } | GroupError::Length { .. } => false,
             GroupError::Algorithm { .. } | GroupError::Busy { .. } => false,
-            GroupError::Partial { .. } => false,
+            GroupError::Partial { .. } | GroupError::Cancelled => false,
         }
     }
 }

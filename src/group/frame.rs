@@ -62,7 +62,7 @@ pub(super) enum Head {
     Agree { context: u64, epoch: u32, agree: Agree },
     /// A segment of a message from one to one.
     Point(PointSegment),
-    /// All of a message may be sent.
+    /// A receive takes a message, all of which may be sent.
     PointCredit { context: u64, number: u64 },
     /// So many bytes of small messages were received.
     PointTaken { context: u64, bytes: u64 },
@@ -93,6 +93,8 @@ pub(super) struct PointSegment {
     pub dtype: crate::DType,
     pub offset: u64,
     pub total: u64,
+    /// Whether the sender is to be told that a receive has begun to take it.
+    pub until_received: bool,
 }
 
 /// The words of an agreement on who goes on.

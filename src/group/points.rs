@@ -3,7 +3,8 @@
 //! A message of up to [`Config::eager_bytes`](super::Config) is sent at once and kept
 //! by the receiver until it is asked for; of a longer one only so much, and the rest when
 //! it is received there. Of two messages that fit, the one that was sent first is
-//! received first.
+//! received first. A send that lasts until the message is received begins with none of
+//! its bytes, and ends when they are asked for; that comes for an empty one, too.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -23,8 +24,10 @@ pub struct Message {
     pub tag: u32,
     /// The type of its elements.
     pub dtype: DType,
-    /// Its elements, little endian.
+    /// Its elements, little endian; none where it was only looked at.
     pub bytes: Vec<u8>,
+    /// The bytes of all its elements.
+    pub length_bytes: u64,
 }
 
 struct Sending {
@@ -34,14 +37,33 @@ struct Sending {
     bytes: Bytes,
     sent: usize,
     limit: usize,
+    /// Whether it lasts until a receive takes it, and none does yet.
+    until_received: bool,
     deadline: Option<(Now, Now)>,
 }
 
 struct Incoming {
     message: Message,
     number: u64,
-    total: u64,
+    until_received: bool,
     receive: Option<OpId>,
+}
+
+impl Incoming {
+    fn is_whole(&self) -> bool {
+        self.message.bytes.len() as u64 == self.message.length_bytes
+    }
+}
+
+/// What a receive wants of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Its elements, which must be of this type.
+    Elements(DType),
+    /// Its elements, whatever they are.
+    Bytes,
+    /// To know of it. It stays for others to receive.
+    Look,
 }
 
 /// A receive that waits.
@@ -49,7 +71,7 @@ pub(super) struct Receive {
     pub id: OpId,
     pub from: Option<usize>,
     pub tag: Option<u32>,
-    pub dtype: DType,
+    pub wanted: Wanted,
     pub deadline: Option<(Now, Now)>,
 }
 
@@ -91,25 +113,30 @@ impl Points {
         tag: u32,
         dtype: DType,
         bytes: Bytes,
+        until_received: bool,
         deadline: Option<(Now, Now)>,
         port: &mut Port<'_>,
     ) {
         let number = self.numbers[to];
         self.numbers[to] += 1;
+        self.note(deadline);
         if to == port.rank {
-            let total = bytes.len() as u64;
-            let message = Message { from: to, tag, dtype, bytes: bytes.to_vec() };
-            self.done_sending(id, to, tag, dtype);
-            self.incoming.push_back(Incoming { message, number, total, receive: None });
+            let (length_bytes, sent) = (bytes.len() as u64, bytes.len());
+            let message = Message { from: to, tag, dtype, bytes: bytes.to_vec(), length_bytes };
+            let sending =
+                Sending { id, tag, dtype, bytes, sent, limit: sent, until_received, deadline };
+            self.sending.insert((to, number), sending);
+            self.flush(to, number, false, port);
+            self.incoming.push_back(Incoming { message, number, until_received, receive: None });
             return self.pair(port);
         }
         let room = port.config.ahead_bytes_max.saturating_sub(self.ahead[to]);
-        let limit = bytes.len().min(port.config.eager_bytes as usize).min(room as usize);
+        let eager_bytes = if until_received { 0 } else { port.config.eager_bytes };
+        let limit = bytes.len().min(eager_bytes as usize).min(room as usize);
         if limit == bytes.len() {
             self.ahead[to] += limit as u64;
         }
-        self.note(deadline);
-        let sending = Sending { id, tag, dtype, bytes, sent: 0, limit, deadline };
+        let sending = Sending { id, tag, dtype, bytes, sent: 0, limit, until_received, deadline };
         self.sending.insert((to, number), sending);
         self.flush(to, number, true, port);
     }
@@ -133,14 +160,14 @@ impl Points {
         body: &Bytes,
         port: &mut Port<'_>,
     ) -> bool {
-        let PointSegment { number, tag, dtype, offset, total, .. } = segment;
+        let PointSegment { number, tag, dtype, offset, total, until_received, .. } = segment;
         let known =
             self.incoming.iter_mut().find(|one| one.message.from == from && one.number == number);
         match known {
             Some(one) => {
                 let message = &mut one.message;
                 if offset != message.bytes.len() as u64
-                    || total != one.total
+                    || total != message.length_bytes
                     || offset + body.len() as u64 > total
                 {
                     return false;
@@ -148,8 +175,10 @@ impl Points {
                 message.bytes.extend_from_slice(body);
             }
             None if offset == 0 && body.len() as u64 <= total => {
-                let message = Message { from, tag, dtype, bytes: body.to_vec() };
-                self.incoming.push_back(Incoming { message, number, total, receive: None });
+                let bytes = body.to_vec();
+                let message = Message { from, tag, dtype, bytes, length_bytes: total };
+                let incoming = Incoming { message, number, until_received, receive: None };
+                self.incoming.push_back(incoming);
             }
             None => return false,
         }
@@ -157,9 +186,10 @@ impl Points {
         true
     }
 
-    /// All of a message may be sent.
+    /// A receive takes a message, all of which may be sent.
     pub fn credit(&mut self, from: usize, number: u64, port: &mut Port<'_>) {
         if let Some(sending) = self.sending.get_mut(&(from, number)) {
+            sending.until_received = false;
             sending.limit = sending.bytes.len();
             self.flush(from, number, false, port);
         }
@@ -176,11 +206,10 @@ impl Points {
         let matched: Vec<OpId> = self
             .incoming
             .iter()
-            .filter(|one| one.message.from == rank && (one.message.bytes.len() as u64) < one.total)
+            .filter(|one| one.message.from == rank && !one.is_whole())
             .filter_map(|one| one.receive)
             .collect();
-        self.incoming
-            .retain(|one| one.message.from != rank || one.message.bytes.len() as u64 == one.total);
+        self.incoming.retain(|one| one.message.from != rank || one.is_whole());
         self.receives.retain(|receive| {
             if lost(receive.from) || matched.contains(&receive.id) {
                 self.finished.push((receive.id, Err(error.clone())));
@@ -221,7 +250,11 @@ impl Points {
         self.receives.retain(|receive| {
             let Some((_, after)) = late(receive.deadline) else { return true };
             let from = receive.from.map(|from| from as u32).into_iter().collect();
-            let call = format!("receive of {}", receive.dtype);
+            let call = match receive.wanted {
+                Wanted::Elements(dtype) => format!("receive of {dtype}"),
+                Wanted::Bytes => "receive of any type".to_owned(),
+                Wanted::Look => "probe".to_owned(),
+            };
             self.finished.push((receive.id, Err(timeout(call, after, from))));
             // What it had begun to take goes to the next that asks.
             for one in &mut self.incoming {
@@ -251,7 +284,8 @@ impl Points {
     }
 
     fn done_sending(&mut self, id: OpId, to: usize, tag: u32, dtype: DType) {
-        self.finished.push((id, Ok(Message { from: to, tag, dtype, bytes: Vec::new() })));
+        let message = Message { from: to, tag, dtype, bytes: Vec::new(), length_bytes: 0 };
+        self.finished.push((id, Ok(message)));
     }
 
     fn flush(&mut self, to: usize, number: u64, first: bool, port: &mut Port<'_>) {
@@ -267,60 +301,84 @@ impl Points {
                 dtype: sending.dtype,
                 offset: sending.sent as u64,
                 total: sending.bytes.len() as u64,
+                until_received: sending.until_received,
             };
             port.send(to, &Head::Point(segment), sending.bytes.slice(sending.sent..end));
             sending.sent = end;
         }
-        if sending.sent == sending.bytes.len() {
+        if sending.sent == sending.bytes.len() && !sending.until_received {
             let (id, tag, dtype) = (sending.id, sending.tag, sending.dtype);
             self.sending.remove(&(to, number));
             self.done_sending(id, to, tag, dtype);
         }
     }
 
+    /// Ends a receive that no message came for. Whether it did.
+    pub fn cancel(&mut self, id: OpId) -> bool {
+        let is_begun = self.incoming.iter().any(|one| one.receive == Some(id));
+        let found = self.receives.iter().position(|receive| receive.id == id && !is_begun);
+        if let Some(position) = found {
+            self.receives.remove(position);
+            self.finished.push((id, Err(GroupError::Cancelled)));
+        }
+        found.is_some()
+    }
+
+    /// What is known of the first message that a receive would be given.
+    pub fn look(&self, from: Option<usize>, tag: Option<u32>) -> Option<Message> {
+        let at = self.incoming.iter().position(|one| is_free(one, from, tag))?;
+        Some(self.known(at))
+    }
+
+    fn known(&self, at: usize) -> Message {
+        let Message { from, tag, dtype, length_bytes, .. } = self.incoming[at].message;
+        Message { from, tag, dtype, bytes: Vec::new(), length_bytes }
+    }
+
     /// Gives messages to the receives that they fit.
     fn pair(&mut self, port: &mut Port<'_>) {
         let mut position = 0;
         while position < self.receives.len() {
-            let receive = &self.receives[position];
-            let fits = |one: &Incoming| {
-                one.receive == Some(receive.id)
-                    || (one.receive.is_none()
-                        && receive.from.is_none_or(|from| from == one.message.from)
-                        && receive.tag.is_none_or(|tag| tag == one.message.tag))
-            };
-            let own = self.incoming.iter().position(|one| one.receive == Some(receive.id));
-            let Some(at) = own.or_else(|| self.incoming.iter().position(fits)) else {
+            let Receive { id, from, tag, wanted, .. } = self.receives[position];
+            let own = self.incoming.iter().position(|one| one.receive == Some(id));
+            let free = || self.incoming.iter().position(|one| is_free(one, from, tag));
+            let Some(at) = own.or_else(free) else {
                 position += 1;
                 continue;
             };
+            if wanted == Wanted::Look {
+                self.receives.remove(position);
+                self.finished.push((id, Ok(self.known(at))));
+                continue;
+            }
             let one = &mut self.incoming[at];
-            let (from, number) = (one.message.from, one.number);
-            let complete = one.message.bytes.len() as u64 == one.total;
-            if !complete {
-                if one.receive.is_none() {
-                    one.receive = Some(receive.id);
-                    let context = port.context;
-                    port.send(from, &Head::PointCredit { context, number }, Bytes::new());
-                }
+            let (from, number, is_whole) = (one.message.from, one.number, one.is_whole());
+            let begins = one.receive.replace(id).is_none();
+            let waits = one.until_received;
+            if begins && waits && from == port.rank {
+                self.credit(from, number, port);
+            } else if begins && (waits || !is_whole) {
+                let context = port.context;
+                port.send(from, &Head::PointCredit { context, number }, Bytes::new());
+            }
+            if !is_whole {
                 position += 1;
                 continue;
             }
-            let Incoming { message, total, receive: begun, .. } =
-                self.incoming.remove(at).expect("its position");
-            let receive = self.receives.remove(position).expect("its position");
-            if begun.is_none() && from != port.rank {
-                self.count_taken(from, total, port);
+            let message = self.incoming.remove(at).expect("its position").message;
+            self.receives.remove(position);
+            if begins && from != port.rank {
+                self.count_taken(from, message.length_bytes, port);
             }
-            let result = match message.dtype == receive.dtype {
-                true => Ok(message),
-                false => Err(GroupError::Message {
+            let result = match wanted {
+                Wanted::Elements(dtype) if dtype != message.dtype => Err(GroupError::Message {
                     from: from as u32,
-                    sent: format!("{} bytes of {}", total, message.dtype),
-                    wanted: receive.dtype.to_string(),
+                    sent: format!("{} bytes of {}", message.length_bytes, message.dtype),
+                    wanted: dtype.to_string(),
                 }),
+                _ => Ok(message),
             };
-            self.finished.push((receive.id, result));
+            self.finished.push((id, result));
         }
     }
 
@@ -331,4 +389,11 @@ impl Points {
             port.send(from, &Head::PointTaken { context, bytes }, Bytes::new());
         }
     }
+}
+
+/// Whether nobody takes a message yet, and it is one of these.
+fn is_free(one: &Incoming, from: Option<usize>, tag: Option<u32>) -> bool {
+    one.receive.is_none()
+        && from.is_none_or(|from| from == one.message.from)
+        && tag.is_none_or(|tag| tag == one.message.tag)
 }

@@ -239,6 +239,12 @@ fn messages<T: Bits>(comm: &Communicator, arrays: &Arrays, count: usize) -> Resu
     let (next, last) = ((rank + 1) % size, (rank + size - 1) % size);
     let (data, theirs) = (arrays.own::<T>(count), arrays.of::<T>(last, 0, count));
     same(&comm.send_receive(&data, next, last, 5)?, &theirs, "send_receive");
+    let delivered = comm.deliver_async(&data, next, 4);
+    let told = comm.probe(Some(last), Some(4))?;
+    let length_bytes = size_of_val(theirs.as_slice()) as u64;
+    assert_eq!((told.from, told.tag, told.length_bytes), (last, 4, length_bytes), "probe");
+    same(&comm.receive::<T>(None, Some(4))?.data, &theirs, "deliver");
+    delivered.wait()?;
     let sends = [1, 2, 1].map(|tag| comm.send_async(&data[..count / tag as usize], next, tag));
     for (tag, from) in [(Some(2), None), (None, Some(last)), (Some(1), Some(last))] {
         let received = comm.receive::<T>(from, tag)?;

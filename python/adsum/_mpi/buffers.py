@@ -6,11 +6,16 @@ or ``[data, (count, displacement), type]``, for blocks of many lengths ``[data, 
 behind. One number for counts is that of all blocks, for displacements the distance from each
 to the next. Data is a NumPy array, or what exports its memory: bytes, bytearray, memoryview,
 array.array, CPU tensors by DLPack. Counts and displacements are in elements of the type.
+BOTTOM as data is all memory of the process, where a type of addresses says what is meant: it is
+the caller's word that memory is there, and lives until the call has ended.
 """
+
+import ctypes
+import sys
 
 import numpy
 
-from .datatypes import RAW, Datatype, of_dtype, of_name
+from .datatypes import PART, RAW, Datatype, are_apart, bytes_of, of_dtype, of_name
 from .errors import GroupError
 
 
@@ -34,14 +39,17 @@ def in_place(given):
 
 
 class Span:
-    """Some elements of a flat array: a range of it, or those at places.
+    """Some elements in a flat array: a range of it, or those at places.
 
-    ``type`` is what they were given as, ``dtype`` NumPy's type of them.
+    ``type`` is what they were given as, ``dtype`` NumPy's type of them. The array is one of
+    them, or where they lie at any bytes one of bytes; places are counted in its items.
     """
 
     def __init__(self, array, datatype, places=None):
-        self.array, self.type, self.places = array, datatype, places
-        self.dtype, self.size = array.dtype, array.size if places is None else places.size
+        self.array, self.type, self.places, self.dtype = array, datatype, places, datatype._dtype
+        # Items of the array that are one element.
+        self._items = self.dtype.itemsize // array.dtype.itemsize
+        self.size = (array.size if places is None else places.size) // self._items
 
     @property
     def is_plain(self):
@@ -51,7 +59,7 @@ class Span:
     def packed(self):
         """They alone, one after the other: the memory itself where they lie so."""
         if self.places is not None:
-            return self.array[self.places]
+            return self.array[self.places].view(self.dtype)
         return self.array if self.array.flags.aligned else self.array.copy()
 
     def wire(self):
@@ -67,7 +75,7 @@ class Span:
             raise GroupError(
                 f"{values.size * values.itemsize} bytes came for {self.size} elements of {self.dtype}", "ERR_TRUNCATE"
             )
-        values = values.view(self.dtype)
+        values = values.view(self.array.dtype)
         if self.places is None:
             self.array[:] = values
         else:
@@ -77,7 +85,7 @@ class Span:
         """So many of the elements, from the start-th on."""
         if self.places is None:
             return Span(self.array[start : start + count], self.type)
-        return Span(self.array, self.type, self.places[start : start + count])
+        return Span(self.array, self.type, self.places[start * self._items : (start + count) * self._items])
 
     def copy_from(self, other, call):
         """Takes the elements of another span, which are as many and of this type."""
@@ -122,14 +130,12 @@ class _Tensor:
         self._view = None
 
 
-def _array(data, writes):
-    """The flat array of the memory that data has."""
+def _array(data, writes, copies=True):
+    """The flat array of the memory that data has; with copies, where it has none, of a copy."""
     if isinstance(data, numpy.ma.MaskedArray):
         raise TypeError("a masked array, whose mask would be lost; give x.filled(...)")
     if isinstance(data, numpy.ndarray):
         array = numpy.asarray(data)
-    elif data is BOTTOM:
-        raise NotImplementedError("MPI.BOTTOM as a buffer: give the array itself")
     elif hasattr(data, "__dlpack__") and hasattr(data, "__dlpack_device__"):
         if data.__dlpack_device__()[0] != 1:
             raise TypeError(f"a {type(data).__name__} on a device; copy it to the CPU")
@@ -141,7 +147,7 @@ def _array(data, writes):
             array = numpy.asarray(memoryview(data))
         except TypeError:
             array = numpy.asarray(data)
-            if writes or array.dtype.kind == "O":
+            if writes or not copies or array.dtype.kind == "O":
                 raise TypeError(f"a {type(data).__name__} is no array, and has no memory like one") from None
     if not array.flags.c_contiguous or not array.flags.aligned or not array.dtype.isnative:
         raise ValueError("a buffer must be contiguous, aligned and in native byte order; use numpy.ascontiguousarray")
@@ -150,16 +156,23 @@ def _array(data, writes):
     return array.reshape(-1)
 
 
+def address(location):
+    """Where the memory of an array, or of what exports its memory, begins; 0 for BOTTOM."""
+    if location is None or location is BOTTOM:
+        return 0
+    return _array(location, False, copies=False).ctypes.data
+
+
 def _typed(array, datatype):
-    """An array as elements of a type."""
-    wanted = datatype._dtype
-    if wanted is None:
-        raise ValueError("MPI.DATATYPE_NULL is no type of elements; adsum has no long double")
-    if array.dtype == wanted:
+    """An array as elements of a type, or as bytes where that is not one array of them."""
+    wanted = datatype._there()._dtype
+    if array.dtype == wanted and datatype._is_dense:
         return array
     is_bytes = array.dtype.type in (numpy.uint8, numpy.void, numpy.bytes_)
-    if datatype not in RAW and not is_bytes:
+    if not (array.dtype == wanted or is_bytes or datatype in RAW or wanted == PART):
         raise ValueError(f"an array of {array.dtype} given as {datatype!r}")
+    if not datatype._is_dense:
+        return array.view("u1")
     if array.nbytes % wanted.itemsize:
         raise ValueError(f"{array.nbytes} bytes are no whole number of {datatype!r}")
     return array.view(wanted)
@@ -181,6 +194,11 @@ def _parsed(given):
 
 
 def _resolved(data, datatype, writes):
+    """The array of data as elements of a type or as bytes, and the type; data that is BOTTOM as it is."""
+    if data is BOTTOM:
+        if datatype is None:
+            raise ValueError("MPI.BOTTOM is no array; give [MPI.BOTTOM, count, type]")
+        return BOTTOM, datatype
     array = numpy.empty(0, "u1") if data is None else _array(data, writes)
     datatype = of_dtype(array.dtype) if datatype is None else datatype
     return _typed(array, datatype), datatype
@@ -196,25 +214,57 @@ def _whole_number(value, what):
     return number
 
 
-def _span(array, datatype, count, displacement, writes, step=None):
-    """So many of a type, the first at a displacement in its extent, or in bytes of a step."""
-    extent, item = datatype._extent, array.dtype.itemsize
-    if writes and not datatype._is_apart:
+def _span(array, datatype, count, start, writes):
+    """So many of a type, the first so many bytes from the beginning of an array, or of all memory."""
+    item, each = datatype._there()._dtype.itemsize, datatype._offsets.size
+    if array is not BOTTOM and datatype._is_dense and start % item == 0:
+        whole = _whole(array, datatype)
+        first = start // item
+        end = first + count * each
+        if first < end and not 0 <= first < end <= whole.size:
+            raise ValueError(_outside(datatype, count, start, first, end, whole.size))
+        return Span(whole[first:end], datatype)
+    places = datatype._places(count, start)
+    if writes and not (datatype._is_apart and (count < 2 or are_apart(places, item))):
         raise ValueError(f"{datatype!r} has elements twice, of which one would be lost; it is for sending alone")
-    if step is not None and displacement % item:
-        raise ValueError(f"a displacement of {displacement} bytes is no whole number of {datatype!r}")
-    start = displacement * extent if step is None else displacement // item
-    if datatype.is_predefined:
-        places, first, last = None, start, start + count - 1
-    else:
-        places = datatype._places(count) + start
-        first, last = (places.min(), places.max()) if places.size else (0, -1)
-    if first <= last and not 0 <= first <= last < array.size:
+    first, end = (int(places.min()), int(places.max()) + item) if places.size else (0, 0)
+    if array is BOTTOM:
+        array, places = _memory(datatype, first, end, writes), places - first
+    elif not 0 <= first <= end <= array.nbytes:
+        raise ValueError(_outside(datatype, count, start, first // item, -(-end // item), array.nbytes // item))
+    memory = array.view("u1")
+    whole = _whole(memory, datatype)
+    if whole.flags.aligned and not (places % item).any():
+        return Span(whole, datatype, places // item)
+    return Span(memory, datatype, bytes_of(places, item))
+
+
+def _whole(array, datatype):
+    """The elements of a type that bytes are, up to the last whole one."""
+    item = datatype._dtype.itemsize
+    return array if array.dtype == datatype._dtype else array[: array.size // item * item].view(datatype._dtype)
+
+
+def _outside(datatype, count, start, first, end, size):
+    return f"{count} of {datatype!r} from byte {start} on reach elements {first} to {end - 1} of an array of {size}"
+
+
+# No program has memory there.
+_LOWEST_ADDRESS = 4096
+
+
+def _memory(datatype, first, end, writes):
+    """The bytes from one address to another, which the caller says are there."""
+    if first == end:
+        return numpy.empty(0, "u1")
+    if not _LOWEST_ADDRESS <= first < end <= sys.maxsize:
         raise ValueError(
-            f"{count} of {datatype!r} from {displacement} on reach elements {first} to {last} "
-            f"of an array of {array.size}"
+            f"MPI.BOTTOM with {datatype!r} is address {first}, where no memory is; make the type of addresses, "
+            "as in MPI.Datatype.Create_struct([count], [MPI.Get_address(array)], [MPI.DOUBLE])"
         )
-    return Span(array[start : start + count] if places is None else array, datatype, places)
+    memory = numpy.frombuffer((ctypes.c_ubyte * (end - first)).from_address(first), "u1")
+    memory.flags.writeable = writes
+    return memory
 
 
 def simple(given, writes, blocks=1):
@@ -222,13 +272,16 @@ def simple(given, writes, blocks=1):
     data, count, displacement, datatype = _parsed(given)
     array, datatype = _resolved(data, datatype, writes)
     displacement = 0 if displacement is None else _whole_number(displacement, "displacement")
-    if count is None:
-        count = max(array.size - displacement * datatype._extent, 0) // max(datatype._extent, 1)
+    start = displacement * datatype._extent
+    if count is not None:
+        count = _whole_number(count, "count") * blocks
+    elif array is BOTTOM:
+        raise ValueError("MPI.BOTTOM has no length; give [MPI.BOTTOM, count, type]")
+    else:
+        count = max(array.nbytes - start, 0) // max(datatype._extent, 1)
         if count % blocks:
             raise ValueError(f"{count} of {datatype!r} are no whole blocks for {blocks} ranks")
-    else:
-        count = _whole_number(count, "count") * blocks
-    return _span(array, datatype, count, displacement, writes)
+    return _span(array, datatype, count, start, writes)
 
 
 def vector(given, writes, size):
@@ -236,17 +289,19 @@ def vector(given, writes, size):
     data, counts, displacements, datatype = _parsed(given)
     array, datatype = _resolved(data, datatype, writes)
     if counts is None:
-        whole, rest = divmod(array.size // max(datatype._extent, 1), size)
+        if array is BOTTOM:
+            raise ValueError("MPI.BOTTOM has no length; give [MPI.BOTTOM, counts, displacements, type]")
+        counts, rest = divmod(array.nbytes // max(datatype._extent, 1), size)
         if rest:
-            raise ValueError(f"{array.size} elements are no whole blocks for {size} ranks; give counts")
-        counts = whole
+            raise ValueError(f"{array.nbytes} bytes are no whole blocks of {datatype!r} for {size} ranks; give counts")
     counts = _counts(counts, size)
     if displacements is None:
         displacements = [sum(counts[:rank]) for rank in range(size)]
     displacements = _displacements(displacements, size)
-    if writes and datatype.is_predefined:
+    if writes and datatype._is_dense:
         _are_apart(counts, displacements)
-    return [_span(array, datatype, *both, writes) for both in zip(counts, displacements)]
+    starts = [displacement * datatype._extent for displacement in displacements]
+    return [_span(array, datatype, *both, writes) for both in zip(counts, starts)]
 
 
 def blocks_of_types(given, writes, size):
@@ -256,19 +311,19 @@ def blocks_of_types(given, writes, size):
         types = given[1]
     elif len(given) == 3:
         (counts, displacements), types = given[1], given[2]
-    else:
+    elif len(given) == 4:
         data, counts, displacements, types = given
+    else:
+        raise ValueError(f"a buffer of {len(given)} parts; give [data, counts, displacements, types]")
     types = [of_name(one) if isinstance(one, str) else one for one in types]
     if len(types) != size:
         raise ValueError(f"{len(types)} types for {size} ranks")
+    if data is BOTTOM and (counts is None or displacements is None):
+        raise ValueError("MPI.BOTTOM has no length; give [MPI.BOTTOM, counts, displacements, types]")
     counts = _counts(1 if counts is None else counts, size)
     displacements = _displacements(0 if displacements is None else displacements, size)
-    memory = _array(data, writes).view("u1") if data is not None else numpy.empty(0, "u1")
-    spans = []
-    for count, displacement, datatype in zip(counts, displacements, types):
-        whole = memory[: memory.size // datatype._dtype.itemsize * datatype._dtype.itemsize]
-        spans.append(_span(whole.view(datatype._dtype), datatype, count, displacement, writes, step=1))
-    return spans
+    memory = BOTTOM if data is BOTTOM else numpy.empty(0, "u1") if data is None else _array(data, writes).view("u1")
+    return [_span(memory, *block, writes) for block in zip(types, counts, displacements)]
 
 
 def _are_apart(counts, displacements):

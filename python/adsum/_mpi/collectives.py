@@ -7,7 +7,12 @@ import numpy
 from .buffers import in_place, joined, joined_bytes, simple, vector, blocks_of_types
 from .errors import GroupError
 from .ops import SUM
+from .messages import persistent
 from .requests import Request
+
+
+# From here on what the library does not fold is folded in parts by calls that wait.
+IN_PARTS_FROM_BYTES = 64 << 10
 
 
 def waiting(begin):
@@ -47,7 +52,7 @@ class Collectives:
         return self.rank == root
 
     def _begin(self, call, array, end=None, op=None, root=0, counts=()):
-        return Request(self._group.begin(call, array, op, root, list(counts)), end)
+        return Request._of(self._group.begin(call, array, op, root, list(counts)), end)
 
     def Ibarrier(self):
         """Ends when all ranks have called it."""
@@ -73,6 +78,37 @@ class Collectives:
         moved = "gather" if call == "reduce" else "all_gather"
         return self._begin(moved, sealed.closed([given.packed()]), fold_here, root=root)
 
+    def _fold_in_parts(self, given, into, op, root=None):
+        """Folds here what the library does not fold, each rank some of the elements.
+
+        So no rank has those of all; it takes two rounds.
+        """
+        fold, sealed = op._folding(given.dtype, given.type), op._seal(given.dtype)
+        each = given.type._offsets.size
+        cuts = [each * (given.size // each * rank // self.size) for rank in range(1, self.size)]
+        parts = numpy.split(given.packed(), cuts)
+        counts = [part.nbytes + sealed.size for part in parts]
+        received, _ = self._group.begin("all_to_all_v", sealed.closed(parts), None, 0, counts).wait()
+        folded, failed = numpy.empty(0, "u1"), None
+        try:
+            folded = fold(sealed.opened(received)).view("u1")
+        except Exception as error:
+            # The others wait for this part, and are told of it by its length.
+            failed = error
+        call = "all_gather_v" if root is None else "gather_v"
+        blocks, _ = self._group.begin(call, folded, None, root or 0, []).wait()
+        if failed is not None:
+            raise failed
+        for rank, (part, block) in enumerate(zip(parts, blocks)):
+            if part.nbytes != block.nbytes:
+                raise GroupError(f"{op!r} failed at rank {rank}", "ERR_OP")
+        if into is not None:
+            into.put(numpy.concatenate(blocks))
+
+    def _is_for_parts(self, given, op):
+        long = given.size * given.dtype.itemsize >= IN_PARTS_FROM_BYTES
+        return long and self.size > 1 and op._native(given.dtype, given.type) is None
+
     def _both(self, sendbuf, recvbuf, call):
         into = simple(recvbuf, True)
         given = into if in_place(sendbuf) else simple(sendbuf, False)
@@ -92,6 +128,8 @@ class Collectives:
         if native and into.is_plain:
             into.copy_from(given, "Allreduce")
             self._group.all_reduce(into.wire(), native)
+        elif self._is_for_parts(given, op):
+            self._fold_in_parts(given, into, op)
         else:
             self._fold("all_reduce", given, into, op).Wait()
 
@@ -102,11 +140,19 @@ class Collectives:
 
         Elsewhere recvbuf is not looked at.
         """
-        if self._root(root):
-            return self._fold("reduce", *self._both(sendbuf, recvbuf, "Reduce"), op, root)
-        return self._fold("reduce", simple(sendbuf, False), None, op, root)
+        return self._fold("reduce", *self._at_root(sendbuf, recvbuf, root), op, root)
 
-    Reduce = waiting(Ireduce)
+    def _at_root(self, sendbuf, recvbuf, root):
+        return self._both(sendbuf, recvbuf, "Reduce") if self._root(root) else (simple(sendbuf, False), None)
+
+    def Reduce(self, sendbuf, recvbuf, op=SUM, root=0):
+        given, into = self._at_root(sendbuf, recvbuf, root)
+        if self._is_for_parts(given, op):
+            self._fold_in_parts(given, into, op, root)
+        else:
+            self._fold("reduce", given, into, op, root).Wait()
+
+    Reduce.__doc__ = Ireduce.__doc__
 
     def Iscan(self, sendbuf, recvbuf, op=SUM):
         """Folds the buffers of all ranks up to this one."""
@@ -294,3 +340,25 @@ class Collectives:
         return self._begin("all_to_all_v", array, _put_all(into), counts=counts)
 
     Alltoallw = waiting(Ialltoallw)
+
+
+class Persistent:
+    """Collective calls that are begun by Start, which all ranks do in the same order."""
+
+    Barrier_init = persistent(Collectives.Ibarrier)
+    Allreduce_init = persistent(Collectives.Iallreduce)
+    Reduce_init = persistent(Collectives.Ireduce)
+    Scan_init = persistent(Collectives.Iscan)
+    Exscan_init = persistent(Collectives.Iexscan)
+    Reduce_scatter_block_init = persistent(Collectives.Ireduce_scatter_block)
+    Reduce_scatter_init = persistent(Collectives.Ireduce_scatter)
+    Bcast_init = persistent(Collectives.Ibcast)
+    Allgather_init = persistent(Collectives.Iallgather)
+    Allgatherv_init = persistent(Collectives.Iallgatherv)
+    Gather_init = persistent(Collectives.Igather)
+    Gatherv_init = persistent(Collectives.Igatherv)
+    Scatter_init = persistent(Collectives.Iscatter)
+    Scatterv_init = persistent(Collectives.Iscatterv)
+    Alltoall_init = persistent(Collectives.Ialltoall)
+    Alltoallv_init = persistent(Collectives.Ialltoallv)
+    Alltoallw_init = persistent(Collectives.Ialltoallw)

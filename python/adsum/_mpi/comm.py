@@ -3,11 +3,11 @@
 import os
 import sys
 
-from .collectives import Collectives
+from .buffered import Buffered, flushed
+from .collectives import Collectives, Persistent
 from .errors import GroupError, Missing
-from .messages import Messages
 from .objects import Objects
-from .requests import UNDEFINED
+from .status import UNDEFINED
 
 
 class _Nobody:
@@ -25,7 +25,7 @@ class _Nobody:
 _NOBODY = _Nobody()
 
 
-class Comm(Collectives, Objects, Messages, Missing):
+class Comm(Collectives, Persistent, Objects, Buffered, Missing):
     """A group of ranks. ``rank`` counts from 0 up to ``size`` less one."""
 
     def __init__(self, group, name):
@@ -99,7 +99,10 @@ class Comm(Collectives, Objects, Messages, Missing):
     def Free(self):
         """Gives the communicator back; later calls raise MPI.Exception."""
         group, self._group = self._group, _NOBODY
-        group.leave()
+        try:
+            flushed(group)
+        finally:
+            group.leave()
 
     def Abort(self, errorcode=1):
         """Ends this process at once with the code, and by it the job."""

@@ -1,6 +1,6 @@
 //! Calls that were begun, and the arrays that they give.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ::adsum::communicator::{Element, GroupError, Received, Request};
 use half::vec::HalfFloatVecExt;
@@ -9,7 +9,8 @@ use numpy::PyArray1;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use crate::group::group_error;
+use crate::group::{forked, group_error};
+use crate::threaded::Threaded;
 
 /// Elements that lie in arrays of NumPy.
 pub trait Lies: Element {
@@ -81,7 +82,7 @@ impl<T: Send, F: FnOnce(T) -> Ended + Send> Running for (Request<T>, F) {
 /// A call that was begun.
 #[pyclass(frozen, module = "adsum._adsum")]
 pub struct Pending {
-    running: Mutex<Option<Box<dyn Running>>>,
+    running: Threaded<Mutex<Option<Box<dyn Running>>>>,
 }
 
 impl Pending {
@@ -104,24 +105,25 @@ impl Pending {
     }
 
     fn of(running: impl Running + 'static) -> Pending {
-        Pending { running: Mutex::new(Some(Box::new(running))) }
+        Pending { running: Threaded::new(Mutex::new(Some(Box::new(running)))) }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Box<dyn Running>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> PyResult<MutexGuard<'_, Option<Box<dyn Running>>>> {
+        let running = self.running.get().ok_or_else(|| forked("call"))?;
+        Ok(running.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 #[pymethods]
 impl Pending {
     /// Whether it has ended.
-    fn test(&self) -> bool {
-        self.lock().as_mut().is_none_or(|running| running.test())
+    fn test(&self) -> PyResult<bool> {
+        Ok(self.lock()?.as_mut().is_none_or(|running| running.test()))
     }
 
     /// Waits for its arrays, and of a message the sender and tag.
     fn wait(&self, py: Python<'_>) -> PyResult<(Vec<Py<PyAny>>, Option<Origin>)> {
-        let running = self.lock().take();
+        let running = self.lock()?.take();
         let running =
             running.ok_or_else(|| PyRuntimeError::new_err("a call was waited for before"))?;
         let ended = py.detach(|| running.wait()).map_err(group_error)?;

@@ -224,8 +224,6 @@ def test_questions_of_several_passes_over_files(tmp_path):
     assert np.array_equal(adsum.quantile(files, [0.1, 0.9]), adsum.quantile(x, [0.1, 0.9]))
     for got, wanted in zip(adsum.histogram(files), adsum.histogram(x)):
         assert np.array_equal(got, wanted)
-    with pytest.raises(NotImplementedError, match="axis"):
-        adsum.median(files, axis=0)
 
 
 def test_devices_and_progress_of_files(tmp_path):

@@ -1,6 +1,7 @@
 """Reductions with NumPy's names and signatures."""
 
 import math
+import operator
 import os
 import types
 from typing import NamedTuple
@@ -42,11 +43,11 @@ def dtype_name(dtype):
 
 
 def _axes(axis):
-    if axis is None or isinstance(axis, tuple):
-        return axis
+    if axis is None:
+        return None
     if isinstance(axis, int):
         return (axis,)
-    return tuple(axis) if isinstance(axis, list) else (axis.__index__(),)
+    return tuple(map(operator.index, axis if isinstance(axis, (list, tuple)) else [axis]))
 
 
 def _source(x, device, progress):

@@ -241,7 +241,7 @@ part = comm.Split(0, comm.rank)
 request = comm.Irecv(np.zeros(1), source=comm.rank)
 child = os.fork()
 if child == 0:
-    for call in [comm.Barrier, lambda: part.allreduce(1), request.Wait, request.Test]:
+    for call in [comm.Barrier, lambda: part.allreduce(1), request.Test, request.Wait]:
         try:
             call()
         except MPI.Exception as error:

@@ -156,7 +156,8 @@ _WHERE = """
 _PLACES = """
     comm: a communicator, as adsum.MPI.COMM_WORLD: the result is that of the arrays of all its
         ranks, one after the other in order of ranks along the reduced axes, and all ranks have
-        the same bits. Of files each rank reduces its share, so that each element counts once.
+        the same bits. Of files each rank reduces its share, so that each element counts once;
+        all ranks give the same files, where and initial.
     device: for files, which processors reduce: "auto", "cpu", "gpu", "gpu:0", a part of a name,
         or a list of them.
     progress: for files, called with the bytes that are done and all bytes of a pass.
@@ -331,7 +332,8 @@ def _one_by_one(x, axes, keepdims, how, comm):
 
 _QUANTILES = """
     q: {what}, or several as an array, whose axes come first in the result.
-    method: "linear", "lower", "higher", "midpoint" or "nearest", as NumPy names them.
+    method: "linear", "lower", "higher", "midpoint" or "nearest", as NumPy names them. Along axes
+        with comm= each rank takes memory for the elements of all, if up to 65,536 reduce to one.
     dtype: the type of the result: by default that of the elements, but float64 where the
         method makes new numbers of integers.
 {common}{places}

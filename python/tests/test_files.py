@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as npst
 
 import adsum
-from test_keywords import axes_of, broadcastable, small
+from strategies import axes_of, broadcastable, small
 
 TYPES = ["int8", "int64", "uint8", "uint64", "float16", "float32", "float64", "bool", ">f8", ">i2"]
 NAMES = ["sum", "prod", "mean", "var", "min", "max", "any", "all", "argmin", "minmax", "nansum", "nanmean", "count_nonzero"]

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::dtype::{ByteOrder, Layout};
-use crate::manifest::{Block, Entry, File};
+use crate::manifest::{Entry, File};
 use crate::shard::{Shard, ShardError};
 
 /// Which elements of arrays that are joined along their first axis count, and what
@@ -90,14 +90,20 @@ pub struct MaskedShard {
     file: usize,
     /// The place of its first element in the array, as it lies.
     start: u64,
-    block: Block,
+    /// Elements of one run, and from the start of one to that of the next.
+    inner: u64,
+    stride: u64,
 }
 
 impl MaskedShard {
     /// The shard of `entry`, without what `mask` leaves out.
     pub(super) fn new(shard: Arc<dyn Shard>, mask: Arc<Mask>, entry: &Entry) -> MaskedShard {
         let (file, start) = (entry.file as usize, entry.elements.start);
-        MaskedShard { shard, mask, file, start, block: entry.block }
+        let (inner, stride) = match entry.block.is_contiguous() {
+            true => (entry.len(), entry.len()),
+            false => (entry.block.inner, entry.block.stride),
+        };
+        MaskedShard { shard, mask, file, start, inner, stride }
     }
 }
 
@@ -122,13 +128,12 @@ impl Shard for MaskedShard {
         let neutral = self.mask.neutral(self.layout());
         let Axes { start, axes } = &self.mask.files[self.file];
         let (&(length, step), slower) = axes.split_first().unwrap_or((&(1, 0), &[]));
-        let Block { inner, stride, .. } = self.block;
         let mut next = elements.start;
         while next < elements.end {
-            let column = next % inner;
-            let place = self.start + next / inner * stride + column;
+            let column = next % self.inner;
+            let place = self.start + next / self.inner * self.stride + column;
             let (mut rest, within) = (place / length, place % length);
-            let count = (elements.end - next).min(inner - column).min(length - within);
+            let count = (elements.end - next).min(self.inner - column).min(length - within);
             let mut flag = start + within as usize * step;
             for &(length, step) in slower {
                 flag += (rest % length) as usize * step;

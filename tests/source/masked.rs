@@ -67,9 +67,10 @@ fn elements_without_a_flag_are_neutral() {
                 before += rows;
             }
             let files = open(&paths).unwrap().manifest.files().to_vec();
-            let flags = indices(&flags_shape).iter().map(|index| has_flag(&flags_shape, index));
+            let flags =
+                indices(&flags_shape).iter().map(|index| has_flag(&flags_shape, index)).collect();
             let shape: Vec<u64> = flags_shape.iter().map(|&length| length as u64).collect();
-            let mask = Arc::new(Mask::new(&files, &shape, flags.collect(), NEUTRAL.into()));
+            let mask = Arc::new(Mask::new(&files, &shape, flags, NEUTRAL.into()));
             let along = |axis| Cut::Axis { entry_bytes: 14, axis, outputs: 0..999, outputs_max: 2 };
             for cut in [Cut::Runs { entry_bytes: 10 }, along(0), along(1), along(2)] {
                 let manifest = Manifest::cut(files.clone(), cut).unwrap();

@@ -146,8 +146,10 @@ impl Axes {
             }
             first = end;
         }
-        for result in 0..totals.outputs() {
-            found[result] = Some(finish(result, totals.states(result))?);
+        if !is_whole {
+            for (result, one) in found.iter_mut().enumerate() {
+                *one = Some(finish(result, totals.states(result))?);
+            }
         }
         Ok(found.into_iter().map(|one| one.expect("each has an output")).collect())
     }

@@ -19,7 +19,7 @@ use crate::manifest::{JobId, Manifest};
 use crate::op::Spec;
 use crate::shard::{ShardError, ShardErrorKind};
 use crate::site::Site;
-use crate::source::{Access, LocalFiles, Resolve};
+use crate::source::{Access, LocalFiles, Mask, Resolve};
 
 mod recall;
 
@@ -166,6 +166,12 @@ impl Executor {
             files = files.resolved_by(resolve);
         }
         Ok(Executor { compute, files, budget, notify, recall, warnings })
+    }
+
+    /// The same without what a mask leaves out, for manifests of one data set that has
+    /// the files of the mask. These have no digests, so that no partial is remembered.
+    pub fn masked(self, mask: Arc<Mask>) -> Executor {
+        Executor { files: self.files.masked(mask), ..self }
     }
 
     /// What the user should know about the devices.

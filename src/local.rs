@@ -25,7 +25,7 @@ use crate::partial::Partial;
 use crate::placement::NodeId;
 use crate::shard::{MemoryShard, Shard, ShardError};
 use crate::site::{Fortran, Site};
-use crate::source::{SourceError, Stream};
+use crate::source::{Mask, SourceError, Stream};
 use crate::wire::Usage;
 
 /// How often the observer hears of progress.
@@ -114,6 +114,12 @@ impl LocalNode {
             let _ = notices.send(Event::Notice(notice));
         })?;
         Ok(LocalNode { executor, events, sender })
+    }
+
+    /// The same without what a mask leaves out, for manifests of one data set that has
+    /// the files of the mask.
+    pub fn masked(self, mask: Arc<Mask>) -> LocalNode {
+        LocalNode { executor: self.executor.masked(mask), ..self }
     }
 
     /// What the user should know about the devices.

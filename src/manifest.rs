@@ -11,7 +11,7 @@ use crate::partial::{ENCODED_BYTES_MAX, FORMAT_VERSION, encoded_bytes_max};
 
 mod cut;
 
-pub use cut::{Block, Cut, OutputOrder, axis_outputs, fortran_to_c};
+pub use cut::{Block, Cut, OutputOrder, axis_outputs, fortran_to_c, joined_shape};
 
 /// Bytes of elements in one entry of a large file: fixed, so that entries
 /// depend on the data alone and never on the number of nodes.
@@ -349,6 +349,15 @@ impl Manifest {
             entries.iter().map(|entry| entry.len() * (1 + u64::from(entry.second.is_some())));
         let bytes = lengths.sum::<u64>() * dtype.size_bytes() as u64;
         Ok(Manifest { dtype, files, cut, bytes, outputs, entries })
+    }
+
+    /// The manifest over the files of two others, whose elements are reduced in pairs.
+    ///
+    /// # Errors
+    /// As [`Manifest::new`], or data sets of different lengths or shapes.
+    pub fn pairs(first: &Manifest, second: &Manifest) -> Result<Manifest, ManifestError> {
+        let cut = Cut::Pairs { entry_bytes: ENTRY_BYTES, second: first.files.len() as u32 };
+        Manifest::cut([first.files(), second.files()].concat(), cut)
     }
 
     /// Type of all elements.

@@ -23,6 +23,7 @@ mod glob;
 pub mod identity;
 pub mod local;
 pub mod mapped;
+pub mod masked;
 pub mod npy;
 pub mod positional;
 pub mod raw;
@@ -33,6 +34,7 @@ mod verified;
 pub use dataset::{list, open};
 pub use error::SourceError;
 pub use local::{Access, LocalFiles, Resolve, Resolved, States};
+pub use masked::Mask;
 pub use raw::RawFormat;
 pub use stream::Stream;
 

@@ -8,6 +8,8 @@ mod change;
 mod files;
 #[path = "source/fixture.rs"]
 mod fixture;
+#[path = "source/masked.rs"]
+mod masked;
 #[path = "source/recorded.rs"]
 mod recorded;
 #[path = "source/shaped.rs"]

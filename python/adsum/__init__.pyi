@@ -60,7 +60,7 @@ from ._functions import (
 
 __version__: str
 
-class GroupError(RuntimeError):
+class GroupError(AdsumError, RuntimeError):
     error_class: int
     error_code: int
     error_string: str

@@ -85,6 +85,13 @@ class Cluster:
         """The exact median, rounded once; the keywords of quantile."""
         return self.quantile(data, 0.5, **how)
 
+    def vdot(self, a, b, dtype=None, **how):
+        """The exact sum of the products of the elements at equal places, rounded once; as
+        adsum.vdot of the same files. a, b: names or globs, or lists; the keywords of sum."""
+        wanted = _wanted(a, **how)
+        wanted.second = _patterns(b)
+        return self._connection.number("dot", wanted, _functions.dtype_name(dtype), 0, False, _LIKE)
+
     def put(self, files, *, replicas=1, prefix=None):
         """Copies .npy files of this machine onto nodes, checked and whole.
 
@@ -122,10 +129,13 @@ class Cluster:
         return json.loads(done.stdout)
 
 
+def _patterns(data):
+    return [data] if isinstance(data, str) else list(data)
+
+
 def _wanted(data, *, allow_partial=False, each_node=False, verify=False, deadline=None, progress=None):
-    patterns = [data] if isinstance(data, str) else list(data)
     return types.SimpleNamespace(
-        patterns=patterns, allow_partial=allow_partial, each_node=each_node, verify=verify,
+        patterns=_patterns(data), second=None, allow_partial=allow_partial, each_node=each_node, verify=verify,
         deadline_s=deadline, progress=progress,
     )
 

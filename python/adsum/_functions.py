@@ -1,5 +1,7 @@
 """Reductions with NumPy's names and signatures."""
 
+import math
+import operator
 import os
 import types
 from typing import NamedTuple
@@ -41,11 +43,11 @@ def dtype_name(dtype):
 
 
 def _axes(axis):
-    if axis is None or isinstance(axis, tuple):
-        return axis
+    if axis is None:
+        return None
     if isinstance(axis, int):
         return (axis,)
-    return tuple(axis) if isinstance(axis, list) else (axis.__index__(),)
+    return tuple(map(operator.index, axis if isinstance(axis, (list, tuple)) else [axis]))
 
 
 def _source(x, device, progress):
@@ -64,43 +66,37 @@ def _reduce(
     initial=None, where=True, comm=None, device=None, progress=None,
 ):
     source, are_files = _source(x, device, progress)
-    if are_files:
-        if initial is not None or where is not True:
-            raise NotImplementedError("where= and initial= of files; use numpy.load(path, mmap_mode='r')")
-        if axis is None:
-            if keepdims:
-                raise NotImplementedError("keepdims= of all elements of files, which may have different shapes")
-            return _adsum.number(op, source, dtype_name(dtype), ddof, skip_nan, _LIKE, comm)
-        (axis,) = _one_axis(axis)
-        return _adsum.reduce_files_along(op, source, axis, keepdims, dtype_name(dtype), ddof, skip_nan, _LIKE, comm)
     axes = _axes(axis)
-    if initial is None and where is True and comm is None:
+    if not are_files and initial is None and where is True and comm is None:
         return _adsum.reduce(op, source, axes, keepdims, dtype_name(dtype), ddof, skip_nan)
-    how = types.SimpleNamespace(second=None, initial=None, excluded=None, comm=comm)
-    factor = None
+    how = types.SimpleNamespace(second=None, initial=None, included=None, neutral=0, excluded=None, comm=comm)
+    own, factor = numpy.dtype(source.dtype), None
     if initial is not None:
-        source, how.initial = _initial(op, source, initial, dtype)
-        if op == "prod" and source.dtype.kind == "f":
-            factor, how.initial = how.initial, None
+        how.initial, factor = _initial(op, own, initial, dtype)
     if where is not True:
-        source, how.excluded = _included(op, source, where, axes, skip_nan, how.initial)
-    result = _adsum.reduce(op, source, axes, keepdims, dtype_name(dtype), ddof, skip_nan, how)
+        neutral = _neutral(op, own, skip_nan, how.initial)
+        where = numpy.asarray(where, bool)
+        if op in ("mean", "var", "std") and neutral == 0:
+            how.excluded = _excluded(where, source.shape, axes)
+        if are_files:
+            numpy.broadcast_to(where, source.shape)
+            how.included = numpy.ascontiguousarray(_with_axes(where, len(source.shape)))
+            how.neutral = int.from_bytes(neutral.astype(own.newbyteorder("<")).tobytes(), "little")
+        else:
+            source = numpy.where(numpy.broadcast_to(where, source.shape), source, neutral)
+    if are_files:
+        result = _adsum.reduce_files(op, source, axes, keepdims, dtype_name(dtype), ddof, skip_nan, _LIKE, how)
+    else:
+        result = _adsum.reduce(op, source, axes, keepdims, dtype_name(dtype), ddof, skip_nan, how)
     return result if factor is None else numpy.multiply(result, factor, dtype=result.dtype)[()]
 
 
-def _one_axis(axis):
-    axes = _axes(axis)
-    if len(axes) != 1:
-        raise NotImplementedError("several axes of files; reduce along one of them, or numpy.load(path, mmap_mode='r')")
-    return axes
-
-
-def _initial(op, x, initial, dtype):
-    """The array, and the initial element in its type; both in that of the result if it
-    does not fit into the array's."""
+def _initial(op, own, initial, dtype):
+    """The initial element, in the type of the elements or a wider one; and what a product of
+    floats is to be multiplied with instead."""
     if numpy.ndim(initial):
         raise TypeError(f"initial= is one number, not {initial!r}")
-    result = x.dtype.newbyteorder("=")
+    result = own.newbyteorder("=")
     if dtype is not None:
         result = numpy.dtype(dtype)
     elif op in ("sum", "prod") and result.kind in "biu":
@@ -108,49 +104,60 @@ def _initial(op, x, initial, dtype):
     value = numpy.asarray(result.type(initial))
     if result.kind in "biu" and value != initial:
         raise ValueError(f"initial={initial!r} is no {result}, the type of the result; say dtype=float, or round it")
-    own = value.astype(x.dtype)
-    if own == value or value != value:
-        return x, own
-    return x.astype(result), value
+    if op == "prod" and result.kind not in "biu":
+        return None, value
+    with numpy.errstate(all="ignore"):
+        same = value.astype(own)
+    if same == value or value != value:
+        return same, None
+    return (value if result.kind in "biu" else value.astype(float)), None
 
 
-def _included(op, x, where, axes, skip_nan, initial):
-    """The array with neutral elements in the place of those that are left out; and how many
-    those are of each output, where that counts."""
-    where = numpy.broadcast_to(numpy.asarray(where, bool), x.shape)
-    excluded = None
+def _neutral(op, own, skip_nan, initial):
+    """What is reduced in the place of elements that are left out."""
     if op in ("min", "max"):
         if initial is None:
             raise ValueError(f"{op} has no identity, so that where= needs initial=")
-        neutral = initial
-    elif skip_nan and x.dtype.kind == "f":
-        neutral = numpy.nan
-    elif op in ("mean", "var", "std"):
-        neutral = 0
-        excluded = numpy.count_nonzero(~where, axis=axes)
-        excluded = numpy.ravel(numpy.asarray(excluded, numpy.int64))
-    else:
-        neutral = {"sum": 0, "prod": 1, "any": 0, "all": 1}[op]
-    return numpy.where(where, x, x.dtype.type(neutral)), excluded
+        return initial
+    if skip_nan and own.kind == "f":
+        return own.type(numpy.nan)
+    return own.type({"prod": 1, "all": 1}.get(op, 0))
+
+
+def _with_axes(where, ndim):
+    return where.reshape((1,) * (ndim - where.ndim) + where.shape)
+
+
+def _excluded(where, shape, axes):
+    """How many elements of each output are left out."""
+    numpy.broadcast_to(where, shape)
+    where = _with_axes(where, len(shape))
+    counts = numpy.count_nonzero(~where, axis=axes, keepdims=True)
+    axes = range(len(shape)) if axes is None else [axis % len(shape) for axis in axes]
+    repeats = math.prod(shape[axis] for axis in axes if where.shape[axis] == 1)
+    kept = [1 if axis in axes else length for axis, length in enumerate(shape)]
+    return numpy.ravel(numpy.broadcast_to(counts * repeats, kept))
 
 
 _COMMON = """
     x: an array of any shape and layout, a CPU tensor with DLPack, anything that numpy.asarray
         takes, or files: the path of a .npy file, a glob ("data/*.npy"), or a list of them,
         whose elements count one after the other.
-    axis: an int, a tuple of ints, or None for all elements together. Of files one int; files
-        are joined along their first axis.
+    axis: an int, a tuple of ints, or None for all elements together, of files of any shapes.
+        Else files are joined along their first axis. Of files, axes that do not lie side by
+        side take memory for all results, some hundred bytes each.
     keepdims: keep reduced axes with length 1."""
 _INITIAL = """
     initial: one more element that each result has. It is rounded to the type of the result, and
         must be a number of it where that is an integer."""
 _WHERE = """
     where: booleans that broadcast to the shape of x; elements at False are left out. It takes a
-        copy of x, and is not for files."""
+        copy of x, of files one of itself."""
 _PLACES = """
     comm: a communicator, as adsum.MPI.COMM_WORLD: the result is that of the arrays of all its
         ranks, one after the other in order of ranks along the reduced axes, and all ranks have
-        the same bits. Of files each rank reduces its share, so that each element counts once.
+        the same bits. Of files each rank reduces its share, so that each element counts once;
+        all ranks give the same files, where and initial.
     device: for files, which processors reduce: "auto", "cpu", "gpu", "gpu:0", a part of a name,
         or a list of them.
     progress: for files, called with the bytes that are done and all bytes of a pass.
@@ -236,7 +243,8 @@ _EMPTY = "No elements are a ValueError. NaN wins, and -0 is less than 0."
 _SKIP = "NaN count as elements that are not there. "
 _TREE = (
     " A product of floats is the same for all divisions of its\n    elements, but not correctly rounded;"
-    " elements that are left out count as 1 in it, and initial\n    is multiplied last."
+    " elements that are left out count as 1 in it, and initial\n    is multiplied last. Of files it is"
+    " not along several axes, unless they lie side by side in C order."
 )
 _ORDER = "\n    Over several axes the index is that in C order of their elements."
 _ALL_NAN = "NaN of nothing else, with a\n    RuntimeWarning."
@@ -272,19 +280,26 @@ nanargmin = _plain("argmin", "nanargmin", "The index of the first smallest eleme
 nanargmax = _plain("argmax", "nanargmax", "The index of the first largest element that is not NaN.", _SKIP + "A ValueError of nothing else.", True)
 
 
-def vdot(a, b, dtype=None, *, comm=None):
+def vdot(a, b, dtype=None, *, comm=None, device=None, progress=None):
     """The exact sum of the products of the elements at equal places, rounded once.
 
-    a, b: arrays of one shape and type; not files. dtype, comm: as those of sum.
+    a, b: arrays of one shape and type; or files of one type, each a path, a glob or a list
+        of them, which have one shape or, of several, as many elements in all. dtype, comm,
+        device, progress: as those of sum.
 
     Returns a NumPy scalar. Raises ValueError for different shapes, and TypeError for
     different types and for bool.
     """
-    a, b = _array(a), _array(b)
+    a, are_files = _source(a, device, progress)
+    b, both_files = _source(b, device, progress)
+    if are_files != both_files:
+        raise TypeError("files and an array; vdot takes two arrays, or files of both")
+    if numpy.dtype(a.dtype).newbyteorder("=") != numpy.dtype(b.dtype).newbyteorder("="):
+        raise TypeError(f"elements of {a.dtype} and {b.dtype}; convert one with astype")
+    if are_files:
+        return _adsum.dot_of_files(a, b, dtype_name(dtype), _LIKE, comm)
     if a.shape != b.shape:
         raise ValueError(f"arrays of shapes {a.shape} and {b.shape}; vdot takes equal ones")
-    if a.dtype.newbyteorder("=") != b.dtype.newbyteorder("="):
-        raise TypeError(f"arrays of {a.dtype} and {b.dtype}; convert one with astype")
     how = types.SimpleNamespace(second=b, initial=None, excluded=None, comm=comm)
     return _adsum.reduce("dot", a, None, False, dtype_name(dtype), 0, False, how)
 
@@ -292,35 +307,33 @@ def vdot(a, b, dtype=None, *, comm=None):
 def _quantiles(x, q, axis, method, keepdims, dtype, skip_nan, comm, device, progress):
     shares = numpy.asarray(q, float)
     source, are_files = _source(x, device, progress)
-    dtype = dtype_name(dtype)
-    each = shares.ravel().tolist()
-    if axis is None:
-        like = _LIKE if are_files else source
-        found = _adsum.quantiles(source, each, method, skip_nan, dtype, like, comm)
-        kept = (1,) * source.ndim if keepdims and not are_files else ()
-    elif are_files or comm is not None:
-        raise NotImplementedError("quantiles along an axis of files or with comm=; use 'adsum quantile --axis'")
+    how = (shares.ravel().tolist(), method, skip_nan, dtype_name(dtype))
+    axes = _axes(axis)
+    if are_files:
+        found = _adsum.quantiles_of_files(source, axes, keepdims, *how, _LIKE, comm)
+    elif axes is not None:
+        found = _adsum.quantiles_along(source, axes, keepdims, *how, comm)
+        if found is None:
+            found = _one_by_one(source, axes, keepdims, how, comm)
     else:
-        found = _along(source, _axes(axis), keepdims, each, method, skip_nan, dtype)
-        kept = found.shape[1:]
-    return found.reshape(shares.shape + kept)[()]
+        found = _adsum.quantiles(source, *how, source, comm)
+        found = found.reshape(-1, *(1,) * source.ndim) if keepdims else found
+    return found.reshape(shares.shape + found.shape[1:])[()]
 
 
-def _along(x, axes, keepdims, shares, method, skip_nan, dtype):
-    length = numpy.prod([x.shape[axis] for axis in axes], dtype=numpy.int64)
-    if length <= _adsum.ALONG_MAX:
-        return _adsum.quantiles_along(x, axes, keepdims, shares, method, skip_nan, dtype)
-    # Too many to be kept: one result after the other, each in several passes.
+def _one_by_one(x, axes, keepdims, how, comm):
+    """Quantiles along axes with too many elements for all to be kept: each in several passes."""
     moved = numpy.moveaxis(x, axes, range(-len(axes), 0))
     places = moved.shape[: moved.ndim - len(axes)]
-    found = [_adsum.quantiles(moved[place], shares, method, skip_nan, dtype, x, None) for place in numpy.ndindex(places)]
-    kept = numpy.stack(found, axis=-1).reshape(len(shares), *places)
+    found = [_adsum.quantiles(moved[place], *how, x, comm) for place in numpy.ndindex(places)]
+    kept = numpy.stack(found, axis=-1).reshape(-1, *places)
     return numpy.expand_dims(kept, [axis % x.ndim + 1 for axis in axes]) if keepdims else kept
 
 
 _QUANTILES = """
     q: {what}, or several as an array, whose axes come first in the result.
-    method: "linear", "lower", "higher", "midpoint" or "nearest", as NumPy names them.
+    method: "linear", "lower", "higher", "midpoint" or "nearest", as NumPy names them. Along axes
+        with comm= each rank takes memory for the elements of all, if up to 65,536 reduce to one.
     dtype: the type of the result: by default that of the elements, but float64 where the
         method makes new numbers of integers.
 {common}{places}

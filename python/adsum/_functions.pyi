@@ -188,5 +188,6 @@ def stats(
     x: _Data, *, skip_nan: bool = False, comm: _Comm | None = None, device: _Device = None, progress: _Progress = None
 ) -> Stats: ...
 def vdot(
-    a: ArrayLike | _DLPack, b: ArrayLike | _DLPack, dtype: DTypeLike | None = None, *, comm: _Comm | None = None
+    a: _Data, b: _Data, dtype: DTypeLike | None = None, *, comm: _Comm | None = None, device: _Device = None,
+    progress: _Progress = None
 ) -> Any: ...

@@ -1,23 +1,22 @@
 //! Reductions of NumPy arrays, which are read where they lie.
 
 use std::num::NonZero;
-use std::str::FromStr;
 use std::sync::OnceLock;
 
 use ::adsum::array::{ArrayError, Reduction, View};
-use ::adsum::finish::{FinishError, Finished, Options};
+use ::adsum::finish::{FinishError, Options};
 use ::adsum::op::MULTISET_MAX;
-use ::adsum::reduction::{Element, State};
-use ::adsum::rounds::Method;
-use ::adsum::rounds::quantile::{Search, of_multiset};
+use ::adsum::reduction::State;
 use ::adsum::{ByteOrder, DType, Layout, Monoid, Op, Partial, Spec};
 use numpy::{PyArrayDescrMethods, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::errors::value_error;
-use crate::finish::{Out, finish_one, numbers};
+use crate::extra::Extra;
+use crate::finish::{Out, finish_one};
 use crate::interrupt::Interrupt;
+use crate::rounds::Quantiles;
 use crate::source::Group;
 
 /// What of a reduction Python's keywords say besides the operation and the array.
@@ -25,7 +24,8 @@ use crate::source::Group;
 pub struct How<'py> {
     /// For products of two arrays.
     second: Option<Bound<'py, PyUntypedArray>>,
-    /// One element of the array's type that each output has besides its own.
+    /// One element that each output has besides its own: of the array's type, or of a wider
+    /// one for sums and products of integers.
     initial: Option<Bound<'py, PyUntypedArray>>,
     /// For each output, how many of its elements are zeros that do not count.
     excluded: Option<PyReadonlyArray1<'py, i64>>,
@@ -65,38 +65,17 @@ pub fn reduce<'py>(
             if let Some(second) = &how.second {
                 reduction = reduction.with(view_of(second)?);
             }
-            let initial = match &how.initial {
-                Some(initial) => Some(run(py, {
-                    let view = view_of(initial)?;
-                    let spec = &spec;
-                    move |stop| Reduction::new(spec, view).partial(stop)
-                })?),
-                None => None,
-            };
-            let excluded = how.excluded.as_ref().map(|counts| counts.as_slice()).transpose()?;
-            let own = |position: usize, states: &[State]| {
-                let mut states = states.to_vec();
-                if let Some(counts) = excluded {
-                    take_zeros(&spec, &mut states, counts[position] as u64);
-                }
-                states
-            };
-            let last = |mut states: Vec<State>| {
-                if let Some(initial) = &initial {
-                    add(&mut states, initial.states(0))?;
-                }
-                finish(&states)
-            };
+            let extra = Extra::new(py, op, &spec, how.initial.as_ref(), how.excluded.as_ref())?;
+            let last = |states: Vec<State>| finish(&extra.with_initial(states));
             match &how.comm {
                 None => run(py, |stop| {
-                    reduction.each(stop, |position, states| last(own(position, states)))
+                    reduction.each(stop, |output, states| last(extra.own(output, states)))
                 })?,
                 Some(comm) => {
                     let group = Group::new(comm)?;
-                    let kept: Vec<usize> = shape_of(array, &axes, false);
-                    let reduced = axes.iter().map(|&axis| array.shape()[axis] as u64).product();
-                    let place = group.place(layout.dtype, &kept, reduced)?;
+                    let (place, _) = placed(&group, array, &axes)?;
                     let reduction = reduction.from_index(place);
+                    let own = |output, states: &[State]| extra.own(output, states);
                     let states = run(py, |stop| reduction.each(stop, own))?;
                     let states = states.into_iter().flatten().collect();
                     let total = group.merge(Partial::from_states(&spec, states))?;
@@ -106,17 +85,18 @@ pub fn reduce<'py>(
         }
     };
     let found = found.into_iter().collect::<Result<Vec<_>, FinishError>>().map_err(value_error)?;
-    let shape = shape_of(array, &axes, keepdims);
-    let one = |which: usize| {
-        let number =
-            |both: &[Option<Finished>; 2]| both[which].expect("as many as the operation has");
-        let all: Vec<Finished> = found.iter().map(number).collect();
-        out.array(py, &all, &shape, array)
-    };
-    match numbers(op) {
-        1 => one(0),
-        _ => Ok((one(0)?, one(1)?).into_pyobject(py)?.into_any()),
-    }
+    out.results(py, &found, &shape_of(array, &axes, keepdims), array)
+}
+
+/// The place of this rank's first element along reduced axes, and the length of those of
+/// all ranks together.
+fn placed(
+    group: &Group<'_>,
+    array: &Bound<'_, PyUntypedArray>,
+    axes: &[usize],
+) -> PyResult<(u64, u64)> {
+    let reduced = axes.iter().map(|&axis| array.shape()[axis] as u64).product();
+    group.place(layout_of(array)?.dtype, &shape_of(array, axes, false), reduced)
 }
 
 /// The shape that is left.
@@ -128,36 +108,8 @@ fn shape_of(array: &Bound<'_, PyUntypedArray>, axes: &[usize], keepdims: bool) -
     array.shape().iter().enumerate().filter_map(kept).collect()
 }
 
-fn add(states: &mut [State], others: &[State]) -> Result<(), FinishError> {
-    for (state, other) in states.iter_mut().zip(others) {
-        state.merge(other).expect("one more element of the same type");
-    }
-    Ok(())
-}
-
-/// Takes away so many zeros, from states that have an inverse.
-fn take_zeros(spec: &Spec, states: &mut [State], mut count: u64) {
-    let mut zeros: Vec<State> =
-        spec.monoids.iter().map(|monoid| State::identity(monoid, spec.dtype)).collect();
-    zeros.iter_mut().for_each(|state| state.add(Element::default()));
-    // By halves: 1, 2, 4, ... of them.
-    while count > 0 {
-        if count & 1 == 1 {
-            for (state, zeros) in states.iter_mut().zip(&zeros) {
-                state.unmerge(zeros).expect("sums, in which they are");
-            }
-        }
-        count >>= 1;
-        if count > 0 {
-            let same = zeros.clone();
-            for (zeros, same) in zeros.iter_mut().zip(&same) {
-                zeros.merge(same).expect("no more than were in the states");
-            }
-        }
-    }
-}
-
-/// Quantiles along axes: an array whose first axis is that of `shares`.
+/// Quantiles along axes: an array whose first axis is that of `shares`. None if there are
+/// too many elements for each to be kept.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "all that Python's keywords say")]
 pub fn quantiles_along<'py>(
@@ -169,38 +121,30 @@ pub fn quantiles_along<'py>(
     method: &str,
     skip_nan: bool,
     dtype: Option<&str>,
-) -> PyResult<Bound<'py, PyAny>> {
+    comm: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
     let input = layout_of(array)?.dtype;
-    takes(Op::Quantile, input)?;
+    let asked = Quantiles::new(input, shares, method, skip_nan, dtype)?;
     let axes = axes_of(py, &axes, array.ndim())?;
-    let method = Method::from_str(method).map_err(value_error)?;
-    let asked = dtype.map(str::parse::<DType>).transpose();
-    let asked = asked.map_err(|error| PyTypeError::new_err(error.to_string()))?;
-    // It checks the shares and the type.
-    let search = Search::new(input, &shares, method, skip_nan, asked).map_err(value_error)?;
-    let output = search.output();
-    let length: usize = axes.iter().map(|&axis| array.shape()[axis]).product();
-    let elements_max = u32::try_from(length.max(1)).unwrap_or(u32::MAX);
-    if elements_max > MULTISET_MAX {
-        return Err(value_error(format!(
-            "quantiles of {length} elements each; along axes there may be {MULTISET_MAX}, take each by itself"
-        )));
-    }
+    let group = comm.map(Group::new).transpose()?;
+    let length = match &group {
+        Some(group) => placed(group, array, &axes)?.1,
+        None => axes.iter().map(|&axis| array.shape()[axis] as u64).product(),
+    };
+    let is_nothing = shape_of(array, &axes, false).contains(&0);
+    let length = if is_nothing { 1 } else { length.max(1) };
+    let Ok(elements_max @ 1..=MULTISET_MAX) = u32::try_from(length) else { return Ok(None) };
     let spec = Spec::of(input, Monoid::Multiset { elements_max });
     let reduction = Reduction::new(&spec, view_of(array)?).along(&axes).threads(threads());
-    let of_output = |_, states: &[State]| {
-        let [State::Multiset(set)] = states else { unreachable!("the spec has one multiset") };
-        let one = |&share: &f64| of_multiset(set, input, share, method, skip_nan, output);
-        shares.iter().map(one).collect::<Result<Vec<_>, _>>()
+    let found = match &group {
+        None => run(py, |stop| reduction.each(stop, |_, states| asked.of(states)))?,
+        Some(group) => {
+            let total = group.merge(run(py, |stop| reduction.partial(stop))?)?;
+            (0..total.outputs()).map(|output| asked.of(total.states(output))).collect()
+        }
     };
-    let found = run(py, |stop| reduction.each(stop, of_output))?;
-    let found = found.into_iter().collect::<Result<Vec<_>, _>>().map_err(value_error)?;
-    let all: Vec<Finished> = (0..shares.len())
-        .flat_map(|share| found.iter().map(move |one| one[share].into()))
-        .collect();
-    let mut shape = shape_of(array, &axes, keepdims);
-    shape.insert(0, shares.len());
-    Out { op: Op::Quantile, dtype: output }.array(py, &all, &shape, array)
+    let found = found.into_iter().collect::<PyResult<Vec<_>>>()?;
+    asked.array(py, &found, &shape_of(array, &axes, keepdims), array).map(Some)
 }
 
 /// Works without the GIL until it ends, or a signal has come.

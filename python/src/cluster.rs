@@ -17,6 +17,7 @@ use crate::files::warn;
 use crate::interrupt::INTERVAL;
 use crate::rounds::{Histogram, Summary, histogram_of, number_of, quantiles_of, summary_of};
 use crate::source::Source;
+use crate::threaded::Threaded;
 
 /// How often a question is asked anew because data were lost meanwhile.
 const REPEATS_MAX: u32 = 3;
@@ -29,23 +30,7 @@ const FAREWELL: Duration = Duration::from_millis(200);
 pub struct Connection {
     hosts: Vec<String>,
     token: Option<PathBuf>,
-    held: Mutex<Option<Held>>,
-}
-
-struct Held {
-    /// There until it is dropped.
-    cluster: Option<cli::Cluster>,
-    /// The process that has its threads: one that was forked from that has none of them.
-    process: u32,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if self.process != std::process::id() {
-            // It would wait for threads that are not there.
-            std::mem::forget(self.cluster.take());
-        }
-    }
+    held: Mutex<Option<Threaded<cli::Cluster>>>,
 }
 
 #[pymethods]
@@ -119,6 +104,8 @@ impl Connection {
 #[derive(FromPyObject)]
 struct Wanted {
     patterns: Vec<String>,
+    /// Those of the data set with the other elements of pairs.
+    second: Option<Vec<String>>,
     allow_partial: bool,
     each_node: bool,
     verify: bool,
@@ -145,8 +132,9 @@ impl Connection {
         let mut attempt = 0;
         loop {
             let mut held = py.detach(|| self.taken()).map_err(|failure| raised(py, &failure))?;
-            let cluster = held.cluster.as_mut().expect("there until it is dropped");
-            let found = py.detach(|| cluster.find(&wanted.patterns, how, attempt > 0));
+            let cluster = held.get_mut().expect("of this process");
+            let second = wanted.second.as_deref();
+            let found = py.detach(|| cluster.find(&wanted.patterns, second, how, attempt > 0));
             let data = found.map_err(|failure| raised(py, &failure))?;
             let mut source = Remote { data, progress: &wanted.progress, is_stopped: false };
             let answer = question(&mut source);
@@ -166,22 +154,18 @@ impl Connection {
 
     /// The connection that is there, or another one. Who asks at the same time on another
     /// thread has one of its own.
-    fn taken(&self) -> Result<Held, Failure> {
-        let process = std::process::id();
+    fn taken(&self) -> Result<Threaded<cli::Cluster>, Failure> {
         match self.lock().take() {
-            Some(held) if held.process == process => Ok(held),
-            _ => {
-                let cluster = cli::Cluster::connect(&self.hosts, self.token.clone())?;
-                Ok(Held { cluster: Some(cluster), process })
-            }
+            Some(held) if held.get().is_some() => Ok(held),
+            _ => cli::Cluster::connect(&self.hosts, self.token.clone()).map(Threaded::new),
         }
     }
 
-    fn give_back(&self, held: Held) {
+    fn give_back(&self, held: Threaded<cli::Cluster>) {
         self.lock().get_or_insert(held);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Held>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Threaded<cli::Cluster>>> {
         // What is held is whole at all times.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -7,32 +7,35 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ::adsum::device::DeviceChoice;
 use ::adsum::executor::Settings;
-use ::adsum::finish::{Finished, Options};
+use ::adsum::finish::Options;
 use ::adsum::local::{LocalNode, Observer};
-use ::adsum::manifest::{Cut, ENTRY_BYTES, Manifest, OutputOrder, axis_outputs};
-use ::adsum::source;
-use ::adsum::{DType, Partial, Spec};
-use numpy::PyUntypedArray;
+use ::adsum::manifest::{File, Manifest, joined_shape};
+use ::adsum::op::MULTISET_MAX;
+use ::adsum::reduction::State;
+use ::adsum::source::{self, Mask};
+use ::adsum::{DType, Monoid, Partial, Spec};
+use numpy::{PyReadonlyArray1, PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyUserWarning};
 use pyo3::prelude::*;
 
 use crate::arrays::{axes_of, op_named, takes, threads};
+use crate::axes::Axes;
 use crate::errors::value_error;
-use crate::finish::{Out, finish_one, numbers};
+use crate::extra::Extra;
+use crate::finish::{Out, finish_one};
 use crate::interrupt::INTERVAL;
+use crate::rounds::{Quantiles, number_of};
 use crate::source::{Group, Source};
 
 /// The most memory that a reduction of files takes, in bytes.
 const MEMORY_BYTES: u64 = 512 << 20;
 
-/// The most bytes of the states of one entry along an axis, and of one window of outputs.
-const ENTRY_STATE_BYTES: u64 = 1 << 20;
-const WINDOW_STATE_BYTES: u64 = 32 << 20;
-
-/// Files as Python names them.
+/// Files that are there, in the states that they have.
 #[pyclass(frozen)]
 pub struct Files {
-    patterns: Vec<OsString>,
+    manifest: Arc<Manifest>,
+    /// Those that nobody was told.
+    warnings: Mutex<Vec<String>>,
     devices: Vec<DeviceChoice>,
     progress: Option<Py<PyAny>>,
 }
@@ -42,31 +45,72 @@ impl Files {
     /// Paths and globs, in this order. `devices` are those of `--device`; `progress` is
     /// called with the bytes that are done, and all.
     #[new]
-    fn new(patterns: Vec<OsString>, devices: Vec<String>, progress: Option<Py<PyAny>>) -> Files {
+    fn new(
+        py: Python<'_>,
+        patterns: Vec<OsString>,
+        devices: Vec<String>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Files> {
         let choice = |name: &String| name.parse().expect("any text is a choice");
         let devices: Vec<DeviceChoice> = devices.iter().map(choice).collect();
-        Files { patterns, devices, progress }
+        let data = py.detach(|| source::open(&patterns, &source::Options::default()));
+        let data = data.map_err(|error| PyOSError::new_err(error.to_string()))?;
+        let (manifest, warnings) = (Arc::new(data.manifest), Mutex::new(data.warnings));
+        Ok(Files { manifest, warnings, devices, progress })
+    }
+
+    /// The name of the elements' type.
+    #[getter]
+    fn dtype(&self) -> &'static str {
+        self.manifest.dtype().name()
+    }
+
+    /// The lengths of the axes, joined along the first.
+    #[getter]
+    fn shape(&self) -> PyResult<Vec<u64>> {
+        joined_shape(self.manifest.files()).map_err(value_error)
     }
 }
 
-/// Files that are there.
+impl Files {
+    /// The number of axes that each file has.
+    fn ndim(&self) -> PyResult<usize> {
+        let files = self.manifest.files();
+        let axes = |file: &File| file.shape.len();
+        match files.iter().find(|file| axes(file) != axes(&files[0])) {
+            None => Ok(axes(&files[0])),
+            Some(other) => Err(value_error(format!(
+                "'{}' has {} axes, '{}' has {}, so that there is no result with the axes of both; leave keepdims out",
+                files[0].name(),
+                axes(&files[0]),
+                other.name(),
+                axes(other)
+            ))),
+        }
+    }
+
+    fn take_warnings(&self) -> Vec<String> {
+        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Files that are reduced, alone or by all ranks of a group.
 pub struct Opened<'py> {
     files: Bound<'py, Files>,
     manifest: Arc<Manifest>,
+    mask: Option<Arc<Mask>>,
     group: Option<Group<'py>>,
     warnings: Vec<String>,
 }
 
 impl<'py> Opened<'py> {
-    pub fn new(files: Bound<'py, Files>, group: Option<Group<'py>>) -> PyResult<Opened<'py>> {
-        let patterns = &files.get().patterns;
-        let data = files.py().detach(|| source::open(patterns, &source::Options::default()));
-        let data = data.map_err(|error| PyOSError::new_err(error.to_string()))?;
-        Ok(Opened { files, manifest: Arc::new(data.manifest), group, warnings: data.warnings })
+    pub fn new(files: Bound<'py, Files>, group: Option<Group<'py>>) -> Opened<'py> {
+        let (manifest, warnings) = (Arc::clone(&files.get().manifest), files.get().take_warnings());
+        Opened { files, manifest, mask: None, group, warnings }
     }
 
     /// The partial of a manifest over these files, of which each rank reduces its share.
-    fn reduce(
+    pub fn reduce(
         &mut self,
         py: Python<'_>,
         manifest: &Arc<Manifest>,
@@ -118,10 +162,10 @@ impl<'py> Opened<'py> {
             remember_bytes: 0,
         };
         let (sender, said) = channel();
-        let (manifest, spec) = (Arc::clone(manifest), spec.clone());
+        let (manifest, mask, spec) = (Arc::clone(manifest), self.mask.clone(), spec.clone());
         std::thread::spawn(move || {
             let mut teller = Teller(sender);
-            let ended = reduce(&settings, manifest, spec, share, &mut teller);
+            let ended = reduce(&settings, manifest, mask, spec, share, &mut teller);
             // Nobody listens after a signal.
             let _ = teller.0.send(Said::Ended(Box::new(ended)));
         });
@@ -173,71 +217,151 @@ pub fn warn(py: Python<'_>, warnings: &[String]) -> PyResult<()> {
     Ok(())
 }
 
-/// Reduces files along an axis; those of several are one array, joined along the first.
+/// What of a reduction of files Python's keywords say besides the operation.
+#[derive(FromPyObject)]
+pub struct How<'py> {
+    /// One more element that each output has: of their type, or of a wider one for sums
+    /// and products of integers.
+    initial: Option<Bound<'py, PyUntypedArray>>,
+    /// Which elements count: an array with the axes of the joined files, of which those
+    /// of length 1 are for all.
+    included: Option<PyReadonlyArrayDyn<'py, bool>>,
+    /// The bits of what is reduced in the place of the others.
+    neutral: u64,
+    /// For each output, how many of these are zeros that do not count.
+    excluded: Option<PyReadonlyArray1<'py, i64>>,
+    comm: Option<Bound<'py, PyAny>>,
+}
+
+/// Reduces files along axes, or all their elements; several files are joined along their
+/// first axis.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "all that Python's keywords say")]
-pub fn reduce_files_along<'py>(
+pub fn reduce_files<'py>(
     py: Python<'py>,
     op: &str,
     files: &Bound<'py, Files>,
-    axis: isize,
+    axes: Option<Vec<isize>>,
     keepdims: bool,
     dtype: Option<&str>,
     ddof: i64,
     skip_nan: bool,
     like: &Bound<'py, PyUntypedArray>,
-    comm: Option<&Bound<'py, PyAny>>,
+    how: How<'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let op = op_named(op)?;
-    let group = comm.map(Group::new).transpose()?;
-    let mut opened = Opened::new(files.clone(), group)?;
-    let input = opened.dtype();
+    let input = files.get().manifest.dtype();
     takes(op, input)?;
     let out = Out::new(op, input, dtype)?;
-    let all = opened.manifest.files().to_vec();
-    let axis = axes_of(py, &[axis], all[0].shape.len())?[0];
-    let order = OutputOrder::new(&all, axis).map_err(value_error)?;
-    let outputs = axis_outputs(&all, axis).map_err(value_error)?;
     let spec = Spec { dtype: input, monoids: op.monoids(input) };
-    let state_bytes: u64 = spec.monoids.iter().map(|monoid| monoid.state_bytes(input)).sum();
-    let window = (WINDOW_STATE_BYTES / state_bytes).max(1);
-    let mut found: [Vec<Option<Finished>>; 2] = Default::default();
-    found[..numbers(op)].iter_mut().for_each(|one| one.resize(outputs as usize, None));
-    let mut first = 0;
-    while first < outputs {
-        let range = first..outputs.min(first + window);
-        let cut = Cut::Axis {
-            entry_bytes: ENTRY_BYTES,
-            axis: axis as u8,
-            outputs: range.clone(),
-            outputs_max: (ENTRY_STATE_BYTES / state_bytes).max(1),
-        };
-        let manifest = Arc::new(Manifest::cut(all.clone(), cut).map_err(value_error)?);
-        let total = opened.reduce(py, &manifest, &spec)?;
-        for (index, output) in range.clone().enumerate() {
-            let options = Options { skip_nan, ddof };
-            let both = finish_one(op, total.states(index), options, out.dtype);
-            let position = order.position(output) as usize;
-            for (all, one) in found.iter_mut().zip(both.map_err(value_error)?) {
-                if let Some(place) = all.get_mut(position) {
-                    *place = one;
+    let extra = Extra::new(py, op, &spec, how.initial.as_ref(), how.excluded.as_ref())?;
+    let left = Left::new(py, files.get(), axes, keepdims)?;
+    let mut opened = Opened::new(files.clone(), how.comm.as_ref().map(Group::new).transpose()?);
+    if let Some(included) = &how.included {
+        let shape: Vec<u64> = included.shape().iter().map(|&length| length as u64).collect();
+        let flags = included.as_slice()?.to_vec();
+        let mask = Mask::new(files.get().manifest.files(), &shape, flags, how.neutral);
+        opened.mask = Some(Arc::new(mask));
+    }
+    let options = Options { skip_nan, ddof };
+    let finish = |output: usize, states: &[State]| {
+        let states = extra.with_initial(extra.own(output, states));
+        finish_one(op, &states, options, out.dtype).map_err(value_error)
+    };
+    let found = match &left.axes {
+        None => vec![finish(0, opened.total(py, &spec)?.states(0))?],
+        Some(axes) => {
+            Axes::new(opened.manifest.files(), axes, &spec)?.each(py, &mut opened, &spec, finish)?
+        }
+    };
+    opened.warn(py)?;
+    out.results(py, &found, &left.shape, like)
+}
+
+/// Quantiles of files along axes, or of all their elements: an array whose first axis is
+/// that of `shares`.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "all that Python's keywords say")]
+pub fn quantiles_of_files<'py>(
+    py: Python<'py>,
+    files: &Bound<'py, Files>,
+    axes: Option<Vec<isize>>,
+    keepdims: bool,
+    shares: Vec<f64>,
+    method: &str,
+    skip_nan: bool,
+    dtype: Option<&str>,
+    like: &Bound<'py, PyUntypedArray>,
+    comm: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let asked = Quantiles::new(files.get().manifest.dtype(), shares, method, skip_nan, dtype)?;
+    let left = Left::new(py, files.get(), axes, keepdims)?;
+    let mut opened = Opened::new(files.clone(), comm.map(Group::new).transpose()?);
+    let found = match &left.axes {
+        None => vec![asked.search(|spec| opened.total(py, spec))?],
+        Some(axes) => {
+            let dtype = opened.dtype();
+            let spec = |elements_max| Spec::of(dtype, Monoid::Multiset { elements_max });
+            let axes = Axes::new(opened.manifest.files(), axes, &spec(1))?;
+            match u32::try_from(axes.elements().max(1)) {
+                Ok(elements_max @ 1..=MULTISET_MAX) => {
+                    let of_one = |_, states: &[State]| asked.of(states);
+                    axes.each(py, &mut opened, &spec(elements_max), of_one)?
                 }
+                // Too many to be kept: each result in several passes.
+                _ => axes.each_by_rounds(py, &mut opened, |total| asked.search(total))?,
             }
         }
-        first = range.end;
-    }
-    opened.warn(py)?;
-    let mut shape: Vec<usize> = order.shape().iter().map(|&length| length as usize).collect();
-    if keepdims {
-        shape.insert(axis, 1);
-    }
-    let array = |all: &[Option<Finished>]| {
-        let all: Vec<Finished> = all.iter().map(|one| one.expect("every output")).collect();
-        out.array(py, &all, &shape, like)
     };
-    match numbers(op) {
-        1 => array(&found[0]),
-        _ => Ok((array(&found[0])?, array(&found[1])?).into_pyobject(py)?.into_any()),
+    opened.warn(py)?;
+    asked.array(py, &found, &left.shape, like)
+}
+
+/// The exact sum of the products of the elements of two data sets.
+#[pyfunction]
+pub fn dot_of_files<'py>(
+    py: Python<'py>,
+    first: &Bound<'py, Files>,
+    second: &Bound<'py, Files>,
+    dtype: Option<&str>,
+    like: &Bound<'py, PyUntypedArray>,
+    comm: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let mut opened = Opened::new(first.clone(), comm.map(Group::new).transpose()?);
+    opened.warnings.extend(second.get().take_warnings());
+    let pairs = Manifest::pairs(&first.get().manifest, &second.get().manifest);
+    opened.manifest = Arc::new(pairs.map_err(value_error)?);
+    number_of(py, &mut opened, "dot", dtype, Options::default(), like)
+}
+
+/// What is left of the axes of files.
+struct Left {
+    /// Those that are reduced, in order, if they are not all.
+    axes: Option<Vec<usize>>,
+    /// The shape of the result.
+    shape: Vec<usize>,
+}
+
+impl Left {
+    fn new(
+        py: Python<'_>,
+        files: &Files,
+        axes: Option<Vec<isize>>,
+        keepdims: bool,
+    ) -> PyResult<Left> {
+        let Some(axes) = axes else {
+            let axes = if keepdims { files.ndim()? } else { 0 };
+            return Ok(Left { axes: None, shape: vec![1; axes] });
+        };
+        let lengths = files.shape()?;
+        let mut axes = axes_of(py, &axes, lengths.len())?;
+        axes.sort_unstable();
+        let shape = lengths.iter().enumerate().filter_map(|(axis, &length)| {
+            let is_reduced = axes.contains(&axis);
+            if is_reduced { keepdims.then_some(1) } else { Some(length as usize) }
+        });
+        let shape = shape.collect();
+        Ok(Left { axes: (axes.len() < lengths.len()).then_some(axes), shape })
     }
 }
 
@@ -255,11 +379,15 @@ fn hear(said: &Mutex<Receiver<Said>>) -> Result<Said, RecvTimeoutError> {
 fn reduce(
     settings: &Settings,
     manifest: Arc<Manifest>,
+    mask: Option<Arc<Mask>>,
     spec: Spec,
     share: Option<Range<u32>>,
     teller: &mut Teller,
 ) -> Result<Partial, String> {
     let mut node = LocalNode::start(settings).map_err(|error| error.to_string())?;
+    if let Some(mask) = mask {
+        node = node.masked(mask);
+    }
     node.warnings().to_vec().iter().for_each(|warning| teller.warning(warning));
     let partial = match share {
         Some(positions) => node.reduce_part(&manifest, positions, &spec, teller),

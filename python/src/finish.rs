@@ -17,11 +17,6 @@ pub struct Out {
     pub dtype: DType,
 }
 
-/// How many numbers an operation gives for each output.
-pub fn numbers(op: Op) -> usize {
-    if op == Op::MinMax { 2 } else { 1 }
-}
-
 /// The one or two numbers of one output.
 pub fn finish_one(
     op: Op,
@@ -47,6 +42,26 @@ impl Out {
         let dtype = output_dtype(op, input, asked)
             .map_err(|error| PyTypeError::new_err(format!("dtype: {error}")))?;
         Ok(Out { op, dtype })
+    }
+
+    /// An array, or a pair of them, of what [`finish_one`] gave for each output.
+    pub fn results<'py>(
+        &self,
+        py: Python<'py>,
+        found: &[[Option<Finished>; 2]],
+        shape: &[usize],
+        like: &Bound<'py, PyUntypedArray>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let one = |which: usize| {
+            let number =
+                |both: &[Option<Finished>; 2]| both[which].expect("as many as the operation has");
+            let all: Vec<Finished> = found.iter().map(number).collect();
+            self.array(py, &all, shape, like)
+        };
+        match self.op {
+            Op::MinMax => Ok((one(0)?, one(1)?).into_pyobject(py)?.into_any()),
+            _ => one(0),
+        }
     }
 
     /// Numbers as an array, or as a scalar without axes, after their warnings. Of types

@@ -1,6 +1,7 @@
 //! Groups of ranks: what `adsum/MPI.py` is made of. Arrays come here contiguous,
 //! aligned and in native byte order; what a call gives are arrays of one axis.
 
+use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ::adsum::DType;
@@ -14,6 +15,7 @@ use pyo3::prelude::*;
 use crate::arrays::layout_of;
 use crate::interrupt;
 use crate::pending::{Known, Lies, Pending, known, wait_any};
+use crate::threaded::Threaded;
 
 // In Python, since it has methods.
 pyo3::import_exception!(adsum._mpi.errors, GroupError);
@@ -46,7 +48,7 @@ pub fn group_error(error: communicator::GroupError) -> PyErr {
 /// One communicator, as this rank sees it.
 #[pyclass(frozen, module = "adsum._adsum")]
 pub struct Group {
-    communicator: RwLock<Option<Arc<Communicator>>>,
+    communicator: RwLock<Option<Arc<Threaded<Communicator>>>>,
     rank: usize,
     size: usize,
 }
@@ -54,7 +56,7 @@ pub struct Group {
 impl From<Communicator> for Group {
     fn from(communicator: Communicator) -> Group {
         let (rank, size) = (communicator.rank(), communicator.size());
-        let communicator = communicator.until(interrupt::has_come);
+        let communicator = Threaded::new(communicator.until(interrupt::has_come));
         Group { communicator: RwLock::new(Some(Arc::new(communicator))), rank, size }
     }
 }
@@ -233,10 +235,41 @@ impl Group {
 }
 
 impl Group {
-    fn group(&self) -> PyResult<Arc<Communicator>> {
-        let kept = self.communicator.read().unwrap_or_else(PoisonError::into_inner);
-        kept.clone().ok_or_else(|| GroupError::new_err(("this communicator was freed", "ERR_COMM")))
+    fn group(&self) -> PyResult<Ours> {
+        let kept = self.communicator.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let kept =
+            kept.ok_or_else(|| GroupError::new_err(("this communicator was freed", "ERR_COMM")))?;
+        match kept.get() {
+            Some(_) => Ok(Ours(kept)),
+            // Alone, a child is as its parent.
+            None if self.size == 1 => {
+                let Group { communicator, .. } = Group::solo();
+                let alone = communicator.into_inner().unwrap_or_else(PoisonError::into_inner);
+                *self.communicator.write().unwrap_or_else(PoisonError::into_inner) = alone;
+                self.group()
+            }
+            None => Err(forked("communicator")),
+        }
     }
+}
+
+/// A communicator of this process.
+struct Ours(Arc<Threaded<Communicator>>);
+
+impl Deref for Ours {
+    type Target = Communicator;
+
+    fn deref(&self) -> &Communicator {
+        self.0.get().expect("it was when it was taken, and a process stays the same")
+    }
+}
+
+/// The exception of what another process has begun.
+pub fn forked(what: &str) -> PyErr {
+    let message = format!(
+        "this {what} is that of the process that this one was forked from, which is the rank; make calls there"
+    );
+    GroupError::new_err((message, "ERR_COMM"))
 }
 
 /// The operator of a name, where it takes these elements.

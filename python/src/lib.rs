@@ -4,9 +4,11 @@
 use pyo3::prelude::*;
 
 mod arrays;
+mod axes;
 mod cluster;
 mod command;
 mod errors;
+mod extra;
 mod files;
 mod finish;
 mod group;
@@ -15,6 +17,7 @@ mod partial;
 mod pending;
 mod rounds;
 mod source;
+mod threaded;
 
 /// The native half of adsum.
 #[pymodule]
@@ -23,11 +26,11 @@ fn _adsum(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(arrays::reduce, module)?)?;
     module.add_function(wrap_pyfunction!(command::command, module)?)?;
     module.add_function(wrap_pyfunction!(arrays::quantiles_along, module)?)?;
-    module.add_function(wrap_pyfunction!(files::reduce_files_along, module)?)?;
-    module.add_function(wrap_pyfunction!(rounds::number, module)?)?;
+    module.add_function(wrap_pyfunction!(files::reduce_files, module)?)?;
+    module.add_function(wrap_pyfunction!(files::quantiles_of_files, module)?)?;
+    module.add_function(wrap_pyfunction!(files::dot_of_files, module)?)?;
     module.add_function(wrap_pyfunction!(rounds::quantiles, module)?)?;
     module.add_function(wrap_pyfunction!(rounds::summary, module)?)?;
-    module.add("ALONG_MAX", ::adsum::op::MULTISET_MAX)?;
     module.add_function(wrap_pyfunction!(rounds::histogram, module)?)?;
     module.add_class::<cluster::Connection>()?;
     module.add_class::<files::Files>()?;

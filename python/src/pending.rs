@@ -1,6 +1,6 @@
 //! Calls that were begun, and the arrays that they give.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
 
@@ -11,8 +11,9 @@ use numpy::PyArray1;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use crate::group::group_error;
+use crate::group::{forked, group_error};
 use crate::interrupt;
+use crate::threaded::Threaded;
 
 /// Elements that lie in arrays of NumPy.
 pub trait Lies: Element {
@@ -94,7 +95,7 @@ impl<T: Send, F: FnOnce(T) -> Ended + Send> Running for (Request<T>, F) {
 /// A call that was begun.
 #[pyclass(frozen, module = "adsum._adsum")]
 pub struct Pending {
-    running: Mutex<Option<Box<dyn Running>>>,
+    running: Threaded<Mutex<Option<Box<dyn Running>>>>,
 }
 
 impl Pending {
@@ -136,33 +137,34 @@ impl Pending {
     }
 
     fn of(running: impl Running + 'static) -> Pending {
-        Pending { running: Mutex::new(Some(Box::new(running))) }
+        Pending { running: Threaded::new(Mutex::new(Some(Box::new(running)))) }
     }
 
-    fn has_ended(&self, waker: Option<&Waker>) -> bool {
-        self.lock().as_mut().is_none_or(|running| running.has_ended(waker))
+    fn has_ended(&self, waker: Option<&Waker>) -> PyResult<bool> {
+        Ok(self.lock()?.as_mut().is_none_or(|running| running.has_ended(waker)))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Box<dyn Running>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> PyResult<MutexGuard<'_, Option<Box<dyn Running>>>> {
+        let running = self.running.get().ok_or_else(|| forked("call"))?;
+        Ok(running.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 #[pymethods]
 impl Pending {
     /// Whether it has ended.
-    fn test(&self) -> bool {
+    fn test(&self) -> PyResult<bool> {
         self.has_ended(None)
     }
 
     /// Ends a receive that no message has come for; whether it did.
-    fn cancel(&self) -> bool {
-        self.lock().as_ref().is_some_and(|running| running.cancel())
+    fn cancel(&self) -> PyResult<bool> {
+        Ok(self.lock()?.as_ref().is_some_and(|running| running.cancel()))
     }
 
     /// Waits for its arrays, and of a message for what is known of it.
     fn wait(&self, py: Python<'_>) -> PyResult<(Vec<Py<PyAny>>, Option<Known>)> {
-        let running = self.lock().take();
+        let running = self.lock()?.take();
         let running =
             running.ok_or_else(|| PyRuntimeError::new_err("a call was waited for before"))?;
         let ended = py.detach(|| running.wait()).map_err(group_error)?;
@@ -184,15 +186,19 @@ impl Wake for Unpark {
 #[pyfunction]
 pub fn wait_any(py: Python<'_>, calls: Vec<Py<Pending>>) -> PyResult<usize> {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let found = py.detach(|| {
+    let found: PyResult<Option<usize>> = py.detach(|| {
         loop {
             // All are asked, so that any of them wakes this thread.
-            let found = calls.iter().position(|call| call.get().has_ended(Some(&waker)));
-            if found.is_some() || interrupt::has_come() {
-                return found;
+            for (number, call) in calls.iter().enumerate() {
+                if call.get().has_ended(Some(&waker))? {
+                    return Ok(Some(number));
+                }
+            }
+            if interrupt::has_come() {
+                return Ok(None);
             }
             thread::park_timeout(interrupt::INTERVAL);
         }
     });
-    found.ok_or_else(|| interrupt::raised().expect("a signal has come"))
+    found?.ok_or_else(|| interrupt::raised().expect("a signal has come"))
 }

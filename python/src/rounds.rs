@@ -6,15 +6,15 @@ use ::adsum::finish::{Finished, Options, finish, special};
 use ::adsum::reduction::State;
 use ::adsum::rounds::Method;
 use ::adsum::rounds::edges::{Edges, Range};
-use ::adsum::rounds::quantile::Search;
-use ::adsum::{DType, Monoid, Op, Spec, Value};
+use ::adsum::rounds::quantile::{Search, of_multiset};
+use ::adsum::{DType, Monoid, Op, Partial, Spec, Value};
 use numpy::PyUntypedArray;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 
 use crate::arrays::{op_named, takes};
 use crate::errors::value_error;
-use crate::finish::{Out, finish_one, numbers};
+use crate::finish::{Out, finish_one};
 use crate::source::{self, Source};
 
 /// Counts, edges and their type, and how many elements are below, above and NaN.
@@ -22,23 +22,6 @@ pub type Histogram = (Vec<u64>, Vec<f64>, &'static str, [u64; 3]);
 
 /// How many elements, and NaN; then smallest, largest, mean, deviation, sum, norm.
 pub type Summary = (u64, u64, f64, f64, f64, f64, f64, f64);
-
-/// One number, or two, of all elements. `like` is any array.
-#[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "all that Python's keywords say")]
-pub fn number<'py>(
-    py: Python<'py>,
-    op: &str,
-    data: &Bound<'py, PyAny>,
-    dtype: Option<&str>,
-    ddof: i64,
-    skip_nan: bool,
-    like: &Bound<'py, PyUntypedArray>,
-    comm: Option<&Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let mut source = source::open(data, comm)?;
-    number_of(py, &mut *source, op, dtype, Options { skip_nan, ddof }, like)
-}
 
 /// Quantiles of all elements, in the order of `shares`.
 #[pyfunction]
@@ -99,11 +82,7 @@ pub fn number_of<'py>(
     let total = source.total(py, &Spec { dtype: input, monoids: op.monoids(input) })?;
     source.warn(py)?;
     let found = finish_one(op, total.states(0), options, out.dtype).map_err(value_error)?;
-    let number = |one: Option<Finished>| out.array(py, &[one.expect("a number")], &[], like);
-    match numbers(op) {
-        1 => number(found[0]),
-        _ => Ok((number(found[0])?, number(found[1])?).into_pyobject(py)?.into_any()),
-    }
+    out.results(py, &[found], &[], like)
 }
 
 pub fn quantiles_of<'py>(
@@ -115,21 +94,77 @@ pub fn quantiles_of<'py>(
     dtype: Option<&str>,
     like: &Bound<'py, PyUntypedArray>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let input = source.dtype();
-    takes(Op::Quantile, input)?;
-    let method = Method::from_str(method).map_err(value_error)?;
-    let mut search =
-        Search::new(input, shares, method, skip_nan, asked(dtype)?).map_err(value_error)?;
-    while let Some(bins) = search.next() {
-        let total = source.total(py, &Spec::of(input, Monoid::Bins(bins)))?;
-        let [State::Bins(counts)] = total.states(0) else { return Err(other_states()) };
-        search.absorb(counts).map_err(value_error)?;
-    }
+    let asked = Quantiles::new(source.dtype(), shares.to_vec(), method, skip_nan, dtype)?;
+    let found = asked.search(|spec| source.total(py, spec))?;
     source.warn(py)?;
-    let out = Out { op: Op::Quantile, dtype: search.output() };
-    let found = search.finish().map_err(value_error)?;
-    let values: Vec<Finished> = found.values.into_iter().map(Finished::from).collect();
-    out.array(py, &values, &[values.len()], like)
+    asked.array(py, &[found], &[], like)
+}
+
+/// Quantiles of elements of one type, as they were asked for.
+pub struct Quantiles {
+    shares: Vec<f64>,
+    method: Method,
+    skip_nan: bool,
+    search: Search,
+    input: DType,
+}
+
+impl Quantiles {
+    pub fn new(
+        input: DType,
+        shares: Vec<f64>,
+        method: &str,
+        skip_nan: bool,
+        dtype: Option<&str>,
+    ) -> PyResult<Quantiles> {
+        takes(Op::Quantile, input)?;
+        let method = Method::from_str(method).map_err(value_error)?;
+        let asked = dtype.map(str::parse::<DType>).transpose();
+        let asked = asked.map_err(|error| PyTypeError::new_err(error.to_string()))?;
+        let search = Search::new(input, &shares, method, skip_nan, asked).map_err(value_error)?;
+        Ok(Quantiles { shares, method, skip_nan, search, input })
+    }
+
+    /// Those of the elements whose partial `total` gives, in several passes.
+    pub fn search(
+        &self,
+        mut total: impl FnMut(&Spec) -> PyResult<Partial>,
+    ) -> PyResult<Vec<Finished>> {
+        let mut search = self.search.clone();
+        while let Some(bins) = search.next() {
+            let total = total(&Spec::of(self.input, Monoid::Bins(bins)))?;
+            let [State::Bins(counts)] = total.states(0) else { return Err(other_states()) };
+            search.absorb(counts).map_err(value_error)?;
+        }
+        let found = search.finish().map_err(value_error)?;
+        Ok(found.values.into_iter().map(Finished::from).collect())
+    }
+
+    /// Those of elements that are kept.
+    pub fn of(&self, states: &[State]) -> PyResult<Vec<Finished>> {
+        let [State::Multiset(set)] = states else { return Err(other_states()) };
+        let output = self.search.output();
+        let one = |&share: &f64| {
+            let value = of_multiset(set, self.input, share, self.method, self.skip_nan, output);
+            value.map(Finished::from).map_err(value_error)
+        };
+        self.shares.iter().map(one).collect()
+    }
+
+    /// What was found for each output as an array, whose first axis is that of the shares.
+    pub fn array<'py>(
+        &self,
+        py: Python<'py>,
+        found: &[Vec<Finished>],
+        shape: &[usize],
+        like: &Bound<'py, PyUntypedArray>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let shares = 0..self.shares.len();
+        let all = shares.flat_map(|share| found.iter().map(move |one| one[share]));
+        let shape = [&[self.shares.len()], shape].concat();
+        let out = Out { op: Op::Quantile, dtype: self.search.output() };
+        out.array(py, &all.collect::<Vec<Finished>>(), &shape, like)
+    }
 }
 
 pub fn histogram_of(
@@ -202,12 +237,6 @@ pub fn summary_of(py: Python<'_>, source: &mut dyn Source, skip_nan: bool) -> Py
 fn float(value: Value) -> f64 {
     let integer = || value.as_i128().map(|integer| integer as f64);
     value.as_f64().or_else(integer).expect("an integer or a float")
-}
-
-/// A type by its name.
-fn asked(dtype: Option<&str>) -> PyResult<Option<DType>> {
-    let asked = dtype.map(str::parse::<DType>).transpose();
-    asked.map_err(|error| PyTypeError::new_err(error.to_string()))
 }
 
 fn other_states() -> PyErr {

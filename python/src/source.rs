@@ -33,7 +33,7 @@ pub fn open<'a, 'py: 'a>(
 ) -> PyResult<Box<dyn Source + 'a>> {
     let group = comm.map(Group::new).transpose()?;
     if let Ok(files) = data.cast::<Files>() {
-        return Ok(Box::new(Opened::new(files.clone(), group)?));
+        return Ok(Box::new(Opened::new(files.clone(), group)));
     }
     let array = data
         .cast::<PyUntypedArray>()
@@ -59,7 +59,7 @@ impl Source for Array<'_> {
         let mut reduction = Reduction::new(spec, view).threads(threads());
         if let Some(group) = &self.group {
             let elements = self.array.getattr("size")?.extract()?;
-            reduction = reduction.from_index(group.place(self.dtype, &[], elements)?);
+            reduction = reduction.from_index(group.place(self.dtype, &[], elements)?.0);
         }
         let partial = run(py, |stop| reduction.partial(stop))?;
         match &self.group {
@@ -92,8 +92,9 @@ impl<'py> Group<'py> {
     }
 
     /// The place of this rank's first element along the reduced axes, where the parts lie
-    /// one after the other. All ranks must have one type and equal outputs.
-    pub fn place(&self, dtype: DType, outputs: &[usize], elements: u64) -> PyResult<u64> {
+    /// one after the other, and the elements of all ranks. All must have one type and equal
+    /// outputs.
+    pub fn place(&self, dtype: DType, outputs: &[usize], elements: u64) -> PyResult<(u64, u64)> {
         let mine = (dtype.name(), outputs.to_vec(), elements);
         let all: Vec<(String, Vec<usize>, u64)> =
             self.comm.call_method1("allgather", (mine,))?.extract()?;
@@ -105,7 +106,8 @@ impl<'py> Group<'py> {
                 )));
             }
         }
-        Ok(all[..self.rank as usize].iter().map(|(_, _, elements)| elements).sum())
+        let count = |ranks: &[(String, Vec<usize>, u64)]| ranks.iter().map(|rank| rank.2).sum();
+        Ok((count(&all[..self.rank as usize]), count(&all)))
     }
 
     /// What the partials of all ranks are together.

@@ -100,7 +100,15 @@ def test_put_ls_and_status(cluster, parts, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cluster.put("more.npy", replicas=2, prefix="new/")
     assert cluster.sum("new/more.npy") == adsum.sum(parts[2])
-    assert cluster.sum("**") == adsum.sum(np.concatenate(parts))
+    np.save(tmp_path / "back.npy", parts[2][::-1])
+    cluster.put("back.npy", replicas=2, prefix="other/")
+    assert cluster.vdot("new/more.npy", ["other/back.npy"]) == adsum.vdot(parts[2], parts[2][::-1])
+    assert cluster.vdot("new/*", "new/*", "float32") == adsum.vdot(parts[2], parts[2], "float32")
+    with pytest.raises(adsum.DataError, match="shape"):
+        cluster.vdot("new/*", "part*.npy")
+    with pytest.raises(adsum.DataError, match="nothing"):
+        cluster.vdot("new/*", "nothing")
+    assert cluster.sum(["part*.npy", "new/*"]) == adsum.sum(np.concatenate(parts))
     (listed,) = cluster.ls("new/*")
     assert listed["name"] == "new/more.npy" and listed["state"] == "present"
     assert len(listed["contents"][0]["nodes"]) == 2

@@ -13,29 +13,13 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as npst
 
 import adsum
+from strategies import axes_of, broadcastable, small
 
 TYPES = ["int8", "int32", "int64", "uint8", "uint64", "float16", "float32", "float64", "bool"]
-
-
-def small(dtype):
-    """Numbers whose sums and products NumPy computes exactly in this type."""
-    return {"b": st.booleans(), "u": st.integers(0, 3), "i": st.integers(-3, 3)}.get(
-        np.dtype(dtype).kind, st.integers(-3, 3).map(float)
-    )
-
 
 arrays = st.sampled_from(TYPES).flatmap(
     lambda dtype: npst.arrays(dtype, npst.array_shapes(max_dims=3, min_side=1, max_side=4), elements=small(dtype))
 )
-
-
-def axes_of(ndim):
-    several = st.lists(st.integers(-ndim, ndim - 1), min_size=1, unique_by=lambda axis: axis % ndim).map(tuple)
-    return st.one_of(st.none(), st.integers(-ndim, ndim - 1), several)
-
-
-def broadcastable(shape):
-    return st.tuples(*[st.sampled_from([1, length]) for length in shape])
 
 
 @settings(max_examples=200, deadline=None)
@@ -224,8 +208,6 @@ def test_questions_of_several_passes_over_files(tmp_path):
     assert np.array_equal(adsum.quantile(files, [0.1, 0.9]), adsum.quantile(x, [0.1, 0.9]))
     for got, wanted in zip(adsum.histogram(files), adsum.histogram(x)):
         assert np.array_equal(got, wanted)
-    with pytest.raises(NotImplementedError, match="axis"):
-        adsum.median(files, axis=0)
 
 
 def test_devices_and_progress_of_files(tmp_path):

@@ -228,3 +228,48 @@ else:
     os.killpg(running.pid, signal.SIGINT)
     said, _ = running.communicate(timeout=30)
     assert running.returncode != 0, said
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_is_no_rank_and_leaves_the_group_of_its_parent_alone(ranks):
+    done = ranks(2, """
+import os, sys
+import numpy as np
+from adsum import MPI
+comm = MPI.COMM_WORLD
+part = comm.Split(0, comm.rank)
+request = comm.Irecv(np.zeros(1), source=comm.rank)
+child = os.fork()
+if child == 0:
+    for call in [comm.Barrier, lambda: part.allreduce(1), request.Test, request.Wait]:
+        try:
+            call()
+        except MPI.Exception as error:
+            assert "forked" in str(error), error
+        else:
+            os._exit(3)
+    assert MPI.COMM_SELF.allreduce(2) == 2
+    part.Free()
+    del request
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+comm.Send(np.ones(1), comm.rank)
+request.Wait()
+assert part.allreduce(1) == comm.allreduce(1) == 2
+print("right", flush=True)
+""")
+    assert (done.returncode, done.stdout.count("right"), done.stderr) == (0, 2, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_of_a_process_alone_is_as_its_parent():
+    program = """
+import os, sys
+from adsum import MPI
+assert MPI.COMM_WORLD.allreduce(1) == 1
+child = os.fork()
+assert MPI.COMM_WORLD.allreduce(2) == MPI.COMM_SELF.allreduce(2) == 2
+assert child == 0 or os.waitpid(child, 0)[1] == 0
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -15,7 +15,7 @@ use super::{input, quantile, stats};
 use crate::dtype::DType;
 use crate::finish::{self, Options, special};
 use crate::local::{LocalError, LocalNode, Observer};
-use crate::manifest::{Cut, ENTRY_BYTES, Manifest};
+use crate::manifest::Manifest;
 use crate::op::{Monoid, Op, Spec};
 use crate::partial::Partial;
 use crate::rounds::Method;
@@ -62,9 +62,7 @@ pub fn dot(args: &DotArgs) -> Result<(), Failure> {
         input::open(Op::Dot, std::slice::from_ref(pattern), &args.source, &args.run, talk)
     };
     let (first, second) = (open(first, &mut talk)?, open(second, &mut talk)?);
-    let cut = Cut::Pairs { entry_bytes: ENTRY_BYTES, second: first.files().len() as u32 };
-    let files = [first.files(), second.files()].concat();
-    let manifest = Manifest::cut(files, cut)?;
+    let manifest = Manifest::pairs(&first, &second)?;
     let (dtype, total, work) =
         data_set(Op::Dot, manifest, &args.run, &args.output, start, &mut talk)?;
     let options = Options { skip_nan: args.nan.skip_nan, ddof: 0 };

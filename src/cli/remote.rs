@@ -68,7 +68,8 @@ impl Cluster {
         Ok(Cluster { run })
     }
 
-    /// The data set that names and globs stand for. What is missing is looked for a
+    /// The data set that names and globs stand for, whose elements are reduced in pairs
+    /// with those of a `second` one if there is one. What is missing is looked for a
     /// little longer, unless it `was_lost` from a data set that was found before.
     ///
     /// # Errors
@@ -76,6 +77,7 @@ impl Cluster {
     pub fn find(
         &mut self,
         patterns: &[String],
+        second: Option<&[String]>,
         how: How,
         was_lost: bool,
     ) -> Result<Data<'_>, Failure> {
@@ -86,12 +88,18 @@ impl Cluster {
         self.run.via.incomplete.set(u32::from(was_lost));
         // Warnings are kept for the caller.
         let mut talk = Talk::new(&OutputArgs { json: true, ..OutputArgs::default() });
-        let files = via::files(&self.run, patterns.to_vec(), &mut talk)?;
+        let mut find = |patterns: &[String]| -> Result<Manifest, Failure> {
+            Ok(Manifest::new(via::files(&self.run, patterns.to_vec(), &mut talk)?)?)
+        };
+        let mut manifest = find(patterns)?;
+        if let Some(second) = second {
+            manifest = Manifest::pairs(&manifest, &find(second)?)?;
+        }
         Ok(Data {
             client: self.run.via.client()?,
             start,
             deadline: how.deadline,
-            manifest: Manifest::new(files)?,
+            manifest,
             left_out: talk.missing().to_vec(),
             warnings: talk.take_warnings(),
             is_incomplete: false,

@@ -179,6 +179,19 @@ pub fn axis_outputs(files: &[File], axis: usize) -> Result<u64, ManifestError> {
     Ok(Spaces::new(files, axis).total)
 }
 
+/// The shape of all files together, joined along their first axis; of one alone its own.
+///
+/// # Errors
+/// Arrays that do not join.
+pub fn joined_shape(files: &[File]) -> Result<Vec<u64>, ManifestError> {
+    let mut shape = files[0].shape.clone();
+    if files.len() > 1 {
+        check_axis(files, 0)?;
+        shape[0] = files.iter().map(|file| file.shape[0]).fold(0, u64::saturating_add);
+    }
+    Ok(shape)
+}
+
 /// Where the outputs of a job along an axis lie in its result, an array in C
 /// order.
 #[derive(Clone, Debug, PartialEq, Eq)]

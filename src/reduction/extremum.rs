@@ -166,6 +166,17 @@ impl Extremum {
         Extremum { elements: self.elements - self.nan, nan: 0, first_nan: None, ..*self }
     }
 
+    /// The same with other places, of which `place` must keep the order.
+    pub fn placed(&self, place: impl Fn(u64) -> u64) -> Extremum {
+        if !self.indexed {
+            return *self;
+        }
+        let found = |found: Found| Found { index: place(found.index), ..found };
+        let moved = |Extremes { min, max }| Extremes { min: found(min), max: found(max) };
+        let first_nan = self.first_nan.map(&place);
+        Extremum { first_nan, extremes: self.extremes.map(moved), ..*self }
+    }
+
     /// The bits of an extreme and its place; NaN wins over all numbers. `None`
     /// for no elements.
     pub fn finish(&self, end: End) -> Option<(u64, u64)> {

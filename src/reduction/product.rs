@@ -126,6 +126,11 @@ impl Product {
         };
     }
 
+    /// The same as a product of elements of a wider type.
+    pub fn widened(&self, dtype: DType) -> Product {
+        Product { dtype, ..*self }
+    }
+
     /// The product modulo 2^64, as int64 or uint64.
     pub fn finish(&self, output: DType) -> Value {
         let magnitude = if self.zeros > 0 { 0 } else { self.magnitude };

@@ -144,6 +144,15 @@ impl State {
         }
     }
 
+    /// The same for elements of a wider type, of a kind that has one.
+    pub fn widened(&self, dtype: DType) -> Option<State> {
+        match self {
+            State::Sum(sum) => Some(State::Sum(sum.widened(dtype))),
+            State::Product(product) => Some(State::Product(product.widened(dtype))),
+            _ => None,
+        }
+    }
+
     /// Appends the canonical bytes.
     pub fn encode(&self, to: &mut Vec<u8>) {
         match self {

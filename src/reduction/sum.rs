@@ -345,6 +345,19 @@ impl Sum {
         }
     }
 
+    /// The same as a sum of another type, which must have no coarser unit and be as
+    /// wide: int64, uint64 or float64 of the types of their kind, float64 of all.
+    pub fn widened(&self, dtype: DType) -> Sum {
+        let units = unit_exponent(self.dtype, self.term) - unit_exponent(dtype, self.term);
+        let mut wide = Sum { counts: self.counts, ..Sum::identity(dtype, self.term) };
+        let (negative, magnitude, shift) = self.sign_and_magnitude();
+        for (limb, shift) in magnitude.into_iter().zip((units as u32 + shift..).step_by(64)) {
+            let value = i128::from(limb);
+            wide.add_units(if negative { -value } else { value }, shift);
+        }
+        wide
+    }
+
     /// The same sum without its NaN terms and what counts them.
     pub fn without_nan(&self) -> Sum {
         let elements = self.counts.elements - self.counts.nan;

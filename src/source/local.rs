@@ -12,6 +12,7 @@ use crate::shard::{PairedShard, Shard, ShardError};
 
 use super::identity;
 use super::mapped::MappedShard;
+use super::masked::{Mask, MaskedShard};
 use super::positional::PositionalShard;
 use super::strided::StridedShard;
 use super::verified::{Hashed, VerifiedShard};
@@ -68,6 +69,7 @@ pub struct Resolved {
 pub struct LocalFiles {
     access: Access,
     resolve: Option<Arc<dyn Resolve>>,
+    mask: Option<Arc<Mask>>,
     /// The most recently used last.
     open: Mutex<Vec<Arc<OpenFile>>>,
 }
@@ -78,12 +80,18 @@ pub type States = (FileIdentity, Option<FileIdentity>);
 impl LocalFiles {
     /// No file is open yet.
     pub fn new(access: Access) -> LocalFiles {
-        LocalFiles { access, resolve: None, open: Mutex::new(Vec::new()) }
+        LocalFiles { access, resolve: None, mask: None, open: Mutex::new(Vec::new()) }
     }
 
     /// The same for manifests whose files are found by `resolve`.
     pub fn resolved_by(self, resolve: Arc<dyn Resolve>) -> LocalFiles {
         LocalFiles { resolve: Some(resolve), ..self }
+    }
+
+    /// The same without what a mask leaves out, for manifests of one data set that has
+    /// the files of the mask.
+    pub fn masked(self, mask: Arc<Mask>) -> LocalFiles {
+        LocalFiles { mask: Some(mask), ..self }
     }
 
     /// The elements of `entry`, one of `manifest`. Mapped ones take addresses
@@ -107,13 +115,24 @@ impl LocalFiles {
         entry: &Entry,
     ) -> Result<(Arc<dyn Shard>, States), ShardError> {
         let (span, state) = self.span(manifest.file(entry), entry.elements.clone())?;
-        if !entry.block.is_contiguous() {
-            return Ok((Arc::new(StridedShard::new(span, entry.block)), (state, None)));
-        }
-        let Some((file, start)) = entry.second else { return Ok((span, (state, None))) };
+        let Some((file, start)) = entry.second else {
+            return Ok((self.of_one(span, entry), (state, None)));
+        };
         let elements = start..start + entry.len();
         let (second, other) = self.span(&manifest.files()[file as usize], elements)?;
         Ok((Arc::new(PairedShard::new(span, second)), (state, Some(other))))
+    }
+
+    /// The elements of an entry of one file, which lie within `span`.
+    fn of_one(&self, span: Arc<dyn Shard>, entry: &Entry) -> Arc<dyn Shard> {
+        let shard = match entry.block.is_contiguous() {
+            true => span,
+            false => Arc::new(StridedShard::new(span, entry.block)),
+        };
+        match &self.mask {
+            Some(mask) => Arc::new(MaskedShard::new(shard, Arc::clone(mask), entry)),
+            None => shard,
+        }
     }
 
     /// The elements of a file from the first to the last of a range.

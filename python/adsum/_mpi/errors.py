@@ -1,12 +1,14 @@
 """Calls that fail, and names that there are not."""
 
+from .._errors import AdsumError
+
 ERROR_CLASSES = (
     "SUCCESS", "ERR_BUFFER", "ERR_COUNT", "ERR_TYPE", "ERR_TAG", "ERR_COMM", "ERR_RANK", "ERR_ROOT",
     "ERR_OP", "ERR_ARG", "ERR_TRUNCATE", "ERR_REQUEST", "ERR_PROC_FAILED", "ERR_OTHER",
 )  # fmt: skip
 
 
-class GroupError(RuntimeError):
+class GroupError(AdsumError, RuntimeError):
     """A call of a group of ranks failed.
 
     A rank died or left, ranks made different calls, a deadline passed, or what was given fits

@@ -136,3 +136,54 @@ fn states_of_different_kinds_do_not_merge() {
     let mut of_f32 = State::identity(&Monoid::Tally, DType::F32);
     assert!(of_f32.merge(&State::identity(&Monoid::Tally, DType::F64)).is_err());
 }
+
+/// A sum of narrow elements is that of the same numbers as wide ones.
+#[test]
+fn widened_sums_and_products_are_those_of_wider_elements() {
+    let numbers = [-3_i8, 127, -128, 0, 5];
+    let narrow = |monoid: &Monoid, dtype, bits: &[u64]| {
+        let mut state = State::identity(monoid, dtype);
+        bits.iter().for_each(|&bits| state.add(Element { bits, ..Element::default() }));
+        state
+    };
+    let sum = Monoid::Sum(Term::Value);
+    let small: Vec<u64> = numbers.iter().map(|&x| u64::from(x as u8)).collect();
+    let large: Vec<u64> = numbers.iter().map(|&x| i64::from(x) as u64).collect();
+    let float: Vec<u64> = numbers.iter().map(|&x| f64::from(x).to_bits()).collect();
+    for end in 0..=numbers.len() {
+        for (dtype, bits) in [(DType::I64, &large), (DType::F64, &float)] {
+            let wide = narrow(&sum, DType::I8, &small[..end]).widened(dtype);
+            assert_eq!(wide, Some(narrow(&sum, dtype, &bits[..end])));
+        }
+        let product = narrow(&Monoid::Product, DType::I8, &small[..end]);
+        let wide = narrow(&Monoid::Product, DType::I64, &large[..end]);
+        assert_eq!(product.widened(DType::I64), Some(wide));
+    }
+    let unsigned = narrow(&sum, DType::U64, &[u64::MAX, u64::MAX]);
+    let halves = [(u64::MAX >> 11) << 11, 0x7ff].map(|half| (half as f64).to_bits());
+    let wide = narrow(&sum, DType::F64, &[halves, halves].concat());
+    let State::Sum(wide) = wide else { unreachable!() };
+    let State::Sum(widened) = unsigned.widened(DType::F64).expect("a sum") else { unreachable!() };
+    assert_eq!(widened.limbs(), wide.limbs());
+    let single: Vec<u64> = [1e-45_f32, -3e38, 0.1].map(|x| u64::from(x.to_bits())).to_vec();
+    let double: Vec<u64> = [1e-45_f32, -3e38, 0.1].map(|x| f64::from(x).to_bits()).to_vec();
+    let infinite = f32::INFINITY.to_bits();
+    assert_eq!(
+        narrow(&sum, DType::F32, &[&single[..], &[infinite.into()]].concat()).widened(DType::F64),
+        Some(narrow(&sum, DType::F64, &[&double[..], &[f64::INFINITY.to_bits()]].concat()))
+    );
+    assert_eq!(narrow(&Monoid::Tally, DType::I8, &small).widened(DType::I64), None);
+}
+
+#[test]
+fn placed_extremes_have_other_places() {
+    let mut extremes = Extremum::identity(DType::F32, true);
+    let elements = [2.0_f32, f32::NAN, -1.0, 7.0];
+    let all = (0..).zip(elements.map(|x| u64::from(x.to_bits())));
+    all.clone().for_each(|(index, bits)| extremes.add(bits, index));
+    let mut wanted = Extremum::identity(DType::F32, true);
+    all.for_each(|(index, bits)| wanted.add(bits, 10 * index + 5));
+    assert_eq!(extremes.placed(|index| 10 * index + 5), wanted);
+    let without = Extremum::lift(DType::F32, false, 3, 0);
+    assert_eq!(without.placed(|index| index + 1), without);
+}

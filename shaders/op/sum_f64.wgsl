@@ -15,10 +15,14 @@
 // lie in 0 .. 2^27 - 1, so eight of them are below 2^30, and their sums are
 // w0 - 2^27 w1 and w1 - 2^27 w2, modulo 2^32. After each octet they join the
 // thread's state, in halves so that a block's worth of them fits.
+//
+// All other elements go to the workgroup's digits one by one, and so do all of
+// a block without a window.
 
 const WINDOW: u32 = 22u;
 
 struct State {
+    windowed: bool,
     base: u32,
     // Sums of rests, as sums of their low and high halves.
     rest0: vec2<i32>,
@@ -41,7 +45,7 @@ fn exponent(x: vec4<u32>) -> u32 {
 // The window lies within 1 .. 2046.
 fn identity(window_end: u32) -> State {
     let base = min(max(window_end, WINDOW + 1u) - WINDOW, EXPONENT_MAX - WINDOW);
-    return State(base, vec2<i32>(0), vec2<i32>(0), 0);
+    return State(window_end != 0u, base, vec2<i32>(0), vec2<i32>(0), 0);
 }
 
 fn lift(
@@ -52,6 +56,13 @@ fn lift(
     x3: vec4<u32>,
     copy: u32,
 ) {
+    if (!(*state).windowed) {
+        lift_each(x0, vec2<bool>(true), copy);
+        lift_each(x1, vec2<bool>(true), copy);
+        lift_each(x2, vec2<bool>(true), copy);
+        lift_each(x3, vec2<bool>(true), copy);
+        return;
+    }
     let base = (*state).base;
     let s0 = shift_in_window(x0, base);
     let s1 = shift_in_window(x1, base);
@@ -126,9 +137,13 @@ fn lift_mixed(octet: ptr<function, Octet>, x: vec4<u32>, s: vec2<u32>, copy: u32
     let high = select(zero, significand_high(x), inside);
     add(octet, low, high, signs(x), select(zero, s, inside));
     if (any(!inside & (((x.yw << vec2<u32>(1u)) | x.xz) != zero))) {
-        if (!inside.x) { lift_outside(x.x, x.y, copy); }
-        if (!inside.y) { lift_outside(x.z, x.w, copy); }
+        lift_each(x, !inside, copy);
     }
+}
+
+fn lift_each(x: vec4<u32>, outside: vec2<bool>, copy: u32) {
+    if (outside.x) { lift_outside(x.x, x.y, copy); }
+    if (outside.y) { lift_outside(x.z, x.w, copy); }
 }
 
 fn lift_outside(low: u32, high: u32, copy: u32) {
@@ -137,23 +152,29 @@ fn lift_outside(low: u32, high: u32, copy: u32) {
     }
     let e = (high << 1u) >> 21u;
     let fraction_high = high & 0xfffffu;
-    let negative = (high >> 31u) != 0u;
+    let sign = bitcast<u32>(bitcast<i32>(high) >> 31u);
     if (e > EXPONENT_MAX) {
-        let infinity = select(POSITIVE_INFINITY, NEGATIVE_INFINITY, negative);
+        let infinity = select(POSITIVE_INFINITY, NEGATIVE_INFINITY, sign != 0u);
         count_special(select(infinity, NAN, (fraction_high | low) != 0u));
         return;
     }
     // Subnormal numbers have the smallest exponent and no implicit one.
-    let position = max(e, 1u) - 1u;
-    let m = select(fraction_high, fraction_high | 0x100000u, e != 0u);
-    let digit = position >> 3u;
+    let implicit = min(e, 1u);
+    let position = e - implicit;
+    let m = fraction_high | (implicit << 20u);
     let shift = position & 7u;
     // Sixty bits. The shift by 32 - shift is made in two, since 32 is none.
     let w0 = low << shift;
     let w1 = (m << shift) | ((low >> 1u) >> (31u - shift));
-    let carry0 = add_half(digit, w0 & 0xffffu, negative, copy);
-    let carry1 = add_half(digit + 2u, (w0 >> 16u) + carry0, negative, copy);
-    let carry2 = add_half(digit + 4u, (w1 & 0xffffu) + carry1, negative, copy);
-    let upper = bitcast<i32>((w1 >> 16u) + carry2);
-    add_digit(digit + 6u, select(upper, -upper, negative), copy);
+    // The two's complement of a negative number; then 2^15 is added to each half
+    // but the topmost, and taken from it again once they are apart.
+    let v0 = (w0 ^ sign) - sign;
+    let v1 = (w1 ^ sign) + (sign & select(0u, 1u, w0 == 0u));
+    let u0 = v0 + 0x80008000u;
+    let u1 = v1 + 0x8000u + select(0u, 1u, u0 < 0x80008000u);
+    let digit = position >> 3u;
+    add_digit(digit, bitcast<i32>(u0 & 0xffffu) - 0x8000, copy);
+    add_digit(digit + 2u, bitcast<i32>(u0 >> 16u) - 0x8000, copy);
+    add_digit(digit + 4u, bitcast<i32>(u1 & 0xffffu) - 0x8000, copy);
+    add_digit(digit + 6u, bitcast<i32>(u1) >> 16u, copy);
 }

@@ -68,12 +68,7 @@ impl Tuning {
     fn candidates() -> impl Iterator<Item = Tuning> {
         WORKGROUPS.into_iter().flat_map(|workgroups| {
             THREADS.into_iter().flat_map(move |threads| {
-                BATCHES.map(|batches| Tuning {
-                    workgroups,
-                    threads,
-                    batches,
-                    ..Tuning::default()
-                })
+                BATCHES.map(|batches| Tuning { workgroups, threads, batches, ..Tuning::default() })
             })
         })
     }

@@ -42,19 +42,12 @@ fn lift(
     x3: vec4<u32>,
     copy: u32,
 ) {
-    if (!(*state).windowed) {
-        lift_each(x0, vec4<bool>(true), copy);
-        lift_each(x1, vec4<bool>(true), copy);
-        lift_each(x2, vec4<bool>(true), copy);
-        lift_each(x3, vec4<bool>(true), copy);
-        return;
-    }
     let base = (*state).base;
     let s0 = shift_in_window(x0, base);
     let s1 = shift_in_window(x1, base);
     let s2 = shift_in_window(x2, base);
     let s3 = shift_in_window(x3, base);
-    if (all(max(max(s0, s1), max(s2, s3)) <= vec4<u32>(WINDOW))) {
+    if ((*state).windowed && all(max(max(s0, s1), max(s2, s3)) <= vec4<u32>(WINDOW))) {
         add(state, significand(x0), s0);
         add(state, significand(x1), s1);
         add(state, significand(x2), s2);
@@ -97,19 +90,18 @@ fn add(state: ptr<function, State>, m: vec4<i32>, s: vec4<u32>) {
 }
 
 fn lift_mixed(state: ptr<function, State>, x: vec4<u32>, s: vec4<u32>, copy: u32) {
-    let inside = s <= vec4<u32>(WINDOW);
-    let m = select(vec4<i32>(0), significand(x), inside);
-    add(state, m, select(vec4<u32>(0u), s, inside));
-    if (any(!inside & ((x << vec4<u32>(1u)) != vec4<u32>(0u)))) {
-        lift_each(x, !inside, copy);
+    let windowed = (*state).windowed;
+    let inside = vec4<bool>(windowed) & (s <= vec4<u32>(WINDOW));
+    if (windowed) {
+        let m = select(vec4<i32>(0), significand(x), inside);
+        add(state, m, select(vec4<u32>(0u), s, inside));
     }
-}
-
-fn lift_each(x: vec4<u32>, outside: vec4<bool>, copy: u32) {
-    if (outside.x) { lift_outside(x.x, copy); }
-    if (outside.y) { lift_outside(x.y, copy); }
-    if (outside.z) { lift_outside(x.z, copy); }
-    if (outside.w) { lift_outside(x.w, copy); }
+    if (any(!inside & ((x << vec4<u32>(1u)) != vec4<u32>(0u)))) {
+        if (!inside.x) { lift_outside(x.x, copy); }
+        if (!inside.y) { lift_outside(x.y, copy); }
+        if (!inside.z) { lift_outside(x.z, copy); }
+        if (!inside.w) { lift_outside(x.w, copy); }
+    }
 }
 
 fn lift_outside(x: u32, copy: u32) {

@@ -56,29 +56,23 @@ fn lift(
     x3: vec4<u32>,
     copy: u32,
 ) {
-    if (!(*state).windowed) {
-        lift_each(x0, vec2<bool>(true), copy);
-        lift_each(x1, vec2<bool>(true), copy);
-        lift_each(x2, vec2<bool>(true), copy);
-        lift_each(x3, vec2<bool>(true), copy);
-        return;
-    }
+    let windowed = (*state).windowed;
     let base = (*state).base;
     let s0 = shift_in_window(x0, base);
     let s1 = shift_in_window(x1, base);
     let s2 = shift_in_window(x2, base);
     let s3 = shift_in_window(x3, base);
     var octet = Octet(0u, 0u, 0u, 0u);
-    if (all(max(max(s0, s1), max(s2, s3)) <= vec2<u32>(WINDOW))) {
+    if (windowed && all(max(max(s0, s1), max(s2, s3)) <= vec2<u32>(WINDOW))) {
         add(&octet, x0.xz, significand_high(x0), signs(x0), s0);
         add(&octet, x1.xz, significand_high(x1), signs(x1), s1);
         add(&octet, x2.xz, significand_high(x2), signs(x2), s2);
         add(&octet, x3.xz, significand_high(x3), signs(x3), s3);
     } else {
-        lift_mixed(&octet, x0, s0, copy);
-        lift_mixed(&octet, x1, s1, copy);
-        lift_mixed(&octet, x2, s2, copy);
-        lift_mixed(&octet, x3, s3, copy);
+        lift_mixed(windowed, &octet, x0, s0, copy);
+        lift_mixed(windowed, &octet, x1, s1, copy);
+        lift_mixed(windowed, &octet, x2, s2, copy);
+        lift_mixed(windowed, &octet, x3, s3, copy);
     }
     (*state).rest0 += halves(octet.w0 - (octet.w1 << 27u) + octet.negatives);
     (*state).rest1 += halves(octet.w1 - (octet.w2 << 27u));
@@ -130,20 +124,24 @@ fn add(
     (*octet).negatives -= sign.x + sign.y;
 }
 
-fn lift_mixed(octet: ptr<function, Octet>, x: vec4<u32>, s: vec2<u32>, copy: u32) {
-    let inside = s <= vec2<u32>(WINDOW);
+fn lift_mixed(
+    windowed: bool,
+    octet: ptr<function, Octet>,
+    x: vec4<u32>,
+    s: vec2<u32>,
+    copy: u32,
+) {
+    let inside = vec2<bool>(windowed) & (s <= vec2<u32>(WINDOW));
     let zero = vec2<u32>(0u);
-    let low = select(zero, x.xz, inside);
-    let high = select(zero, significand_high(x), inside);
-    add(octet, low, high, signs(x), select(zero, s, inside));
-    if (any(!inside & (((x.yw << vec2<u32>(1u)) | x.xz) != zero))) {
-        lift_each(x, !inside, copy);
+    if (windowed) {
+        let low = select(zero, x.xz, inside);
+        let high = select(zero, significand_high(x), inside);
+        add(octet, low, high, signs(x), select(zero, s, inside));
     }
-}
-
-fn lift_each(x: vec4<u32>, outside: vec2<bool>, copy: u32) {
-    if (outside.x) { lift_outside(x.x, x.y, copy); }
-    if (outside.y) { lift_outside(x.z, x.w, copy); }
+    if (any(!inside & (((x.yw << vec2<u32>(1u)) | x.xz) != zero))) {
+        if (!inside.x) { lift_outside(x.x, x.y, copy); }
+        if (!inside.y) { lift_outside(x.z, x.w, copy); }
+    }
 }
 
 fn lift_outside(low: u32, high: u32, copy: u32) {

@@ -118,6 +118,24 @@ fn every_state_of_every_kind_of_data_is_that_of_the_reference() {
 }
 
 #[test]
+fn sums_are_right_with_and_without_windows() {
+    // Windows for all samples, for narrow ones, and for none.
+    for share in [0, 15, 17] {
+        let block = Block::new(32, 1).with_window_share(share);
+        let mut backend = open(&Options { block, ..small() });
+        for dtype in [DType::F16, DType::BF16, DType::F32, DType::F64] {
+            let kinds = kinds(dtype, 2601, 9);
+            for spec in specs(dtype).filter(|spec| matches!(spec.monoids[..], [Monoid::Sum(_)])) {
+                for (name, [first, second]) in &kinds {
+                    let what = format!("{name}, {share} sixteenths");
+                    check(&mut backend, &spec, Place::line(2601, 7), [first, second], &what);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn large_blocks_are_right_as_well() {
     let mut backend = open(&Options::default());
     for dtype in DType::ALL {

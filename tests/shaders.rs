@@ -14,9 +14,9 @@ use naga::{AddressSpace, Module, ScalarKind, TypeInner};
 /// Workgroup memory that WebGPU promises.
 const WORKGROUP_BYTES: u32 = 16 << 10;
 
-/// Every kernel, in blocks of three sizes.
+/// Every kernel, in blocks of three sizes, of which one has windows for any sample.
 fn kernels() -> Vec<Kernel> {
-    let blocks = [Block::LARGE, Block::new(32, 1), Block::new(128, 3)];
+    let blocks = [Block::LARGE, Block::new(32, 1), Block::new(128, 3).with_window_share(0)];
     let terms = [Term::Value, Term::Magnitude, Term::Square, Term::Product];
     let others = [
         Monoid::Extremum { indexed: false },

@@ -12,10 +12,12 @@
 //
 // All other elements go to the workgroup's digits one by one, and NaN and
 // infinities are counted there. So the window must never contain exponent 255.
+// All elements go there in a block without a window.
 
 const WINDOW: u32 = 24u;
 
 struct State {
+    windowed: bool,
     base: u32,
     low: u32,
     high: i32,
@@ -29,7 +31,7 @@ fn exponent(x: vec4<u32>) -> u32 {
 // The window lies within 1 .. 254.
 fn identity(window_end: u32) -> State {
     let base = min(max(window_end, WINDOW + 1u) - WINDOW, EXPONENT_MAX - WINDOW);
-    return State(base, 0u, 0);
+    return State(window_end != 0u, base, 0u, 0);
 }
 
 fn lift(
@@ -45,7 +47,7 @@ fn lift(
     let s1 = shift_in_window(x1, base);
     let s2 = shift_in_window(x2, base);
     let s3 = shift_in_window(x3, base);
-    if (all(max(max(s0, s1), max(s2, s3)) <= vec4<u32>(WINDOW))) {
+    if ((*state).windowed && all(max(max(s0, s1), max(s2, s3)) <= vec4<u32>(WINDOW))) {
         add(state, significand(x0), s0);
         add(state, significand(x1), s1);
         add(state, significand(x2), s2);
@@ -88,9 +90,12 @@ fn add(state: ptr<function, State>, m: vec4<i32>, s: vec4<u32>) {
 }
 
 fn lift_mixed(state: ptr<function, State>, x: vec4<u32>, s: vec4<u32>, copy: u32) {
-    let inside = s <= vec4<u32>(WINDOW);
-    let m = select(vec4<i32>(0), significand(x), inside);
-    add(state, m, select(vec4<u32>(0u), s, inside));
+    let windowed = (*state).windowed;
+    let inside = vec4<bool>(windowed) & (s <= vec4<u32>(WINDOW));
+    if (windowed) {
+        let m = select(vec4<i32>(0), significand(x), inside);
+        add(state, m, select(vec4<u32>(0u), s, inside));
+    }
     if (any(!inside & ((x << vec4<u32>(1u)) != vec4<u32>(0u)))) {
         if (!inside.x) { lift_outside(x.x, copy); }
         if (!inside.y) { lift_outside(x.y, copy); }
@@ -105,19 +110,20 @@ fn lift_outside(x: u32, copy: u32) {
     }
     let e = (x << 1u) >> 24u;
     let fraction = x & 0x7fffffu;
-    let negative = (x >> 31u) != 0u;
+    let sign = bitcast<i32>(x) >> 31u;
     if (e > EXPONENT_MAX) {
-        let infinity = select(POSITIVE_INFINITY, NEGATIVE_INFINITY, negative);
+        let infinity = select(POSITIVE_INFINITY, NEGATIVE_INFINITY, sign != 0);
         count_special(select(infinity, NAN, fraction != 0u));
         return;
     }
     // Subnormal numbers have the smallest exponent and no implicit one.
-    let position = max(e, 1u) - 1u;
-    let m = select(fraction, fraction | 0x800000u, e != 0u);
+    let implicit = min(e, 1u);
+    let position = e - implicit;
+    let magnitude = bitcast<i32>((fraction | (implicit << 23u)) << (position & 7u));
+    // At most 2^31 - 2^7 from zero, so no half is more than 2^15 from it.
+    let value = (magnitude ^ sign) - sign;
     let digit = position >> 3u;
-    let value = m << (position & 7u);
-    // Below 2^31, so the upper half and the carry are at most 2^15.
-    let carry = add_half(digit, value & 0xffffu, negative, copy);
-    let upper = bitcast<i32>((value >> 16u) + carry);
-    add_digit(digit + 2u, select(upper, -upper, negative), copy);
+    add_digit(digit, extractBits(value, 0u, 16u), copy);
+    // The bit that is the sign of the lower half, as 0 or -1.
+    add_digit(digit + 2u, (value >> 16u) - extractBits(value, 15u, 1u), copy);
 }

@@ -15,10 +15,14 @@
 // lie in 0 .. 2^27 - 1, so eight of them are below 2^30, and their sums are
 // w0 - 2^27 w1 and w1 - 2^27 w2, modulo 2^32. After each octet they join the
 // thread's state, in halves so that a block's worth of them fits.
+//
+// All other elements go to the workgroup's digits one by one, and so do all of
+// a block without a window.
 
 const WINDOW: u32 = 22u;
 
 struct State {
+    windowed: bool,
     base: u32,
     // Sums of rests, as sums of their low and high halves.
     rest0: vec2<i32>,
@@ -41,7 +45,7 @@ fn exponent(x: vec4<u32>) -> u32 {
 // The window lies within 1 .. 2046.
 fn identity(window_end: u32) -> State {
     let base = min(max(window_end, WINDOW + 1u) - WINDOW, EXPONENT_MAX - WINDOW);
-    return State(base, vec2<i32>(0), vec2<i32>(0), 0);
+    return State(window_end != 0u, base, vec2<i32>(0), vec2<i32>(0), 0);
 }
 
 fn lift(
@@ -52,22 +56,23 @@ fn lift(
     x3: vec4<u32>,
     copy: u32,
 ) {
+    let windowed = (*state).windowed;
     let base = (*state).base;
     let s0 = shift_in_window(x0, base);
     let s1 = shift_in_window(x1, base);
     let s2 = shift_in_window(x2, base);
     let s3 = shift_in_window(x3, base);
     var octet = Octet(0u, 0u, 0u, 0u);
-    if (all(max(max(s0, s1), max(s2, s3)) <= vec2<u32>(WINDOW))) {
+    if (windowed && all(max(max(s0, s1), max(s2, s3)) <= vec2<u32>(WINDOW))) {
         add(&octet, x0.xz, significand_high(x0), signs(x0), s0);
         add(&octet, x1.xz, significand_high(x1), signs(x1), s1);
         add(&octet, x2.xz, significand_high(x2), signs(x2), s2);
         add(&octet, x3.xz, significand_high(x3), signs(x3), s3);
     } else {
-        lift_mixed(&octet, x0, s0, copy);
-        lift_mixed(&octet, x1, s1, copy);
-        lift_mixed(&octet, x2, s2, copy);
-        lift_mixed(&octet, x3, s3, copy);
+        lift_mixed(windowed, &octet, x0, s0, copy);
+        lift_mixed(windowed, &octet, x1, s1, copy);
+        lift_mixed(windowed, &octet, x2, s2, copy);
+        lift_mixed(windowed, &octet, x3, s3, copy);
     }
     (*state).rest0 += halves(octet.w0 - (octet.w1 << 27u) + octet.negatives);
     (*state).rest1 += halves(octet.w1 - (octet.w2 << 27u));
@@ -119,12 +124,20 @@ fn add(
     (*octet).negatives -= sign.x + sign.y;
 }
 
-fn lift_mixed(octet: ptr<function, Octet>, x: vec4<u32>, s: vec2<u32>, copy: u32) {
-    let inside = s <= vec2<u32>(WINDOW);
+fn lift_mixed(
+    windowed: bool,
+    octet: ptr<function, Octet>,
+    x: vec4<u32>,
+    s: vec2<u32>,
+    copy: u32,
+) {
+    let inside = vec2<bool>(windowed) & (s <= vec2<u32>(WINDOW));
     let zero = vec2<u32>(0u);
-    let low = select(zero, x.xz, inside);
-    let high = select(zero, significand_high(x), inside);
-    add(octet, low, high, signs(x), select(zero, s, inside));
+    if (windowed) {
+        let low = select(zero, x.xz, inside);
+        let high = select(zero, significand_high(x), inside);
+        add(octet, low, high, signs(x), select(zero, s, inside));
+    }
     if (any(!inside & (((x.yw << vec2<u32>(1u)) | x.xz) != zero))) {
         if (!inside.x) { lift_outside(x.x, x.y, copy); }
         if (!inside.y) { lift_outside(x.z, x.w, copy); }
@@ -137,23 +150,29 @@ fn lift_outside(low: u32, high: u32, copy: u32) {
     }
     let e = (high << 1u) >> 21u;
     let fraction_high = high & 0xfffffu;
-    let negative = (high >> 31u) != 0u;
+    let sign = bitcast<u32>(bitcast<i32>(high) >> 31u);
     if (e > EXPONENT_MAX) {
-        let infinity = select(POSITIVE_INFINITY, NEGATIVE_INFINITY, negative);
+        let infinity = select(POSITIVE_INFINITY, NEGATIVE_INFINITY, sign != 0u);
         count_special(select(infinity, NAN, (fraction_high | low) != 0u));
         return;
     }
     // Subnormal numbers have the smallest exponent and no implicit one.
-    let position = max(e, 1u) - 1u;
-    let m = select(fraction_high, fraction_high | 0x100000u, e != 0u);
-    let digit = position >> 3u;
+    let implicit = min(e, 1u);
+    let position = e - implicit;
+    let m = fraction_high | (implicit << 20u);
     let shift = position & 7u;
     // Sixty bits. The shift by 32 - shift is made in two, since 32 is none.
     let w0 = low << shift;
     let w1 = (m << shift) | ((low >> 1u) >> (31u - shift));
-    let carry0 = add_half(digit, w0 & 0xffffu, negative, copy);
-    let carry1 = add_half(digit + 2u, (w0 >> 16u) + carry0, negative, copy);
-    let carry2 = add_half(digit + 4u, (w1 & 0xffffu) + carry1, negative, copy);
-    let upper = bitcast<i32>((w1 >> 16u) + carry2);
-    add_digit(digit + 6u, select(upper, -upper, negative), copy);
+    // The two's complement of a negative number; then 2^15 is added to each half
+    // but the topmost, and taken from it again once they are apart.
+    let v0 = (w0 ^ sign) - sign;
+    let v1 = (w1 ^ sign) + (sign & select(0u, 1u, w0 == 0u));
+    let u0 = v0 + 0x80008000u;
+    let u1 = v1 + 0x8000u + select(0u, 1u, u0 < 0x80008000u);
+    let digit = position >> 3u;
+    add_digit(digit, bitcast<i32>(u0 & 0xffffu) - 0x8000, copy);
+    add_digit(digit + 2u, bitcast<i32>(u0 >> 16u) - 0x8000, copy);
+    add_digit(digit + 4u, bitcast<i32>(u1 & 0xffffu) - 0x8000, copy);
+    add_digit(digit + 6u, bitcast<i32>(u1) >> 16u, copy);
 }

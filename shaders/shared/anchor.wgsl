@@ -4,12 +4,16 @@
 //
 // Sampled exponents are counted in classes of eight. Of all windows that end at
 // the end of a class, the one with most of the sample is taken, of several the
-// highest; but none ends more than two above the largest exponent.
+// highest; but none ends more than two above the largest exponent. If the best
+// holds less than WINDOW_SHARE sixteenths of the sample, the block has no window:
+// where most neighbours of a thread have a term outside, all of them wait for it,
+// and the way of those inside is only longer.
 
 const CLASS_BITS: u32 = 3u;
 
 var<workgroup> classes: array<atomic<u32>, CLASSES>;
 var<workgroup> largest: atomic<u32>;
+var<workgroup> sampled: atomic<u32>;
 // The sample's part in the best window, and in the lower half that window's end.
 var<workgroup> best: atomic<u32>;
 
@@ -28,6 +32,7 @@ fn observe(exponent: u32) {
     if (is_normal(exponent)) {
         atomicAdd(&classes[exponent >> CLASS_BITS], 1u);
         atomicMax(&largest, exponent);
+        atomicAdd(&sampled, 1u);
     }
 }
 
@@ -46,9 +51,11 @@ fn choose(thread: u32) {
     }
 }
 
-// The exponent at which the window ends, zero if the sample has none.
+// The exponent at which the window ends, zero if the block has none.
 fn window_end() -> u32 {
-    return atomicLoad(&best) & 0xffffu;
+    let found = atomicLoad(&best);
+    let is_worth_it = 16u * (found >> 16u) >= WINDOW_SHARE * atomicLoad(&sampled);
+    return select(0u, found & 0xffffu, is_worth_it);
 }
 
 // Empties the sample, between two barriers.
@@ -58,6 +65,7 @@ fn forget(thread: u32) {
     }
     if (thread == 0u) {
         atomicStore(&largest, 0u);
+        atomicStore(&sampled, 0u);
         atomicStore(&best, 0u);
     }
 }

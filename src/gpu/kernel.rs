@@ -35,6 +35,10 @@ pub const VECTOR_BYTES: u32 = 16;
 /// Vectors that a thread of a sum loads before it uses the first.
 pub const BATCH_VECTORS: u32 = 4;
 
+/// The least share of a block's sample, in sixteenths, for which a sum of floats
+/// has a window, unless an adapter is known to be faster by another.
+pub const WINDOW_SHARE: u32 = 8;
+
 /// The most blocks that one partial of a workgroup or an output may hold before
 /// the host clears it.
 pub const BLOCKS_PER_PARTIAL_MAX: u32 = 1 << 15;
@@ -86,7 +90,7 @@ pub struct Params {
     pub axis: [[u32; 4]; AXES_MAX],
 }
 
-/// How many elements one workgroup reduces at a time.
+/// How many elements one workgroup reduces at a time, and how.
 ///
 /// The default keeps a GPU busy; tests take small blocks, so that a thousand
 /// elements are several blocks.
@@ -94,6 +98,7 @@ pub struct Params {
 pub struct Block {
     threads: u32,
     batches_max: u32,
+    window_share: u32,
 }
 
 impl Block {
@@ -108,7 +113,13 @@ impl Block {
     pub const fn new(threads: u32, batches_max: u32) -> Block {
         assert!(threads.is_power_of_two() && 8 <= threads && threads <= 256);
         assert!(batches_max > 0);
-        Block { threads, batches_max }
+        Block { threads, batches_max, window_share: WINDOW_SHARE }
+    }
+
+    /// The same, where a sum of floats has a window of exponents only if that
+    /// holds so many sixteenths of a sample of the block.
+    pub const fn with_window_share(self, window_share: u32) -> Block {
+        Block { window_share, ..self }
     }
 }
 

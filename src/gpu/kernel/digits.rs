@@ -95,6 +95,7 @@ pub struct Digits {
     batches: u32,
     digits: u32,
     copies: u32,
+    window_share: u32,
     /// Lowest bits of the digits' integer that the sum does not have: they are
     /// zeros.
     unused_bits: u32,
@@ -129,7 +130,8 @@ impl Digits {
         let batches = lifts / made.lifts();
         let batches = if batches < block.batches_max { batches } else { block.batches_max };
         let unused_bits = (unit_exponent(dtype, term) - unit) as u32;
-        Digits { op, made, term, threads: block.threads, batches, digits, copies, unused_bits }
+        let Block { threads, window_share, .. } = block;
+        Digits { op, made, term, threads, batches, digits, copies, window_share, unused_bits }
     }
 
     /// What is added up for each element.
@@ -191,6 +193,7 @@ impl Digits {
              const EXPONENT_MAX: u32 = {}u;\n\
              const CLASSES: u32 = {}u;\n\
              const WINDOWED: bool = {};\n\
+             const WINDOW_SHARE: u32 = {}u;\n\
              const KEEP: vec4<u32> = vec4<u32>({x:#x}u, {y:#x}u, {z:#x}u, {w:#x}u);\n\
              const PAIRED: bool = {};\n\
              const MAGNITUDE: bool = {};\n\
@@ -201,6 +204,7 @@ impl Digits {
             self.op.exponent_max(),
             self.op.classes(),
             matches!(self.op, Op::F32 | Op::F64),
+            self.window_share,
             self.term == Term::Product,
             self.term == Term::Magnitude,
             dtype == DType::BF16,
@@ -278,7 +282,7 @@ impl Digits {
         let blocks = BLOCKS_PER_PARTIAL_MAX as u64;
         let high = blocks * ((1 << 15) + 1);
         let special = blocks * far;
-        let shared_bytes = 4 * (self.digits * self.copies + 3 + self.op.classes() + 2);
+        let shared_bytes = 4 * (self.digits * self.copies + 3 + self.op.classes() + 3);
         thread_fits
             && digit < 1 << 31
             && high < 1 << 31

@@ -116,6 +116,7 @@ fn float_cases(format: Format) -> Vec<Case> {
             let bits = random.next();
             format.build(bits ^ sign, random.next() % special)
         }),
+        case("any", |random, _| random.next()),
         case("few different", move |random, _| {
             let bits = random.next();
             format.build(bits & !full, [0, sampled, sampled, sampled + 1][(bits % 4) as usize])

@@ -7,19 +7,18 @@ use std::ops::Add;
 use crate::backend::cpu::simd::{Loop, Vectors};
 
 /// A float with an addition of its own in the processor.
-pub trait Float: Copy + PartialEq + Add<Output = Self> {
-    /// What comes out for every NaN.
-    const NAN: Self;
+pub trait Float: Copy + Add<Output = Self> {
     const ZERO: Self;
     const SIZE: usize = size_of::<Self>();
     fn read(bytes: &[u8]) -> Self;
     fn write(self, bytes: &mut [u8]);
+    /// It, or the one NaN that comes out for all.
+    fn canonical(self) -> Self;
 }
 
 macro_rules! float {
     ($float:ty, $nan:literal) => {
         impl Float for $float {
-            const NAN: $float = <$float>::from_bits($nan);
             const ZERO: $float = 0.0;
 
             #[inline(always)]
@@ -30,6 +29,11 @@ macro_rules! float {
             #[inline(always)]
             fn write(self, bytes: &mut [u8]) {
                 bytes.copy_from_slice(&self.to_le_bytes());
+            }
+
+            #[inline(always)]
+            fn canonical(self) -> $float {
+                if self.is_nan() { <$float>::from_bits($nan) } else { self }
             }
         }
     };
@@ -60,9 +64,7 @@ impl<F: Float> Loop for Adding<'_, F> {
         for (out, (a, b)) in self.out.chunks_exact_mut(F::SIZE).zip(terms) {
             // Zero more makes -0 to +0, and nothing else.
             let sum = F::read(a) + F::read(b) + F::ZERO;
-            // NaN alone is not equal to itself.
-            let sum = if sum == sum { sum } else { F::NAN };
-            sum.write(out);
+            sum.canonical().write(out);
         }
     }
 }

@@ -134,6 +134,8 @@ fn a_receive_is_cancelled_as_long_as_no_message_has_come_for_it() {
         let cancelled = comm.receive_async::<u8>(Some(other), Some(1));
         assert!(cancelled.cancel() && !cancelled.cancel());
         assert_eq!(cancelled.wait(), Err(GroupError::Cancelled));
+        // Before that none may come.
+        comm.barrier().unwrap();
         // The message that it would have had is there for the next.
         comm.send(&[5_u8], other, 1).unwrap();
         let taken = comm.receive_async::<u8>(Some(other), Some(1));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::cluster::{Cluster, PATIENCE, Shape, bits};
+use crate::cluster::{Cluster, MANY, PATIENCE, Shape, bits};
 use crate::lan::Place;
 use crate::numbers::Op;
 use crate::process::Process;
@@ -54,7 +54,7 @@ fn turned_away(cluster: &Cluster, host: usize) -> usize {
 
 #[test]
 fn who_gives_up_leaves_no_job_behind() {
-    let Some(cluster) = Cluster::start(Shape { hosts: 3, copies: 2, files: 96 }) else {
+    let Some(cluster) = Cluster::start(Shape { hosts: 3, copies: 2, files: MANY }) else {
         return;
     };
     for (signal, code) in [("-INT", Some(130)), ("-KILL", None)] {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use crate::cluster::{Cluster, PATIENCE, Shape, bits, file, name};
+use crate::cluster::{Cluster, MANY, PATIENCE, Shape, bits, file, name};
 use crate::numbers::{Op, age};
 use crate::process::Process;
 use crate::program::Run;
@@ -244,17 +244,20 @@ fn what_differs_between_two_starts_is_found() {
 
 #[test]
 fn the_only_copy_that_changes_is_named() {
-    let Some(mut cluster) = Cluster::new(Shape { hosts: 2, copies: 1, files: 96 }) else { return };
+    let Some(mut cluster) = Cluster::new(Shape { hosts: 2, copies: 1, files: MANY }) else {
+        return;
+    };
     // Of each quarter of the files one is spoilt during a job and one before it.
-    let quarters: Vec<Vec<usize>> = (0..4).map(|way| (24 * way..24 * way + 24).collect()).collect();
+    let quarters: Vec<Vec<usize>> =
+        (0..4).map(|way| (way * MANY / 4..(way + 1) * MANY / 4).collect()).collect();
     for files in &quarters {
         cluster.unshare(1, files[1]);
-        cluster.unshare(1, files[23]);
+        cluster.unshare(1, files[MANY / 4 - 1]);
     }
     (0..2).for_each(|host| cluster.launch(host));
     cluster.settle();
     for (files, spoil) in quarters.iter().zip(Spoil::ALL) {
-        let (early, late) = (files[1], files[23]);
+        let (early, late) = (files[1], files[MANY / 4 - 1]);
         let names: Vec<String> = files.iter().map(|&number| file(number)).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let job = [Op::Columns.arguments(), &names].concat();

@@ -4,13 +4,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
-use crate::cluster::{Cluster, Shape, bits, name, shards};
+use crate::cluster::{Cluster, MANY, Shape, bits, name, shards};
 use crate::numbers::Op;
 use crate::program::Run;
 
 #[test]
 fn nodes_find_each_other_by_any_of_them() {
-    let Some(mut cluster) = Cluster::new(Shape { hosts: 4, copies: 2, files: 96 }) else { return };
+    let Some(mut cluster) = Cluster::new(Shape { hosts: 4, copies: 2, files: MANY }) else {
+        return;
+    };
     cluster.launch_with_seeds(0, &[]);
     cluster.launch_with_seeds(1, &[0]);
     // Not by the first.
@@ -38,7 +40,7 @@ fn nodes_find_each_other_by_any_of_them() {
     let (run, took) = asked.end(Duration::from_secs(30));
     assert_eq!(bits(&run), cluster.right(Op::Columns), "{run:?}");
     let did = shards(&run.json(), 3);
-    println!("the node that came during a job of {took:?} did {did} of 96 entries");
+    println!("the node that came during a job of {took:?} did {did} of {MANY} entries");
     assert!(did > 0, "{run:?}");
 
     // The first one comes back, and is not in the way of its own memory.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value as Json;
 
 use crate::chance::Chance;
-use crate::cluster::{Cluster, PATIENCE, Shape, bits, file, name};
+use crate::cluster::{Cluster, MANY, PATIENCE, Shape, bits, file, name};
 use crate::numbers::Op;
 use crate::process::Process;
 
@@ -14,7 +14,7 @@ const TAKEOVER_MAX: Duration = Duration::from_secs(15);
 
 #[test]
 fn killed_nodes_change_nothing() {
-    let Some(mut cluster) = Cluster::start(Shape { hosts: 5, copies: 3, files: 96 }) else {
+    let Some(mut cluster) = Cluster::start(Shape { hosts: 5, copies: 3, files: MANY }) else {
         return;
     };
     let undisturbed = Instant::now();
@@ -47,7 +47,7 @@ fn killed_nodes_change_nothing() {
 
 #[test]
 fn the_only_holder_is_waited_for() {
-    let Some(mut cluster) = Cluster::start(Shape { hosts: 2, copies: 1, files: 96 }) else {
+    let Some(mut cluster) = Cluster::start(Shape { hosts: 2, copies: 1, files: MANY }) else {
         return;
     };
     let mut asked = cluster.begin(Op::Columns, 0);
@@ -64,7 +64,7 @@ fn the_only_holder_is_waited_for() {
 
 #[test]
 fn a_part_is_answered_where_it_is_allowed() {
-    let Some(mut cluster) = Cluster::start(Shape { hosts: 2, copies: 1, files: 96 }) else {
+    let Some(mut cluster) = Cluster::start(Shape { hosts: 2, copies: 1, files: MANY }) else {
         return;
     };
     let with = [Op::Columns.arguments(), &["--allow-partial", "obs/*.npy"]].concat();
@@ -79,8 +79,8 @@ fn a_part_is_answered_where_it_is_allowed() {
     cluster.kill(1);
     let (run, took) = asked.end(PATIENCE);
     println!("the rest was answered after {took:?}");
-    let lost: Vec<usize> = (0..96).filter(|number| number % 2 == 1).collect();
-    let kept = (0..96).filter(|number| number % 2 == 0);
+    let lost: Vec<usize> = (0..MANY).filter(|number| number % 2 == 1).collect();
+    let kept = (0..MANY).filter(|number| number % 2 == 0);
     assert_eq!(run.code, Some(9), "{run:?}");
     let answer: Json = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(answer["bits"], cluster.numbers.bits(Op::Columns, kept), "{run:?}");

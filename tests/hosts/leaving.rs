@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::cluster::{Cluster, PATIENCE, Shape, bits, shards};
+use crate::cluster::{Cluster, MANY, PATIENCE, Shape, bits, shards};
 use crate::numbers::Op;
 
 /// How long a node goes on that was told to leave.
@@ -11,7 +11,7 @@ const FINISH: Duration = Duration::from_secs(5);
 /// What else its end takes, on a busy machine.
 const REST: Duration = Duration::from_secs(3);
 
-const SHAPE: Shape = Shape { hosts: 3, copies: 2, files: 96 };
+const SHAPE: Shape = Shape { hosts: 3, copies: 2, files: MANY };
 
 #[test]
 fn what_a_node_has_under_way_is_not_lost() {

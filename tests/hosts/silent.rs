@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::cluster::{Cluster, PATIENCE, Shape, bits, shards};
+use crate::cluster::{Cluster, MANY, PATIENCE, Shape, bits, shards};
 use crate::lan::{Place, addr};
 use crate::numbers::Op;
 use crate::process::{Process, signal};
@@ -25,7 +25,7 @@ fn meanwhile(cluster: &mut Cluster, what: &str, fault: impl FnOnce(&mut Cluster)
 
 #[test]
 fn nodes_that_stop_or_lose_their_cable_are_passed_over() {
-    let Some(mut cluster) = Cluster::start(Shape { hosts: 4, copies: 2, files: 96 }) else {
+    let Some(mut cluster) = Cluster::start(Shape { hosts: 4, copies: 2, files: MANY }) else {
         return;
     };
     meanwhile(&mut cluster, "a worker stopped for a second", |cluster| {
@@ -96,7 +96,7 @@ fn a_cluster_that_was_parted_is_one_again() {
 
 #[test]
 fn others_take_over_from_a_slow_node() {
-    let Some(mut cluster) = Cluster::start(Shape { hosts: 3, copies: 2, files: 96 }) else {
+    let Some(mut cluster) = Cluster::start(Shape { hosts: 3, copies: 2, files: MANY }) else {
         return;
     };
     let slow = cluster.nodes[1].running().id();
@@ -128,7 +128,7 @@ fn others_take_over_from_a_slow_node() {
 
 #[test]
 fn a_deadline_holds_where_nobody_answers() {
-    let Some(mut cluster) = Cluster::start(Shape { hosts: 2, copies: 1, files: 96 }) else {
+    let Some(mut cluster) = Cluster::start(Shape { hosts: 2, copies: 1, files: MANY }) else {
         return;
     };
     let freeze = |cluster: &mut Cluster, how: &str| {

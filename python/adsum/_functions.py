@@ -75,12 +75,13 @@ def _reduce(
         how.initial, factor = _initial(op, own, initial, dtype)
     if where is not True:
         neutral = _neutral(op, own, skip_nan, how.initial)
-        where = numpy.asarray(where, bool)
+        where = _booleans(where)
         if op in ("mean", "var", "std") and neutral == 0:
             how.excluded = _excluded(where, source.shape, axes)
         if are_files:
             numpy.broadcast_to(where, source.shape)
-            how.included = numpy.ascontiguousarray(_with_axes(where, len(source.shape)))
+            # Not by ascontiguousarray, which gives an array without axes one.
+            how.included = numpy.asarray(_with_axes(where, len(source.shape)), order="C")
             how.neutral = int.from_bytes(neutral.astype(own.newbyteorder("<")).tobytes(), "little")
         else:
             source = numpy.where(numpy.broadcast_to(where, source.shape), source, neutral)
@@ -108,7 +109,8 @@ def _initial(op, own, initial, dtype):
         return None, value
     with numpy.errstate(all="ignore"):
         same = value.astype(own)
-    if same == value or value != value:
+    # NaN is equal to nothing, and an integer has none.
+    if same == value or (value != value and own.kind not in "biu"):
         return same, None
     return (value if result.kind in "biu" else value.astype(float)), None
 
@@ -122,6 +124,13 @@ def _neutral(op, own, skip_nan, initial):
     if skip_nan and own.kind == "f":
         return own.type(numpy.nan)
     return own.type({"prod": 1, "all": 1}.get(op, 0))
+
+
+def _booleans(where):
+    where = numpy.asarray(where)
+    if where.dtype != bool:
+        raise TypeError(f"where= is of {where.dtype}, not of bool; say where.astype(bool), or make a mask of indices")
+    return where
 
 
 def _with_axes(where, ndim):
@@ -234,10 +243,8 @@ _DTYPE = (
     "dtype: the type of the result, by default NumPy's; the exact result is rounded to it once.\n"
     "    Floats may become any float. "
 )
-_WIDE = (
-    _DTYPE + "Integers past 64 bits wrap as NumPy's do, with a\n    RuntimeWarning; dtype=float rounds"
-    " the exact result instead."
-)
+_WRAPS = _DTYPE + "Integers past 64 bits wrap as NumPy's do, with a\n    RuntimeWarning"
+_WIDE = _WRAPS + "; dtype=float rounds the exact result instead."
 _DDOF = _DTYPE + "\n    ddof: what is taken from the number of elements before it divides. NaN, with a\n    RuntimeWarning, where nothing is left."
 _EMPTY = "No elements are a ValueError. NaN wins, and -0 is less than 0."
 _SKIP = "NaN count as elements that are not there. "
@@ -251,7 +258,7 @@ _ALL_NAN = "NaN of nothing else, with a\n    RuntimeWarning."
 
 sum = _total("sum", "sum", "The exact sum, rounded once to nearest even.", _WIDE)
 mean = _average("mean", "mean", "The exact mean, rounded once.", _DTYPE + "\n    NaN, with a RuntimeWarning, of no elements.")
-prod = _total("prod", "prod", "The product: of integers exact, of floats along a perfect binary tree.", _WIDE + _TREE)
+prod = _total("prod", "prod", "The product: of integers exact, of floats along a perfect binary tree.", _WRAPS + ". " + _TREE)
 var = _spread("var", "var", "The exact variance, rounded once.", _DDOF)
 std = _spread("std", "std", "The exact standard deviation, rounded once.", _DDOF)
 l1 = _norm("l1", "l1", "The exact sum of magnitudes, rounded once.", _DTYPE)
@@ -271,7 +278,7 @@ bitwise_or = _plain("or", "bitwise_or", "The bitwise or of integers; 0 of none."
 bitwise_xor = _plain("xor", "bitwise_xor", "The bitwise exclusive or of integers; 0 of none.")
 nansum = _total("sum", "nansum", "The exact sum without NaN.", _SKIP + _WIDE, True)
 nanmean = _average("mean", "nanmean", "The exact mean without NaN.", _SKIP + _DTYPE, True)
-nanprod = _total("prod", "nanprod", "The product without NaN.", _SKIP + _WIDE + _TREE, True)
+nanprod = _total("prod", "nanprod", "The product without NaN.", _SKIP + _WRAPS + ". " + _TREE, True)
 nanvar = _spread("var", "nanvar", "The exact variance without NaN.", _SKIP + _DDOF, True)
 nanstd = _spread("std", "nanstd", "The exact standard deviation without NaN.", _SKIP + _DDOF, True)
 nanmin = _extreme("min", "nanmin", "The smallest element that is not NaN.", _SKIP + _ALL_NAN, True)
@@ -333,7 +340,8 @@ def _one_by_one(x, axes, keepdims, how, comm):
 _QUANTILES = """
     q: {what}, or several as an array, whose axes come first in the result.
     method: "linear", "lower", "higher", "midpoint" or "nearest", as NumPy names them. Along axes
-        with comm= each rank takes memory for the elements of all, if up to 65,536 reduce to one.
+        with comm= each rank takes memory for the elements of all, if up to 65,536 reduce to one;
+        so do axes of files that do not lie side by side, and several of those on the right.
     dtype: the type of the result: by default that of the elements, but float64 where the
         method makes new numbers of integers.
 {common}{places}

@@ -132,6 +132,12 @@ def test_initial_may_be_wider_than_the_elements(folder):
         adsum.mean(path, axis=1, where=[True, False, True])
 
 
+def test_files_without_axes(folder):
+    np.save(folder / "zero.npy", np.float32(3))
+    for where, wanted in [(True, 3), (np.True_, 3), (False, 0), (np.array(False), 0)]:
+        assert adsum.sum(folder / "zero.npy", where=where) == wanted
+
+
 def test_files_of_different_axes(folder):
     paths = saved(folder, [np.ones((2, 3)), np.ones((4, 5)), np.ones(6)])
     assert adsum.sum(paths[:2], keepdims=True).tolist() == [[26.0]]

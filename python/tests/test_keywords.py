@@ -63,6 +63,24 @@ def test_averages_of_what_is_included_are_exact(x, data):
             assert found[name][output] == float(variance) or not exact and np.isnan(found[name][output])
 
 
+@pytest.mark.parametrize("dtype", ["?", "i1", "u8", "i8", "f2", "f4", "f8"])
+@pytest.mark.parametrize("initial", [np.nan, np.inf, -np.inf])
+def test_initial_may_be_no_number(dtype, initial, tmp_path):
+    x = np.ones(2, dtype)
+    np.save(tmp_path / "x.npy", x)
+    for data in [x, tmp_path / "x.npy"]:
+        found, wanted = adsum.sum(data, dtype=float, initial=initial), np.sum(x, dtype=float, initial=initial)
+        assert np.array_equal(found, wanted, equal_nan=True), (found, wanted)
+
+
+def test_what_is_no_mask_is_refused():
+    with pytest.raises(TypeError, match="int64.*bool"):
+        adsum.sum(np.arange(3.0), where=np.array([0, 2]))
+    with pytest.raises(TypeError, match="bool"):
+        adsum.sum(np.arange(3.0), where=None)
+
+
+
 def test_initial_is_exact_and_where_is_checked():
     assert adsum.sum([1e16, -1e16], initial=1.0) == 1.0
     assert adsum.sum(np.int8([100, 100]), initial=1000) == 1200

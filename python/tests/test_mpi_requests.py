@@ -135,3 +135,33 @@ def test_an_error_of_one_request_leaves_the_others():
         MPI.Request.Waitall(requests)
     assert out.tolist() == [1, 1] and not any(requests)
     assert MPI.Request.testall([MPI.REQUEST_NULL]) == (True, [None])
+
+
+def test_a_request_that_ends_while_several_are_looked_at(monkeypatch):
+    comm = MPI.COMM_SELF
+    first, last = comm.Irecv(np.empty(1), 0, 1), comm.Irecv(np.empty(1), 0, 2)
+    look, sent = type(first._call).test, []
+
+    def test(call):
+        found = look(call)
+        if call is last._call and not sent:
+            # After the look at the first.
+            sent.append(comm.Send(np.ones(1), 0, 1))
+        return found
+
+    monkeypatch.setattr(type(first._call), "test", test)
+    assert MPI.Request.Waitany([first, last]) == 0
+    comm.Send(np.ones(1), 0, 2)
+    last.Wait()
+
+
+def test_a_message_stays_where_it_does_not_fit():
+    comm = MPI.COMM_SELF
+    sent = comm.Isend(np.arange(4.0), 0, 0)
+    message = comm.Mprobe()
+    with pytest.raises(MPI.Exception, match="float64.*float32"):
+        message.Recv(np.empty(4, "f4"))
+    found = np.empty(4)
+    message.Recv(found)
+    sent.Wait()
+    assert np.array_equal(found, np.arange(4.0))

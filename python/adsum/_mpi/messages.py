@@ -226,17 +226,20 @@ class Message(Missing):
     def __hash__(self):
         return id(self._given)
 
-    def _opened(self):
-        given = self._given
-        if given is None:
+    def _there(self):
+        if self._given is None:
             raise GroupError("this message was received, or is MPI.MESSAGE_NULL", "ERR_REQUEST")
+        return self._given
+
+    def _opened(self):
+        given = self._there()
         if self is not MESSAGE_NO_PROC:
             self._given = None
         return given
 
     def Irecv(self, buf):
         """Begins to receive it into a buffer, in which it must have room."""
-        given = self._opened()
+        given = self._there()
         if given is FROM_NOBODY:
             return Request._of(given, is_message=True)
         span, (source, _, dtype, length_bytes) = simple(buf, True), given.wait()[1]
@@ -244,7 +247,8 @@ class Message(Missing):
         if dtype != wanted.replace("bool", "uint8"):
             said = f"rank {source} sent {length_bytes} bytes of {dtype}, {wanted} was to be received"
             raise GroupError(said, "ERR_TYPE")
-        return Request._of(given, _put_into(span), is_message=True)
+        # A buffer that does not fit leaves it there for another.
+        return Request._of(self._opened(), _put_into(span), is_message=True)
 
     def Recv(self, buf, status=None):
         """Receives it into a buffer, in which it must have room; status has its length."""

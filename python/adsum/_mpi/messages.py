@@ -241,7 +241,7 @@ class Message(Missing):
         """Begins to receive it into a buffer, in which it must have room."""
         given = self._there()
         if given is FROM_NOBODY:
-            return Request._of(given, is_message=True)
+            return Request._of(self._opened(), is_message=True)
         span, (source, _, dtype, length_bytes) = simple(buf, True), given.wait()[1]
         wanted = span.wire().dtype.name
         if dtype != wanted.replace("bool", "uint8"):

@@ -19,7 +19,7 @@ use crate::manifest::{JobId, Manifest};
 use crate::op::Spec;
 use crate::shard::{ShardError, ShardErrorKind};
 use crate::site::Site;
-use crate::source::{Access, LocalFiles, Mask, Resolve};
+use crate::source::{Access, Held, LocalFiles, Mask, Resolve};
 
 mod recall;
 
@@ -106,6 +106,8 @@ pub struct Executor {
     budget: Budget,
     notify: Arc<dyn Fn(Notice) + Send + Sync>,
     recall: Arc<Recall>,
+    /// Place of a manifest's first element along the reduced axis.
+    first_index: u64,
     warnings: Vec<String>,
 }
 
@@ -165,13 +167,20 @@ impl Executor {
         if let Some(resolve) = resolve {
             files = files.resolved_by(resolve);
         }
-        Ok(Executor { compute, files, budget, notify, recall, warnings })
+        Ok(Executor { compute, files, budget, notify, recall, first_index: 0, warnings })
     }
 
     /// The same without what a mask leaves out, for manifests of one data set that has
     /// the files of the mask. These have no digests, so that no partial is remembered.
     pub fn masked(self, mask: Arc<Mask>) -> Executor {
         Executor { files: self.files.masked(mask), ..self }
+    }
+
+    /// The same for manifests of which some files are arrays in memory, and with places
+    /// along the reduced axis that are counted from `first_index` on. These have no digests,
+    /// so that no partial is remembered.
+    pub fn holding(self, held: Vec<Held>, first_index: u64) -> Executor {
+        Executor { files: self.files.holding(held), first_index, ..self }
     }
 
     /// What the user should know about the devices.
@@ -207,7 +216,7 @@ impl Executor {
         let key = TaskKey { job, position };
         let shard = match manifest.entry(position) {
             Some(entry) => {
-                let site = Site::of(manifest, entry, &spec);
+                let site = Site::of(manifest, entry, &spec).from_index(self.first_index);
                 let opened = self.files.shard_and_states(manifest, entry);
                 opened.map(|(shard, states)| (shard, states, site))
             }

@@ -25,7 +25,7 @@ use crate::partial::Partial;
 use crate::placement::NodeId;
 use crate::shard::{MemoryShard, Shard, ShardError};
 use crate::site::{Fortran, Site};
-use crate::source::{Mask, SourceError, Stream};
+use crate::source::{Held, Mask, SourceError, Stream};
 use crate::wire::Usage;
 
 /// How often the observer hears of progress.
@@ -120,6 +120,12 @@ impl LocalNode {
     /// the files of the mask.
     pub fn masked(self, mask: Arc<Mask>) -> LocalNode {
         LocalNode { executor: self.executor.masked(mask), ..self }
+    }
+
+    /// The same for manifests of which some files are arrays in memory. Places along the
+    /// reduced axis are counted from `first_index` on, where others have what is before.
+    pub fn holding(self, held: Vec<Held>, first_index: u64) -> LocalNode {
+        LocalNode { executor: self.executor.holding(held, first_index), ..self }
     }
 
     /// What the user should know about the devices.

@@ -6,6 +6,7 @@
 //! * `mapping`: a range of a file as memory, safe to read while the file
 //!   shrinks. Linux and macOS have it; elsewhere nothing is mapped, and callers
 //!   read instead.
+//! * `memory`: advice on it.
 //! * `environment`: variables that libraries look at.
 //! * `process`: processes in groups that are not left behind. Linux and macOS.
 //! * `signals`: what ends the program, and what `nohup` keeps from that.
@@ -22,6 +23,8 @@ mod file_system;
 mod guard;
 #[cfg_attr(not(any(target_os = "linux", target_vendor = "apple")), path = "os/no_mapping.rs")]
 mod mapping;
+#[cfg(feature = "cli")]
+mod memory;
 #[cfg(all(unix, feature = "cli", feature = "net"))]
 pub mod process;
 #[cfg(feature = "cli")]
@@ -35,5 +38,7 @@ pub use environment::quiet_graphics_drivers;
 pub use file::{end_at_once, free_bytes, is_private, make_output_private};
 pub use file::{identity, open_regular, path_bytes, path_from_bytes, read_at, write_all_at};
 pub use mapping::Mapping;
+#[cfg(feature = "cli")]
+pub use memory::advise_large_pages;
 #[cfg(feature = "cli")]
 pub use signals::on_end;

@@ -62,6 +62,12 @@ impl Site {
         Site { block: entry.block, first_index: entry.first_index, fortran }
     }
 
+    /// The same with places that are counted from there on.
+    pub fn from_index(self, first_index: u64) -> Site {
+        let fortran = self.fortran.map(|it| Fortran { offset: it.offset + first_index, ..it });
+        Site { first_index: self.first_index + first_index, fortran, ..self }
+    }
+
     /// Number of outputs.
     pub fn outputs(&self) -> usize {
         (self.block.outer * self.block.inner) as usize

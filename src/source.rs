@@ -20,6 +20,7 @@ use crate::manifest::Manifest;
 pub mod dataset;
 pub mod error;
 mod glob;
+pub mod held;
 pub mod identity;
 pub mod local;
 pub mod mapped;
@@ -33,6 +34,7 @@ mod verified;
 
 pub use dataset::{list, open};
 pub use error::SourceError;
+pub use held::{Held, Memory};
 pub use local::{Access, LocalFiles, Resolve, Resolved, States};
 pub use masked::Mask;
 pub use raw::RawFormat;

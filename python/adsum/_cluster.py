@@ -7,7 +7,7 @@ import types
 
 import numpy
 
-from . import _adsum, _errors, _functions
+from . import _adsum, _errors, _functions, _sources
 from .__main__ import again
 
 _LIKE = numpy.empty(0)
@@ -73,7 +73,7 @@ class Cluster:
         """Exact quantiles; as adsum.quantile, and the keywords of sum."""
         shares = numpy.asarray(q, float)
         found = self._connection.quantiles(
-            _wanted(data, **how), shares.ravel().tolist(), method, skip_nan, _functions.dtype_name(dtype), _LIKE
+            _wanted(data, **how), shares.ravel().tolist(), method, skip_nan, _sources.dtype_name(dtype), _LIKE
         )
         return found.reshape(shares.shape)[()]
 
@@ -90,7 +90,7 @@ class Cluster:
         adsum.vdot of the same files. a, b: names or globs, or lists; the keywords of sum."""
         wanted = _wanted(a, **how)
         wanted.second = _patterns(b)
-        return self._connection.number("dot", wanted, _functions.dtype_name(dtype), 0, False, _LIKE)
+        return self._connection.number("dot", wanted, _sources.dtype_name(dtype), 0, False, _LIKE)
 
     def put(self, files, *, replicas=1, prefix=None):
         """Copies .npy files of this machine onto nodes, checked and whole.
@@ -99,7 +99,7 @@ class Cluster:
         prefix: put before each name, as a directory. Returns what 'adsum put --json' prints.
         """
         options = ["--replicas", str(replicas)] + ([] if prefix is None else ["--as", prefix])
-        return self._command("put", *options, "--", *_functions.paths_of(files))
+        return self._command("put", *options, "--", *_sources.paths_of(files))
 
     def ls(self, *globs):
         """The names that the cluster knows, those that match one of the globs: a list of
@@ -142,7 +142,7 @@ def _wanted(data, *, allow_partial=False, each_node=False, verify=False, deadlin
 
 def _method(op, name, skip_nan):
     def method(self, data, dtype=None, *, ddof=0, **how):
-        return self._connection.number(op, _wanted(data, **how), _functions.dtype_name(dtype), ddof, skip_nan, _LIKE)
+        return self._connection.number(op, _wanted(data, **how), _sources.dtype_name(dtype), ddof, skip_nan, _LIKE)
 
     method.__name__, method.__qualname__ = name, f"Cluster.{name}"
     method.__doc__ = f"""{name} of all elements, as adsum.{name} of the same files.

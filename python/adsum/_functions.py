@@ -1,151 +1,63 @@
 """Reductions with NumPy's names and signatures."""
 
-import math
-import operator
-import os
 import types
 from typing import NamedTuple
 
 import numpy
 
 from . import _adsum
+from ._extra import booleans_of, excluded_of, initial_of, neutral_of, of_all_ranks, with_axes
+from ._sources import all_of, axes_of, dtype_name, held, is_chosen, side_by_side, source_of
 
-_ndarray = numpy.ndarray
 _LIKE = numpy.empty(0)
-# DLPack's numbers of what the CPU can read: its own memory, and that of hosts for devices.
-_IN_MEMORY = (1, 3, 11, 13)
-
-
-def paths_of(x):
-    """The paths that x is, or None if it is data."""
-    if isinstance(x, (str, os.PathLike)):
-        return [os.fspath(x)]
-    if isinstance(x, (list, tuple)) and x and isinstance(x[0], (str, os.PathLike)):
-        return [os.fspath(path) for path in x]
-    return None
-
-
-def _array(x):
-    if isinstance(x, _ndarray):
-        if isinstance(x, numpy.ma.MaskedArray):
-            raise TypeError("a masked array: reduce x.compressed(), or x.filled(...)")
-        return x
-    if hasattr(x, "__dlpack__") and not isinstance(x, numpy.generic):
-        device, _ = x.__dlpack_device__()
-        if device not in _IN_MEMORY:
-            raise TypeError(f"a {type(x).__name__} on a device (DLPack's number {device}); copy it to the CPU first")
-        return numpy.from_dlpack(x)
-    return numpy.asarray(x)
-
-
-def dtype_name(dtype):
-    return None if dtype is None else numpy.dtype(dtype).name
-
-
-def _axes(axis):
-    if axis is None:
-        return None
-    if isinstance(axis, int):
-        return (axis,)
-    return tuple(map(operator.index, axis if isinstance(axis, (list, tuple)) else [axis]))
-
-
-def _source(x, device, progress):
-    """Files, or an array; and whether they are files."""
-    paths = paths_of(x)
-    if paths is None:
-        if device is not None and device != "cpu" or progress is not None:
-            raise ValueError("device= and progress= are for files; an array is reduced by the CPU where it lies")
-        return _array(x), False
-    devices = [] if device is None else [device] if isinstance(device, str) else list(device)
-    return _adsum.Files(paths, devices, progress), True
 
 
 def _reduce(
     op, x, axis=None, keepdims=False, dtype=None, ddof=0, skip_nan=False,
     initial=None, where=True, comm=None, device=None, progress=None,
 ):
-    source, are_files = _source(x, device, progress)
-    axes = _axes(axis)
-    if not are_files and initial is None and where is True and comm is None:
+    source, are_files = source_of(x, device, progress)
+    axes = axes_of(axis)
+    goes = not are_files and is_chosen(device, progress)
+    if not are_files and not goes and initial is None and where is True and comm is None:
         return _adsum.reduce(op, source, axes, keepdims, dtype_name(dtype), ddof, skip_nan)
     how = types.SimpleNamespace(second=None, initial=None, included=None, neutral=0, excluded=None, comm=comm)
     own, factor = numpy.dtype(source.dtype), None
     if initial is not None:
-        how.initial, factor = _initial(op, own, initial, dtype)
+        how.initial, factor = initial_of(op, own, initial, dtype)
     if where is not True:
-        neutral = _neutral(op, own, skip_nan, how.initial)
-        where = _booleans(where)
+        neutral = neutral_of(op, own, skip_nan, how.initial)
+        where = booleans_of(where)
         if op in ("mean", "var", "std") and neutral == 0:
-            how.excluded = _excluded(where, source.shape, axes)
+            how.excluded = excluded_of(where, source.shape, axes)
         if are_files:
             numpy.broadcast_to(where, source.shape)
             # Not by ascontiguousarray, which gives an array without axes one.
-            how.included = numpy.asarray(_with_axes(where, len(source.shape)), order="C")
+            how.included = numpy.asarray(with_axes(where, len(source.shape)), order="C")
             how.neutral = int.from_bytes(neutral.astype(own.newbyteorder("<")).tobytes(), "little")
         else:
             source = numpy.where(numpy.broadcast_to(where, source.shape), source, neutral)
+    names = dtype_name(dtype), ddof, skip_nan
     if are_files:
-        result = _adsum.reduce_files(op, source, axes, keepdims, dtype_name(dtype), ddof, skip_nan, _LIKE, how)
+        result = _adsum.reduce_files(op, source, axes, keepdims, *names, _LIKE, how)
+    elif goes:
+        if comm is not None and op in ("mean", "var", "std"):
+            how.excluded = of_all_ranks(how.excluded, comm)
+        source, axes, moved = side_by_side(source, axes)
+        files, keeps = held(source, device, progress, axes), keepdims and moved is None
+        result = _adsum.reduce_files(op, files, axes, keeps, *names, source, how)
+        if keepdims and moved is not None:
+            result = _expanded(result, moved)
     else:
-        result = _adsum.reduce(op, source, axes, keepdims, dtype_name(dtype), ddof, skip_nan, how)
+        result = _adsum.reduce(op, source, axes, keepdims, *names, how)
     return result if factor is None else numpy.multiply(result, factor, dtype=result.dtype)[()]
 
 
-def _initial(op, own, initial, dtype):
-    """The initial element, in the type of the elements or a wider one; and what a product of
-    floats is to be multiplied with instead."""
-    if numpy.ndim(initial):
-        raise TypeError(f"initial= is one number, not {initial!r}")
-    result = own.newbyteorder("=")
-    if dtype is not None:
-        result = numpy.dtype(dtype)
-    elif op in ("sum", "prod") and result.kind in "biu":
-        result = numpy.add.reduce(numpy.empty(0, result)).dtype
-    value = numpy.asarray(result.type(initial))
-    if result.kind in "biu" and value != initial:
-        raise ValueError(f"initial={initial!r} is no {result}, the type of the result; say dtype=float, or round it")
-    if op == "prod" and result.kind not in "biu":
-        return None, value
-    with numpy.errstate(all="ignore"):
-        same = value.astype(own)
-    # NaN is equal to nothing, and an integer has none.
-    if same == value or (value != value and own.kind not in "biu"):
-        return same, None
-    return (value if result.kind in "biu" else value.astype(float)), None
-
-
-def _neutral(op, own, skip_nan, initial):
-    """What is reduced in the place of elements that are left out."""
-    if op in ("min", "max"):
-        if initial is None:
-            raise ValueError(f"{op} has no identity, so that where= needs initial=")
-        return initial
-    if skip_nan and own.kind == "f":
-        return own.type(numpy.nan)
-    return own.type({"prod": 1, "all": 1}.get(op, 0))
-
-
-def _booleans(where):
-    where = numpy.asarray(where)
-    if where.dtype != bool:
-        raise TypeError(f"where= is of {where.dtype}, not of bool; say where.astype(bool), or make a mask of indices")
-    return where
-
-
-def _with_axes(where, ndim):
-    return where.reshape((1,) * (ndim - where.ndim) + where.shape)
-
-
-def _excluded(where, shape, axes):
-    """How many elements of each output are left out."""
-    numpy.broadcast_to(where, shape)
-    where = _with_axes(where, len(shape))
-    counts = numpy.count_nonzero(~where, axis=axes, keepdims=True)
-    axes = range(len(shape)) if axes is None else [axis % len(shape) for axis in axes]
-    repeats = math.prod(shape[axis] for axis in axes if where.shape[axis] == 1)
-    kept = [1 if axis in axes else length for axis, length in enumerate(shape)]
-    return numpy.ravel(numpy.broadcast_to(counts * repeats, kept))
+def _expanded(result, places):
+    """A result, or a pair of them, with the axes that keepdims keeps."""
+    if isinstance(result, tuple):
+        return tuple(numpy.expand_dims(one, places) for one in result)
+    return numpy.expand_dims(result, places)
 
 
 _COMMON = """
@@ -167,9 +79,9 @@ _PLACES = """
         ranks, one after the other in order of ranks along the reduced axes, and all ranks have
         the same bits. Of files each rank reduces its share, so that each element counts once;
         all ranks give the same files, where and initial.
-    device: for files, which processors reduce: "auto", "cpu", "gpu", "gpu:0", a part of a name,
-        or a list of them.
-    progress: for files, called with the bytes that are done and all bytes of a pass.
+    device: which processors reduce: "auto", "cpu", "gpu", "gpu:0", a part of a name, or a list
+        of them. Without it files have "auto", and arrays the CPU.
+    progress: called with the bytes that are done and all bytes of a pass.
 
     Returns a NumPy scalar, or an array of the shape of the axes that are kept. Raises
     TypeError for elements that adsum does not take, numpy.exceptions.AxisError, and OSError for
@@ -297,8 +209,8 @@ def vdot(a, b, dtype=None, *, comm=None, device=None, progress=None):
     Returns a NumPy scalar. Raises ValueError for different shapes, and TypeError for
     different types and for bool.
     """
-    a, are_files = _source(a, device, progress)
-    b, both_files = _source(b, device, progress)
+    a, are_files = source_of(a, device, progress)
+    b, both_files = source_of(b, device, progress)
     if are_files != both_files:
         raise TypeError("files and an array; vdot takes two arrays, or files of both")
     if numpy.dtype(a.dtype).newbyteorder("=") != numpy.dtype(b.dtype).newbyteorder("="):
@@ -307,17 +219,27 @@ def vdot(a, b, dtype=None, *, comm=None, device=None, progress=None):
         return _adsum.dot_of_files(a, b, dtype_name(dtype), _LIKE, comm)
     if a.shape != b.shape:
         raise ValueError(f"arrays of shapes {a.shape} and {b.shape}; vdot takes equal ones")
+    if is_chosen(device, progress):
+        # Both in C order, so that equal places are equal elements.
+        a, b = (held(numpy.asarray(one, order="C"), device, progress) for one in (a, b))
+        return _adsum.dot_of_files(a, b, dtype_name(dtype), _LIKE, comm)
     how = types.SimpleNamespace(second=b, initial=None, excluded=None, comm=comm)
     return _adsum.reduce("dot", a, None, False, dtype_name(dtype), 0, False, how)
 
 
 def _quantiles(x, q, axis, method, keepdims, dtype, skip_nan, comm, device, progress):
     shares = numpy.asarray(q, float)
-    source, are_files = _source(x, device, progress)
+    source, are_files = source_of(x, device, progress)
     how = (shares.ravel().tolist(), method, skip_nan, dtype_name(dtype))
-    axes = _axes(axis)
+    axes = axes_of(axis)
     if are_files:
         found = _adsum.quantiles_of_files(source, axes, keepdims, *how, _LIKE, comm)
+    elif is_chosen(device, progress):
+        source, axes, moved = side_by_side(source, axes)
+        files, keeps = held(source, device, progress, axes), keepdims and moved is None
+        found = _adsum.quantiles_of_files(files, axes, keeps, *how, _LIKE, comm)
+        if keepdims and moved is not None:
+            found = numpy.expand_dims(found, [place + 1 for place in moved])
     elif axes is not None:
         found = _adsum.quantiles_along(source, axes, keepdims, *how, comm)
         if found is None:
@@ -405,7 +327,7 @@ def histogram(x, bins=10, range=None, *, skip_nan=False, comm=None, device=None,
 
     Returns a pair: an array of int64, and the edges, one more.
     """
-    source, _ = _source(x, device, progress)
+    source = all_of(x, device, progress)
     count, edges, ends = edges_of(bins, range)
     return histogram_of(_adsum.histogram(source, count, edges, ends, skip_nan, comm), bins)
 
@@ -441,6 +363,6 @@ def stats(x, *, skip_nan=False, comm=None, device=None, progress=None):
     Returns a Stats, a named tuple of two ints and floats, each exact and rounded once to
     float64.
     """
-    source, _ = _source(x, device, progress)
+    source = all_of(x, device, progress)
     quartiles = _adsum.quantiles(source, [0.25, 0.5, 0.75], "linear", skip_nan, "float64", _LIKE, comm)
     return stats_of(_adsum.summary(source, skip_nan, comm), quartiles)

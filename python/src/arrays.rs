@@ -230,28 +230,32 @@ pub fn layout_of(array: &Bound<'_, PyUntypedArray>) -> PyResult<Layout> {
 /// meanwhile, as for NumPy's own functions that release the GIL.
 pub fn view_of<'a>(array: &'a Bound<'_, PyUntypedArray>) -> PyResult<View<'a>> {
     let layout = layout_of(array)?;
+    let (bytes, offset) = memory_of(array, layout);
+    View::new(layout, bytes, offset, array.shape(), array.strides())
+        .map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// The bytes from the first to the last element as they lie, and where in them that of the
+/// lowest indices starts.
+pub fn memory_of<'a>(array: &'a Bound<'_, PyUntypedArray>, layout: Layout) -> (&'a [u8], usize) {
     let (shape, strides) = (array.shape(), array.strides());
+    if shape.contains(&0) {
+        return (&[], 0);
+    }
     let size = layout.dtype.size_bytes() as isize;
     let reach = |sign: isize| {
         let far =
             shape.iter().zip(strides).map(|(&length, &stride)| (length as isize - 1) * stride);
         far.filter(|far| far.signum() == sign).sum::<isize>()
     };
-    let bytes: &[u8] = match shape.contains(&0) {
-        true => &[],
-        false => {
-            let (low, high) = (reach(-1), reach(1) + size);
-            // SAFETY: NumPy keeps all elements of an array within one block of memory, which
-            // the array, borrowed for 'a, keeps alive.
-            unsafe {
-                let data = (*array.as_array_ptr()).fields.data.cast::<u8>().cast_const();
-                std::slice::from_raw_parts(data.offset(low), (high - low) as usize)
-            }
-        }
+    let (low, high) = (reach(-1), reach(1) + size);
+    // SAFETY: NumPy keeps all elements of an array within one block of memory, which the
+    // array, borrowed for 'a, keeps alive.
+    let bytes = unsafe {
+        let data = (*array.as_array_ptr()).fields.data.cast::<u8>().cast_const();
+        std::slice::from_raw_parts(data.offset(low), (high - low) as usize)
     };
-    let offset = if bytes.is_empty() { 0 } else { -reach(-1) };
-    View::new(layout, bytes, offset as usize, shape, strides)
-        .map_err(|error| PyValueError::new_err(error.to_string()))
+    (bytes, -low as usize)
 }
 
 /// Axes counted from the first, each once.

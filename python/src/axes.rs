@@ -108,12 +108,6 @@ impl Axes {
         })
     }
 
-    /// Number of elements of each result.
-    pub fn elements(&self) -> u64 {
-        let all = self.order.shape().iter().zip(&self.kept);
-        all.filter(|(_, kept)| !**kept).fold(self.length, |all, (&one, _)| all.saturating_mul(one))
-    }
-
     /// What `finish` makes of the position and the states of each result, in C order.
     ///
     /// Of axes in several groups it keeps the states of all results, else those of a few.

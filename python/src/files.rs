@@ -1,4 +1,5 @@
-//! Reductions of files, as the command line makes them.
+//! Reductions of files, as the command line makes them, and of arrays by the same
+//! processors.
 
 use std::ffi::{CString, OsString};
 use std::ops::Range;
@@ -12,7 +13,7 @@ use ::adsum::local::{LocalNode, Observer};
 use ::adsum::manifest::{File, Manifest, joined_shape};
 use ::adsum::op::MULTISET_MAX;
 use ::adsum::reduction::State;
-use ::adsum::source::{self, Mask};
+use ::adsum::source::{self, Held, Mask};
 use ::adsum::{DType, Monoid, Partial, Spec};
 use numpy::{PyReadonlyArray1, PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyUserWarning};
@@ -23,6 +24,7 @@ use crate::axes::Axes;
 use crate::errors::value_error;
 use crate::extra::Extra;
 use crate::finish::{Out, finish_one};
+use crate::held::held;
 use crate::interrupt::INTERVAL;
 use crate::rounds::{Quantiles, number_of};
 use crate::source::{Group, Source};
@@ -30,10 +32,11 @@ use crate::source::{Group, Source};
 /// The most memory that a reduction of files takes, in bytes.
 const MEMORY_BYTES: u64 = 512 << 20;
 
-/// Files that are there, in the states that they have.
+/// Files that are there, in the states that they have; or an array in their place.
 #[pyclass(frozen)]
 pub struct Files {
     manifest: Arc<Manifest>,
+    held: Option<Held>,
     /// Those that nobody was told.
     warnings: Mutex<Vec<String>>,
     devices: Vec<DeviceChoice>,
@@ -51,12 +54,24 @@ impl Files {
         devices: Vec<String>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Files> {
-        let choice = |name: &String| name.parse().expect("any text is a choice");
-        let devices: Vec<DeviceChoice> = devices.iter().map(choice).collect();
+        let devices = choices(&devices);
         let data = py.detach(|| source::open(&patterns, &source::Options::default()));
         let data = data.map_err(|error| PyOSError::new_err(error.to_string()))?;
         let (manifest, warnings) = (Arc::new(data.manifest), Mutex::new(data.warnings));
-        Ok(Files { manifest, warnings, devices, progress })
+        Ok(Files { manifest, held: None, warnings, devices, progress })
+    }
+
+    /// An array in C or Fortran order, for the same devices.
+    #[staticmethod]
+    fn of_array(
+        array: &Bound<'_, PyUntypedArray>,
+        devices: Vec<String>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Files> {
+        let held = held(array)?;
+        let manifest = Manifest::new(vec![held.file().clone()]).map_err(value_error)?;
+        let (manifest, devices) = (Arc::new(manifest), choices(&devices));
+        Ok(Files { manifest, held: Some(held), warnings: Mutex::default(), devices, progress })
     }
 
     /// The name of the elements' type.
@@ -70,6 +85,10 @@ impl Files {
     fn shape(&self) -> PyResult<Vec<u64>> {
         joined_shape(self.manifest.files()).map_err(value_error)
     }
+}
+
+fn choices(devices: &[String]) -> Vec<DeviceChoice> {
+    devices.iter().map(|name| name.parse().expect("any text is a choice")).collect()
 }
 
 impl Files {
@@ -94,10 +113,15 @@ impl Files {
     }
 }
 
-/// Files that are reduced, alone or by all ranks of a group.
+/// Files that are reduced, alone or by all ranks of a group: each its share of the same
+/// files, or an array of its own.
 pub struct Opened<'py> {
     files: Bound<'py, Files>,
     manifest: Arc<Manifest>,
+    held: Vec<Held>,
+    /// Of arrays of ranks, once it is known: where this rank's elements begin along the
+    /// reduced axes, and how many all ranks have there.
+    place: Option<(u64, u64)>,
     mask: Option<Arc<Mask>>,
     group: Option<Group<'py>>,
     warnings: Vec<String>,
@@ -106,18 +130,40 @@ pub struct Opened<'py> {
 impl<'py> Opened<'py> {
     pub fn new(files: Bound<'py, Files>, group: Option<Group<'py>>) -> Opened<'py> {
         let (manifest, warnings) = (Arc::clone(&files.get().manifest), files.get().take_warnings());
-        Opened { files, manifest, mask: None, group, warnings }
+        let held = files.get().held.iter().cloned().collect();
+        Opened { files, manifest, held, place: None, mask: None, group, warnings }
     }
 
-    /// The partial of a manifest over these files, of which each rank reduces its share.
+    /// How many elements all ranks have for each result. Of arrays, which lie one after the
+    /// other along the reduced axes, each has `elements`, and results of this shape.
+    fn joined(&mut self, shape: &[usize], elements: u64) -> PyResult<u64> {
+        match &self.group {
+            Some(group) if !self.held.is_empty() => {
+                let place = match self.place {
+                    Some(place) => place,
+                    None => group.place(self.manifest.dtype(), shape, elements)?,
+                };
+                self.place = Some(place);
+                Ok(place.1)
+            }
+            _ => Ok(elements),
+        }
+    }
+
+    /// The partial of a manifest over these files, of which each rank reduces its share, or
+    /// of the arrays of all ranks.
     pub fn reduce(
         &mut self,
         py: Python<'_>,
         manifest: &Arc<Manifest>,
         spec: &Spec,
     ) -> PyResult<Partial> {
+        self.joined(&[], manifest.elements())?;
         let share = self.group.as_ref().map(|group| {
             let entries = manifest.entries().len() as u64;
+            if self.place.is_some() {
+                return 0..entries as u32;
+            }
             let bound = |rank: u64| (entries * rank / group.size) as u32;
             bound(group.rank)..bound(group.rank + 1)
         });
@@ -131,7 +177,7 @@ impl<'py> Opened<'py> {
         let partial = self.reduce_here(py, manifest, spec, share, bytes)?;
         let Some(group) = &self.group else { return Ok(partial) };
         let total = group.merge(partial)?;
-        if total.elements() != manifest.elements() {
+        if self.place.is_none() && total.elements() != manifest.elements() {
             return Err(value_error(format!(
                 "the ranks have reduced {} elements of files that have {} at rank {}; give all ranks the same files",
                 total.elements(),
@@ -162,10 +208,19 @@ impl<'py> Opened<'py> {
             remember_bytes: 0,
         };
         let (sender, said) = channel();
-        let (manifest, mask, spec) = (Arc::clone(manifest), self.mask.clone(), spec.clone());
+        let (manifest, spec) = (Arc::clone(manifest), spec.clone());
+        let (mask, held, first) = (self.mask.clone(), self.held.clone(), self.place);
         std::thread::spawn(move || {
             let mut teller = Teller(sender);
-            let ended = reduce(&settings, manifest, mask, spec, share, &mut teller);
+            let node = LocalNode::start(&settings).map(|node| {
+                let node = node.holding(held, first.map_or(0, |(first, _)| first));
+                match mask {
+                    Some(mask) => node.masked(mask),
+                    None => node,
+                }
+            });
+            let node = node.map_err(|error| error.to_string());
+            let ended = node.and_then(|node| reduce(node, manifest, spec, share, &mut teller));
             // Nobody listens after a signal.
             let _ = teller.0.send(Said::Ended(Box::new(ended)));
         });
@@ -263,6 +318,7 @@ pub fn reduce_files<'py>(
         let mask = Mask::new(files.get().manifest.files(), &shape, flags, how.neutral);
         opened.mask = Some(Arc::new(mask));
     }
+    opened.joined(&left.shape, left.elements)?;
     let options = Options { skip_nan, ddof };
     let finish = |output: usize, states: &[State]| {
         let states = extra.with_initial(extra.own(output, states));
@@ -297,13 +353,14 @@ pub fn quantiles_of_files<'py>(
     let asked = Quantiles::new(files.get().manifest.dtype(), shares, method, skip_nan, dtype)?;
     let left = Left::new(py, files.get(), axes, keepdims)?;
     let mut opened = Opened::new(files.clone(), comm.map(Group::new).transpose()?);
+    let elements = opened.joined(&left.shape, left.elements)?;
     let found = match &left.axes {
         None => vec![asked.search(|spec| opened.total(py, spec))?],
         Some(axes) => {
             let dtype = opened.dtype();
             let spec = |elements_max| Spec::of(dtype, Monoid::Multiset { elements_max });
             let axes = Axes::new(opened.manifest.files(), axes, &spec(1))?;
-            match u32::try_from(axes.elements().max(1)) {
+            match u32::try_from(elements.max(1)) {
                 Ok(elements_max @ 1..=MULTISET_MAX) => {
                     let of_one = |_, states: &[State]| asked.of(states);
                     axes.each(py, &mut opened, &spec(elements_max), of_one)?
@@ -329,6 +386,7 @@ pub fn dot_of_files<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut opened = Opened::new(first.clone(), comm.map(Group::new).transpose()?);
     opened.warnings.extend(second.get().take_warnings());
+    opened.held.extend(second.get().held.clone());
     let pairs = Manifest::pairs(&first.get().manifest, &second.get().manifest);
     opened.manifest = Arc::new(pairs.map_err(value_error)?);
     number_of(py, &mut opened, "dot", dtype, Options::default(), like)
@@ -340,6 +398,8 @@ struct Left {
     axes: Option<Vec<usize>>,
     /// The shape of the result.
     shape: Vec<usize>,
+    /// Number of elements of each result.
+    elements: u64,
 }
 
 impl Left {
@@ -351,7 +411,8 @@ impl Left {
     ) -> PyResult<Left> {
         let Some(axes) = axes else {
             let axes = if keepdims { files.ndim()? } else { 0 };
-            return Ok(Left { axes: None, shape: vec![1; axes] });
+            let elements = files.manifest.elements();
+            return Ok(Left { axes: None, shape: vec![1; axes], elements });
         };
         let lengths = files.shape()?;
         let mut axes = axes_of(py, &axes, lengths.len())?;
@@ -361,7 +422,9 @@ impl Left {
             if is_reduced { keepdims.then_some(1) } else { Some(length as usize) }
         });
         let shape = shape.collect();
-        Ok(Left { axes: (axes.len() < lengths.len()).then_some(axes), shape })
+        let reduced = axes.iter().map(|&axis| lengths[axis]);
+        let elements = reduced.fold(1_u64, u64::saturating_mul);
+        Ok(Left { axes: (axes.len() < lengths.len()).then_some(axes), shape, elements })
     }
 }
 
@@ -377,17 +440,12 @@ fn hear(said: &Mutex<Receiver<Said>>) -> Result<Said, RecvTimeoutError> {
 }
 
 fn reduce(
-    settings: &Settings,
+    mut node: LocalNode,
     manifest: Arc<Manifest>,
-    mask: Option<Arc<Mask>>,
     spec: Spec,
     share: Option<Range<u32>>,
     teller: &mut Teller,
 ) -> Result<Partial, String> {
-    let mut node = LocalNode::start(settings).map_err(|error| error.to_string())?;
-    if let Some(mask) = mask {
-        node = node.masked(mask);
-    }
     node.warnings().to_vec().iter().for_each(|warning| teller.warning(warning));
     let partial = match share {
         Some(positions) => node.reduce_part(&manifest, positions, &spec, teller),

@@ -12,6 +12,7 @@ mod extra;
 mod files;
 mod finish;
 mod group;
+mod held;
 mod interrupt;
 mod partial;
 mod pending;

@@ -10,6 +10,7 @@ use crate::manifest::{Entry, File, FileIdentity, Manifest};
 use crate::os::{self, Mapping};
 use crate::shard::{PairedShard, Shard, ShardError};
 
+use super::held::Held;
 use super::identity;
 use super::mapped::MappedShard;
 use super::masked::{Mask, MaskedShard};
@@ -70,6 +71,7 @@ pub struct LocalFiles {
     access: Access,
     resolve: Option<Arc<dyn Resolve>>,
     mask: Option<Arc<Mask>>,
+    held: Vec<Held>,
     /// The most recently used last.
     open: Mutex<Vec<Arc<OpenFile>>>,
 }
@@ -80,7 +82,13 @@ pub type States = (FileIdentity, Option<FileIdentity>);
 impl LocalFiles {
     /// No file is open yet.
     pub fn new(access: Access) -> LocalFiles {
-        LocalFiles { access, resolve: None, mask: None, open: Mutex::new(Vec::new()) }
+        LocalFiles {
+            access,
+            resolve: None,
+            mask: None,
+            held: Vec::new(),
+            open: Mutex::new(Vec::new()),
+        }
     }
 
     /// The same for manifests whose files are found by `resolve`.
@@ -92,6 +100,11 @@ impl LocalFiles {
     /// the files of the mask.
     pub fn masked(self, mask: Arc<Mask>) -> LocalFiles {
         LocalFiles { mask: Some(mask), ..self }
+    }
+
+    /// The same for manifests of which some files are arrays in memory.
+    pub fn holding(self, held: Vec<Held>) -> LocalFiles {
+        LocalFiles { held, ..self }
     }
 
     /// The elements of `entry`, one of `manifest`. Mapped ones take addresses
@@ -141,6 +154,9 @@ impl LocalFiles {
         named: &File,
         elements: Range<u64>,
     ) -> Result<(Arc<dyn Shard>, FileIdentity), ShardError> {
+        if let Some(held) = self.held.iter().find(|held| held.file().path == named.path) {
+            return Ok((Arc::new(held.shard(elements)), named.identity));
+        }
         let found = self.resolve.as_ref().map(|resolve| resolve.resolve(named)).transpose()?;
         let described = found.as_ref().map_or(named, |found| &found.file);
         let file = self.file(described)?;

@@ -13,6 +13,7 @@ use crate::cli::exit::{Blame, Failure};
 use crate::dtype::{DType, Layout};
 use crate::manifest::ENTRY_BYTES;
 use crate::op::Spec;
+use crate::os;
 use crate::partial::Partial;
 use crate::reduction::float::FloatFormat;
 use crate::shard::{PairedShard, Shard, ShardError};
@@ -69,6 +70,8 @@ impl Data {
         let mut whole = [Vec::new(), Vec::new()];
         for bytes in &mut whole {
             bytes.try_reserve_exact(length).map_err(|_| too_much())?;
+            // As the arrays of those that it is compared with.
+            os::advise_large_pages(bytes.spare_capacity_mut());
         }
         for (seed, bytes) in (1..).zip(&mut whole) {
             let block = block(dtype, dist, seed);

@@ -17,6 +17,20 @@ const BYTES_MAX: usize = 1 << 20;
 /// The most that the whole process keeps.
 const KEPT_BYTES_MAX: usize = 16 << 20;
 
+/// A block of memory whose end lets the allocator keep what is freed.
+const FREED_BYTES: usize = 4 << 20;
+
+/// Has the process keep memory that is freed.
+///
+/// The network takes and frees memory for each packet, which is a long one on one machine.
+/// glibc gives what is free at the end of the heap back to the system from 128 KiB on, and
+/// takes it again, page by page, for the next packet. It stops that for up to twice the
+/// longest block it has mapped and freed (`M_TRIM_THRESHOLD` in mallopt(3)), so this frees
+/// one, which nobody has touched. Other allocators keep what they keep.
+pub fn keep_freed() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(FREED_BYTES)));
+}
+
 static KEPT: Mutex<Kept> = Mutex::new(Kept { free: [const { Vec::new() }; CLASSES], bytes: 0 });
 
 /// Sizes are powers of two.

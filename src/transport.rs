@@ -85,6 +85,9 @@ pub struct Config {
     pub initial_window_bytes: u64,
     /// The most bytes of one peer that are on their way or have not been read.
     pub receive_window_bytes: u32,
+    /// The most packets of one peer that are not acknowledged at once, where that is to be
+    /// more than one.
+    pub unacknowledged_max: Option<u32>,
     /// How many peers are on this machine, if all are: what they send is in the socket's
     /// buffer at once, and what that cannot hold is lost, so it must hold the windows of
     /// all of them.
@@ -116,6 +119,7 @@ impl Config {
             // not sent at all while a probe of that size is under way.
             initial_window_bytes: 65_000,
             receive_window_bytes: 32 << 20,
+            unacknowledged_max: None,
             local_peers: 0,
         }
     }
@@ -131,13 +135,15 @@ impl Config {
     }
 
     /// The same for so many peers that are all on this machine: packets as large as its
-    /// loopback carries, no slow start, and no more on the way than stays in the
-    /// processors' caches.
+    /// loopback carries, no slow start, no more on the way than stays in the processors'
+    /// caches, and acknowledgements that mostly come with an answer.
     pub fn on_one_machine(self, peers: usize) -> Config {
         Config {
             payload_bytes_max: 65_000,
             initial_window_bytes: 1 << 20,
-            receive_window_bytes: 512 << 10,
+            receive_window_bytes: 1 << 20,
+            // Half of the first window, so that its end is not waited for.
+            unacknowledged_max: Some(8),
             local_peers: peers,
             ..self
         }

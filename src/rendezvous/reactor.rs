@@ -31,6 +31,8 @@ use std::time::{Duration, Instant};
 
 use quinn::{AsyncTimer, AsyncUdpSocket, Runtime};
 
+use crate::buffers;
+
 mod queue;
 mod socket;
 mod timers;
@@ -86,6 +88,7 @@ impl std::fmt::Debug for Core {
 
 impl Reactor {
     pub(super) fn new(config: Config) -> io::Result<Reactor> {
+        buffers::keep_freed();
         Ok(Reactor(Arc::new(Core {
             queue: Arc::new(Queue::new()?),
             timers: Arc::default(),

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use quinn::congestion::CubicConfig;
 use quinn::{
-    Endpoint, EndpointConfig, IdleTimeout, Incoming, MtuDiscoveryConfig, ServerConfig,
-    TokioRuntime, TransportConfig, VarInt,
+    AckFrequencyConfig, Endpoint, EndpointConfig, IdleTimeout, Incoming, MtuDiscoveryConfig,
+    ServerConfig, TokioRuntime, TransportConfig, VarInt,
 };
 use socket2::SockRef;
 use tokio::sync::{Semaphore, mpsc};
@@ -234,6 +234,11 @@ fn transport_config(config: &Config, receive_window: u32) -> TransportConfig {
         .max_idle_timeout(Some(
             IdleTimeout::try_from(config.idle_timeout).unwrap_or_else(|_| VarInt::MAX.into()),
         ));
+    if let Some(packets) = config.unacknowledged_max {
+        let mut frequency = AckFrequencyConfig::default();
+        frequency.ack_eliciting_threshold(VarInt::from_u32(packets));
+        transport.ack_frequency_config(Some(frequency));
+    }
     transport
 }
 

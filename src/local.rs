@@ -40,6 +40,11 @@ pub trait Observer {
     fn progress(&mut self, bytes_done: u64);
     /// Something that does not hinder the result but that a person should know.
     fn warning(&mut self, text: &str);
+    /// Whether to give up. It is asked about every tenth of a second, and once more where
+    /// much happens.
+    fn stops(&mut self) -> bool {
+        false
+    }
 }
 
 /// This process as a node of its own. After a reduction that failed it must not
@@ -83,6 +88,9 @@ pub enum LocalError {
         /// Bytes read until then.
         bytes: u64,
     },
+    /// The observer stopped it.
+    #[error("the reduction was stopped")]
+    Stopped,
     /// A defect of this program.
     #[error("internal error: {0}")]
     Internal(String),
@@ -182,6 +190,9 @@ impl LocalNode {
             let due = engine.poll_timeout().map(|at| at.saturating_sub(epoch.elapsed()));
             let event = self.wait(due);
             observer.progress(self.executor.bytes_added() - before);
+            if observer.stops() {
+                return Err(LocalError::Stopped);
+            }
             let now = epoch.elapsed();
             if let Some(Event::Notice(notice)) = event
                 && let Some((key, computed)) = sort(notice, observer)
@@ -227,6 +238,9 @@ impl LocalNode {
             }
             let event = self.wait(None);
             observer.progress(self.executor.bytes_added() - before);
+            if observer.stops() {
+                return Err(LocalError::Stopped);
+            }
             if let Some(Event::Notice(notice)) = event
                 && let Some((key, computed)) = sort(notice, observer)
             {
@@ -321,6 +335,9 @@ impl LocalNode {
                 }
             }
             observer.progress(self.executor.bytes_added());
+            if observer.stops() {
+                return Err(LocalError::Stopped);
+            }
         }
         let bytes = bytes_of(&entries, spec.dtype);
         let (total, coverage) = ledger

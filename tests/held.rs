@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use adsum::array::{Reduction, View};
 use adsum::executor::Settings;
-use adsum::local::{LocalNode, Observer};
+use adsum::local::{LocalError, LocalNode, Observer};
 use adsum::manifest::{Cut, Manifest};
 use adsum::source::{Held, Memory};
 use adsum::{ByteOrder, DType, Layout, MemoryOrder, Op, Partial, Spec};
@@ -118,6 +118,38 @@ fn a_node_gives_what_threads_give() {
             }
         }
     }
+}
+
+/// One that gives up when it has heard of progress.
+struct Impatient(bool);
+
+impl Observer for Impatient {
+    fn progress(&mut self, bytes_done: u64) {
+        self.0 |= bytes_done > 0;
+    }
+
+    fn warning(&mut self, text: &str) {
+        panic!("{text}");
+    }
+
+    fn stops(&mut self) -> bool {
+        self.0
+    }
+}
+
+#[test]
+fn nobody_reads_memory_after_a_reduction_that_was_stopped() {
+    let layout = Layout::little(DType::F64);
+    let memory: Memory = Arc::new(elements(4 << 20, ByteOrder::Little));
+    let watch = Arc::downgrade(&memory);
+    let held = Held::new("array", layout, MemoryOrder::C, vec![4 << 20], memory);
+    let manifest = Arc::new(Manifest::with_entry_bytes(vec![held.file().clone()], 4096).unwrap());
+    let spec = Spec { dtype: DType::F64, monoids: Op::Var.monoids(DType::F64) };
+    let mut node = node().holding(vec![held], 0);
+    let stopped = node.reduce(manifest, spec, None, &mut Impatient(false));
+    assert!(matches!(stopped, Err(LocalError::Stopped)), "{stopped:?}");
+    drop(node);
+    assert!(watch.upgrade().is_none());
 }
 
 #[test]

@@ -66,4 +66,6 @@ def excluded_of(where, shape, axes):
 def of_all_ranks(excluded, comm):
     """What all ranks leave out together."""
     counts = [counts for counts in comm.allgather(excluded) if counts is not None]
+    if len({one.size for one in counts}) > 1:
+        raise ValueError("the ranks have results of different shapes; give all ranks the same axes")
     return functools.reduce(operator.add, counts) if counts else None

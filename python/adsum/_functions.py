@@ -7,7 +7,7 @@ import numpy
 
 from . import _adsum
 from ._extra import booleans_of, excluded_of, initial_of, neutral_of, of_all_ranks, with_axes
-from ._sources import all_of, axes_of, dtype_name, held, is_chosen, side_by_side, source_of
+from ._sources import all_of, axes_of, dtype_name, goes_to_processors, held, side_by_side, source_of
 
 _LIKE = numpy.empty(0)
 
@@ -18,7 +18,8 @@ def _reduce(
 ):
     source, are_files = source_of(x, device, progress)
     axes = axes_of(axis)
-    goes = not are_files and is_chosen(device, progress)
+    is_plain = comm is None and device is None and progress is None
+    goes = not is_plain and not are_files and goes_to_processors(device, progress, comm)
     if not are_files and not goes and initial is None and where is True and comm is None:
         return _adsum.reduce(op, source, axes, keepdims, dtype_name(dtype), ddof, skip_nan)
     how = types.SimpleNamespace(second=None, initial=None, included=None, neutral=0, excluded=None, comm=comm)
@@ -80,7 +81,8 @@ _PLACES = """
         the same bits. Of files each rank reduces its share, so that each element counts once;
         all ranks give the same files, where and initial.
     device: which processors reduce: "auto", "cpu", "gpu", "gpu:0", a part of a name, or a list
-        of them. Without it files have "auto", and arrays the CPU.
+        of them. Without it files have "auto", and arrays the CPU. With comm= each rank has its
+        own; what some ranks do not say is "cpu" there.
     progress: called with the bytes that are done and all bytes of a pass.
 
     Returns a NumPy scalar, or an array of the shape of the axes that are kept. Raises
@@ -219,7 +221,7 @@ def vdot(a, b, dtype=None, *, comm=None, device=None, progress=None):
         return _adsum.dot_of_files(a, b, dtype_name(dtype), _LIKE, comm)
     if a.shape != b.shape:
         raise ValueError(f"arrays of shapes {a.shape} and {b.shape}; vdot takes equal ones")
-    if is_chosen(device, progress):
+    if goes_to_processors(device, progress, comm):
         # Both in C order, so that equal places are equal elements.
         a, b = (held(numpy.asarray(one, order="C"), device, progress) for one in (a, b))
         return _adsum.dot_of_files(a, b, dtype_name(dtype), _LIKE, comm)
@@ -234,7 +236,7 @@ def _quantiles(x, q, axis, method, keepdims, dtype, skip_nan, comm, device, prog
     axes = axes_of(axis)
     if are_files:
         found = _adsum.quantiles_of_files(source, axes, keepdims, *how, _LIKE, comm)
-    elif is_chosen(device, progress):
+    elif goes_to_processors(device, progress, comm):
         source, axes, moved = side_by_side(source, axes)
         files, keeps = held(source, device, progress, axes), keepdims and moved is None
         found = _adsum.quantiles_of_files(files, axes, keeps, *how, _LIKE, comm)
@@ -327,7 +329,7 @@ def histogram(x, bins=10, range=None, *, skip_nan=False, comm=None, device=None,
 
     Returns a pair: an array of int64, and the edges, one more.
     """
-    source = all_of(x, device, progress)
+    source = all_of(x, device, progress, comm)
     count, edges, ends = edges_of(bins, range)
     return histogram_of(_adsum.histogram(source, count, edges, ends, skip_nan, comm), bins)
 
@@ -363,6 +365,6 @@ def stats(x, *, skip_nan=False, comm=None, device=None, progress=None):
     Returns a Stats, a named tuple of two ints and floats, each exact and rounded once to
     float64.
     """
-    source = all_of(x, device, progress)
+    source = all_of(x, device, progress, comm)
     quartiles = _adsum.quantiles(source, [0.25, 0.5, 0.75], "linear", skip_nan, "float64", _LIKE, comm)
     return stats_of(_adsum.summary(source, skip_nan, comm), quartiles)

@@ -47,7 +47,12 @@ def axes_of(axis):
 
 
 def devices_of(device):
-    return [] if device is None else [device] if isinstance(device, str) else list(device)
+    if device is None:
+        return []
+    devices = [device] if isinstance(device, str) else device
+    if not isinstance(devices, (list, tuple)) or [name for name in devices if not isinstance(name, str)]:
+        raise TypeError(f"device={device!r}; give a name that `adsum devices` shows, or a list of them")
+    return list(devices)
 
 
 def source_of(x, device, progress):
@@ -58,15 +63,22 @@ def source_of(x, device, progress):
     return _adsum.Files(paths, devices_of(device), progress), True
 
 
-def is_chosen(device, progress):
-    """Whether an array goes to processors, and is not read where it lies."""
-    return progress is not None or (device is not None and device != "cpu")
+def goes_to_processors(device, progress, comm):
+    """Whether an array goes to processors, and is not read where it lies. If that of one rank
+    goes, those of all do, since the ranks exchange other things then."""
+    goes = progress is not None or (device is not None and devices_of(device) != ["cpu"])
+    if comm is None:
+        return goes
+    for name in ("rank", "size", "allgather"):
+        if not hasattr(comm, name):
+            raise TypeError(f"comm is {type(comm)}, which has no {name}; give a communicator, as adsum.MPI.COMM_WORLD")
+    return True in comm.allgather(goes)
 
 
-def all_of(x, device, progress):
+def all_of(x, device, progress, comm):
     """Files, an array, or an array that goes to processors."""
     source, are_files = source_of(x, device, progress)
-    if not are_files and is_chosen(device, progress):
+    if not are_files and goes_to_processors(device, progress, comm):
         return held(source, device, progress)
     return source
 
@@ -76,17 +88,18 @@ def held(array, device, progress, axes=None):
     elements do not lie side by side, and along axes if they do not in C order."""
     is_whole = axes is None or len(axes) == array.ndim
     array = numpy.asarray(array, order="F" if is_whole and array.flags.fnc else "C")
-    return _adsum.Files.of_array(array, devices_of(device), progress)
+    return _adsum.Files.of_array(array, devices_of(device) or ["cpu"], progress)
 
 
 def side_by_side(array, axes):
     """The same with axes that lie side by side in C order, those axes, and what gives a
     result the axes that keepdims keeps, if that is not their order already."""
-    count = array.ndim
+    array, count = numpy.asarray(array), array.ndim
     if axes is None or not set(axes) <= set(range(-count, count)):
         return array, axes, None
     places = sorted(axis % count for axis in axes)
-    if not places or places[-1] - places[0] < len(places):
+    is_side_by_side = not places or places[-1] - places[0] < len(places)
+    if is_side_by_side or len(set(places)) < len(places):
         return array, axes, None
     moved = numpy.moveaxis(array, places, range(count - len(places), count))
     return moved, tuple(range(count - len(places), count)), places

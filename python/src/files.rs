@@ -3,11 +3,13 @@
 
 use std::ffi::{CString, OsString};
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use ::adsum::device::DeviceChoice;
-use ::adsum::executor::Settings;
+use ::adsum::executor::{self, Settings};
 use ::adsum::finish::Options;
 use ::adsum::local::{LocalNode, Observer};
 use ::adsum::manifest::{File, Manifest, joined_shape};
@@ -71,6 +73,11 @@ impl Files {
         let held = held(array)?;
         let manifest = Manifest::new(vec![held.file().clone()]).map_err(value_error)?;
         let (manifest, devices) = (Arc::new(manifest), choices(&devices));
+        if manifest.elements() == 0 {
+            // Nothing will look at them.
+            executor::check(&settings(devices.clone(), 0))
+                .map_err(|error| PyOSError::new_err(error.to_string()))?;
+        }
         Ok(Files { manifest, held: Some(held), warnings: Mutex::default(), devices, progress })
     }
 
@@ -89,6 +96,19 @@ impl Files {
 
 fn choices(devices: &[String]) -> Vec<DeviceChoice> {
     devices.iter().map(|name| name.parse().expect("any text is a choice")).collect()
+}
+
+fn settings(devices: Vec<DeviceChoice>, input_bytes: u64) -> Settings {
+    Settings {
+        devices,
+        threads: threads(),
+        memory_bytes: MEMORY_BYTES,
+        tile_bytes: None,
+        // A file that shrinks must not end Python.
+        map_files: false,
+        input_bytes: Some(input_bytes),
+        remember_bytes: 0,
+    }
 }
 
 impl Files {
@@ -124,6 +144,8 @@ pub struct Opened<'py> {
     place: Option<(u64, u64)>,
     mask: Option<Arc<Mask>>,
     group: Option<Group<'py>>,
+    /// The processors, started by the first pass.
+    node: Option<LocalNode>,
     warnings: Vec<String>,
 }
 
@@ -131,7 +153,7 @@ impl<'py> Opened<'py> {
     pub fn new(files: Bound<'py, Files>, group: Option<Group<'py>>) -> Opened<'py> {
         let (manifest, warnings) = (Arc::clone(&files.get().manifest), files.get().take_warnings());
         let held = files.get().held.iter().cloned().collect();
-        Opened { files, manifest, held, place: None, mask: None, group, warnings }
+        Opened { files, manifest, held, place: None, mask: None, group, node: None, warnings }
     }
 
     /// How many elements all ranks have for each result. Of arrays, which lie one after the
@@ -175,8 +197,8 @@ impl<'py> Opened<'py> {
             None => manifest.bytes(),
         };
         let partial = self.reduce_here(py, manifest, spec, share, bytes)?;
-        let Some(group) = &self.group else { return Ok(partial) };
-        let total = group.merge(partial)?;
+        let Some(group) = &self.group else { return partial.map_err(PyOSError::new_err) };
+        let total = group.merge_results(spec, partial)?;
         if self.place.is_none() && total.elements() != manifest.elements() {
             return Err(value_error(format!(
                 "the ranks have reduced {} elements of files that have {} at rank {}; give all ranks the same files",
@@ -188,7 +210,8 @@ impl<'py> Opened<'py> {
         Ok(total)
     }
 
-    /// Reduces on a thread of its own, which a signal leaves to itself.
+    /// Reduces on a thread of its own, which has ended when this returns: an exception may
+    /// give the memory that it reads to others.
     fn reduce_here(
         &mut self,
         py: Python<'_>,
@@ -196,40 +219,51 @@ impl<'py> Opened<'py> {
         spec: &Spec,
         share: Option<Range<u32>>,
         bytes: u64,
-    ) -> PyResult<Partial> {
-        let settings = Settings {
-            devices: self.files.get().devices.clone(),
-            threads: threads(),
-            memory_bytes: MEMORY_BYTES,
-            tile_bytes: None,
-            // A file that shrinks must not end Python.
-            map_files: false,
-            input_bytes: Some(bytes),
-            remember_bytes: 0,
-        };
+    ) -> PyResult<Result<Partial, String>> {
+        let settings = settings(self.files.get().devices.clone(), bytes);
         let (sender, said) = channel();
         let (manifest, spec) = (Arc::clone(manifest), spec.clone());
-        let (mask, held, first) = (self.mask.clone(), self.held.clone(), self.place);
-        std::thread::spawn(move || {
-            let mut teller = Teller(sender);
-            let node = LocalNode::start(&settings).map(|node| {
-                let node = node.holding(held, first.map_or(0, |(first, _)| first));
-                match mask {
+        let (mask, held, place) = (self.mask.clone(), self.held.clone(), self.place);
+        let node = self.node.take();
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut teller = Teller { sender, stop: Arc::clone(&stop) };
+        let worker = std::thread::spawn(move || {
+            let node = node.map_or_else(|| start(&settings, &mut teller), Ok);
+            let ended = node.and_then(|node| {
+                let node = node.holding(held, place.map_or(0, |(first, _)| first));
+                let node = match mask {
                     Some(mask) => node.masked(mask),
                     None => node,
-                }
+                };
+                reduce(node, manifest, spec, share, &mut teller)
             });
-            let node = node.map_err(|error| error.to_string());
-            let ended = node.and_then(|node| reduce(node, manifest, spec, share, &mut teller));
-            // Nobody listens after a signal.
-            let _ = teller.0.send(Said::Ended(Box::new(ended)));
+            // Nobody listens after an exception.
+            let _ = teller.sender.send(Said::Ended);
+            ended
         });
-        let said = Mutex::new(said);
+        let listened = self.listen(py, &Mutex::new(said), bytes);
+        stop.store(true, Ordering::Relaxed);
+        let ended = py.detach(|| worker.join());
+        listened?;
+        let panicked = |_| PyRuntimeError::new_err("the reduction panicked");
+        Ok(ended.map_err(panicked)?.map(|(partial, node)| {
+            self.node = Some(node);
+            partial
+        }))
+    }
+
+    /// Tells of what is said until the end, or until a signal has come.
+    fn listen(&mut self, py: Python<'_>, said: &Mutex<Receiver<Said>>, bytes: u64) -> PyResult<()> {
         let mut done = None;
+        let mut asked = None::<Instant>;
         loop {
-            let heard = py.detach(|| hear(&said));
-            match heard {
-                Ok(Said::Ended(ended)) => return ended.map_err(PyOSError::new_err),
+            // Also between passes, each of which may be shorter.
+            if asked.is_none_or(|asked| asked.elapsed() >= INTERVAL) {
+                py.check_signals()?;
+                asked = Some(Instant::now());
+            }
+            match py.detach(|| hear(said)) {
+                Ok(Said::Ended) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
                 Ok(Said::Warning(text)) => self.warnings.push(text),
                 Ok(Said::Progress(bytes_done)) if done != Some(bytes_done) => {
                     done = Some(bytes_done);
@@ -237,11 +271,7 @@ impl<'py> Opened<'py> {
                         progress.call1(py, (bytes_done, bytes))?;
                     }
                 }
-                Ok(Said::Progress(_)) => {}
-                Err(RecvTimeoutError::Timeout) => py.check_signals()?,
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(PyRuntimeError::new_err("the reduction of files panicked"));
-                }
+                Ok(Said::Progress(_)) | Err(RecvTimeoutError::Timeout) => {}
             }
         }
     }
@@ -307,10 +337,10 @@ pub fn reduce_files<'py>(
     let op = op_named(op)?;
     let input = files.get().manifest.dtype();
     takes(op, input)?;
+    let left = Left::new(py, files.get(), axes, keepdims)?;
     let out = Out::new(op, input, dtype)?;
     let spec = Spec { dtype: input, monoids: op.monoids(input) };
     let extra = Extra::new(py, op, &spec, how.initial.as_ref(), how.excluded.as_ref())?;
-    let left = Left::new(py, files.get(), axes, keepdims)?;
     let mut opened = Opened::new(files.clone(), how.comm.as_ref().map(Group::new).transpose()?);
     if let Some(included) = &how.included {
         let shape: Vec<u64> = included.shape().iter().map(|&length| length as u64).collect();
@@ -318,7 +348,7 @@ pub fn reduce_files<'py>(
         let mask = Mask::new(files.get().manifest.files(), &shape, flags, how.neutral);
         opened.mask = Some(Arc::new(mask));
     }
-    opened.joined(&left.shape, left.elements)?;
+    opened.joined(&left.kept, left.elements)?;
     let options = Options { skip_nan, ddof };
     let finish = |output: usize, states: &[State]| {
         let states = extra.with_initial(extra.own(output, states));
@@ -353,7 +383,7 @@ pub fn quantiles_of_files<'py>(
     let asked = Quantiles::new(files.get().manifest.dtype(), shares, method, skip_nan, dtype)?;
     let left = Left::new(py, files.get(), axes, keepdims)?;
     let mut opened = Opened::new(files.clone(), comm.map(Group::new).transpose()?);
-    let elements = opened.joined(&left.shape, left.elements)?;
+    let elements = opened.joined(&left.kept, left.elements)?;
     let found = match &left.axes {
         None => vec![asked.search(|spec| opened.total(py, spec))?],
         Some(axes) => {
@@ -396,8 +426,9 @@ pub fn dot_of_files<'py>(
 struct Left {
     /// Those that are reduced, in order, if they are not all.
     axes: Option<Vec<usize>>,
-    /// The shape of the result.
+    /// The shape of the result, and without the axes that keepdims keeps.
     shape: Vec<usize>,
+    kept: Vec<usize>,
     /// Number of elements of each result.
     elements: u64,
 }
@@ -412,7 +443,7 @@ impl Left {
         let Some(axes) = axes else {
             let axes = if keepdims { files.ndim()? } else { 0 };
             let elements = files.manifest.elements();
-            return Ok(Left { axes: None, shape: vec![1; axes], elements });
+            return Ok(Left { axes: None, shape: vec![1; axes], kept: Vec::new(), elements });
         };
         let lengths = files.shape()?;
         let mut axes = axes_of(py, &axes, lengths.len())?;
@@ -422,9 +453,11 @@ impl Left {
             if is_reduced { keepdims.then_some(1) } else { Some(length as usize) }
         });
         let shape = shape.collect();
+        let kept = (0..lengths.len()).filter(|axis| !axes.contains(axis));
+        let kept = kept.map(|axis| lengths[axis] as usize).collect();
         let reduced = axes.iter().map(|&axis| lengths[axis]);
         let elements = reduced.fold(1_u64, u64::saturating_mul);
-        Ok(Left { axes: (axes.len() < lengths.len()).then_some(axes), shape, elements })
+        Ok(Left { axes: (axes.len() < lengths.len()).then_some(axes), shape, kept, elements })
     }
 }
 
@@ -432,37 +465,50 @@ impl Left {
 enum Said {
     Progress(u64),
     Warning(String),
-    Ended(Box<Result<Partial, String>>),
+    Ended,
 }
 
 fn hear(said: &Mutex<Receiver<Said>>) -> Result<Said, RecvTimeoutError> {
     said.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(INTERVAL)
 }
 
+fn start(settings: &Settings, teller: &mut Teller) -> Result<LocalNode, String> {
+    let node = LocalNode::start(settings).map_err(|error| error.to_string())?;
+    node.warnings().iter().for_each(|warning| teller.warning(warning));
+    Ok(node)
+}
+
+/// The partial, and the node for the next pass.
 fn reduce(
     mut node: LocalNode,
     manifest: Arc<Manifest>,
     spec: Spec,
     share: Option<Range<u32>>,
     teller: &mut Teller,
-) -> Result<Partial, String> {
-    node.warnings().to_vec().iter().for_each(|warning| teller.warning(warning));
+) -> Result<(Partial, LocalNode), String> {
     let partial = match share {
         Some(positions) => node.reduce_part(&manifest, positions, &spec, teller),
         None => node.reduce(manifest, spec, None, teller).map(|outcome| outcome.total),
     };
-    partial.map_err(|error| error.to_string())
+    partial.map(|partial| (partial, node)).map_err(|error| error.to_string())
 }
 
-struct Teller(Sender<Said>);
+struct Teller {
+    sender: Sender<Said>,
+    stop: Arc<AtomicBool>,
+}
 
 impl Observer for Teller {
     fn progress(&mut self, bytes_done: u64) {
-        // Nobody listens after a signal.
-        let _ = self.0.send(Said::Progress(bytes_done));
+        // Nobody listens after an exception.
+        let _ = self.sender.send(Said::Progress(bytes_done));
     }
 
     fn warning(&mut self, text: &str) {
-        let _ = self.0.send(Said::Warning(text.to_owned()));
+        let _ = self.sender.send(Said::Warning(text.to_owned()));
+    }
+
+    fn stops(&mut self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 }

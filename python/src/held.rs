@@ -28,8 +28,10 @@ unsafe impl Sync for Kept {}
 
 impl AsRef<[u8]> for Kept {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: `held` took it from the array, which lives as long as this. As for NumPy's own functions that release the GIL, nobody may write
-        // to it meanwhile.
+        // SAFETY: `held` took it from the array, which lives as long as this, and whose memory
+        // is there as long as the call that it was given to, which does not return before
+        // its readers have ended. As for NumPy's own functions that release the GIL, nobody
+        // may write to it meanwhile.
         unsafe { std::slice::from_raw_parts(self.start, self.bytes) }
     }
 }

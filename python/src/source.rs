@@ -4,9 +4,9 @@
 use ::adsum::array::Reduction;
 use ::adsum::{DType, Partial, Spec};
 use numpy::PyUntypedArray;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyOSError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 
 use crate::arrays::{layout_of, run, threads, view_of};
 use crate::errors::value_error;
@@ -69,6 +69,13 @@ impl Source for Array<'_> {
     }
 }
 
+/// What another rank gave is not of this call.
+fn out_of_step() -> PyErr {
+    value_error(
+        "the ranks are in different calls; all must make the same ones in the same order, also after an exception that one of them has caught",
+    )
+}
+
 /// The ranks that each have a part of the elements: anything with `rank`, `size` and
 /// `allgather`.
 pub struct Group<'py> {
@@ -97,7 +104,7 @@ impl<'py> Group<'py> {
     pub fn place(&self, dtype: DType, outputs: &[usize], elements: u64) -> PyResult<(u64, u64)> {
         let mine = (dtype.name(), outputs.to_vec(), elements);
         let all: Vec<(String, Vec<usize>, u64)> =
-            self.comm.call_method1("allgather", (mine,))?.extract()?;
+            self.comm.call_method1("allgather", (mine,))?.extract().map_err(|_| out_of_step())?;
         for (rank, (other, shape, _)) in all.iter().enumerate() {
             if (other.as_str(), &shape[..]) != (dtype.name(), outputs) {
                 return Err(value_error(format!(
@@ -112,12 +119,30 @@ impl<'py> Group<'py> {
 
     /// What the partials of all ranks are together.
     pub fn merge(&self, partial: Partial) -> PyResult<Partial> {
-        let mine = PyBytes::new(self.comm.py(), &partial.to_bytes());
+        self.merge_results(&partial.spec().clone(), Ok(partial))
+    }
+
+    /// The same where some ranks may have failed, which is then an error at all of them.
+    pub fn merge_results(&self, spec: &Spec, mine: Result<Partial, String>) -> PyResult<Partial> {
+        let py = self.comm.py();
+        let outputs = mine.as_ref().map_or(0, Partial::outputs);
+        let mine = match &mine {
+            Ok(partial) => PyBytes::new(py, &partial.to_bytes()).into_any(),
+            Err(error) => PyString::new(py, error).into_any(),
+        };
         let all = self.comm.call_method1("allgather", (mine,))?;
-        let mut total = Partial::identity(partial.spec(), partial.outputs());
+        for (rank, theirs) in all.try_iter()?.enumerate() {
+            if let Ok(error) = theirs?.extract::<String>() {
+                let is_own = rank as u64 == self.rank;
+                let by = if is_own { String::new() } else { format!("rank {rank}: ") };
+                return Err(PyOSError::new_err(by + &error));
+            }
+        }
+        let mut total = Partial::identity(spec, outputs);
         for state in all.try_iter()? {
             let state = state?;
-            let theirs = Partial::from_bytes(state.extract()?).map_err(value_error)?;
+            let bytes = state.extract().map_err(|_| out_of_step())?;
+            let theirs = Partial::from_bytes(bytes).map_err(value_error)?;
             total.merge(&theirs).map_err(value_error)?;
         }
         Ok(total)

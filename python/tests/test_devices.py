@@ -4,6 +4,8 @@ A list of devices, and progress=, take an array there also where that is the CPU
 """
 
 import gc
+import subprocess
+import sys
 import threading
 import warnings
 import weakref
@@ -102,6 +104,13 @@ def test_errors_are_those_without():
         adsum.sum(x + 0j, **THERE)
     with pytest.raises(ValueError, match="shapes"):
         adsum.vdot(x, x.T, **THERE)
+    with pytest.raises(ValueError, match="duplicate"):
+        adsum.sum(np.ones((2, 1, 3)), (0, 2, 2), **THERE)
+    for wrong in [5, [5], b"cpu", np.array(["cpu", "gpu"])]:
+        with pytest.raises(TypeError, match="device="):
+            adsum.sum(x, device=wrong)
+    with pytest.raises(OSError, match="no such thing"):
+        adsum.sum(np.ones((0, 3)), axis=1, device="no such thing")
     for empty in [np.ones(0), np.ones((0, 3))]:
         assert adsum.sum(empty, **THERE) == 0
         with pytest.raises(ValueError, match="no elements"):
@@ -118,6 +127,42 @@ def test_the_array_is_given_back():
     del x
     gc.collect()
     assert gone() is None
+
+
+ABORTED = """
+import mmap, os, sys
+import numpy as np, adsum
+memory = mmap.mmap(-1, 400_000_000)
+x = np.ndarray(50_000_000, "f8", buffer=memory)
+x[:] = 1
+if sys.argv[1:]:
+    import signal
+    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+threads = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 0
+def stop(*_):
+    raise KeyboardInterrupt
+for f in [adsum.std, adsum.median, adsum.sum]:
+    try:
+        f(x, device=["cpu"], progress=None if sys.argv[1:] else stop)
+    except KeyboardInterrupt:
+        break
+else:
+    sys.exit("nothing stopped it")
+if threads:
+    assert len(os.listdir("/proc/self/task")) == threads, "threads still read"
+assert sys.getrefcount(x) == 2
+del x
+memory.close()
+adsum.sum([1.0])
+print("passed")
+"""
+
+
+@pytest.mark.parametrize("signal", [[], ["signal"]])
+def test_nobody_reads_an_array_after_an_exception(signal):
+    done = subprocess.run([sys.executable, "-c", ABORTED, *signal], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "passed\n"), done.stderr
 
 
 def test_several_threads_at_once():
@@ -164,6 +209,28 @@ except ValueError as error:
     assert "same type" in str(error)
 else:
     assert comm.size == 1
+# What one rank asks for, all do.
+told = []
+one = dict(comm=comm, progress=(lambda *bytes: told.append(bytes)) if comm.rank == 0 else None)
+for name in ["sum", "mean", "var", "median", "argmin", "stats", "minmax"]:
+    f = getattr(adsum, name)
+    assert np.array_equal(f(mine, **one), f(mine, comm=comm)), name
+for axis in [0, (0, 2)]:
+    assert np.array_equal(adsum.median(mine, axis, **one), adsum.median(mine, axis, comm=comm))
+    assert np.array_equal(adsum.std(mine, axis, **one), adsum.std(mine, axis, comm=comm))
+assert adsum.vdot(mine, mine, **one) == adsum.vdot(x, x)
+assert bool(told) == (comm.rank == 0)
+rows = np.ones((2, 3)) if comm.rank else np.ones(4)
+kept = adsum.sum(rows, keepdims=True, **there)
+assert kept == 4 + 6 * (comm.size - 1) and kept.ndim == rows.ndim
+# What fails at one rank is an error at all, and the next call is not out of step.
+try:
+    adsum.sum(mine, comm=comm, device="no such thing" if comm.rank == comm.size - 1 else None)
+except OSError as error:
+    assert "no such thing" in str(error)
+else:
+    raise AssertionError("no error")
+assert adsum.sum(mine, **there) == adsum.sum(x)
 print("passed")
 """
 

@@ -98,6 +98,7 @@ impl From<LocalError> for Failure {
             LocalError::Shard(error) => Failure::new(blame_of_shard(&error), error),
             LocalError::StreamDeadline { .. } => Failure::new(Blame::Deadline, error),
             LocalError::Submit(_) => Failure::new(Blame::Usage, error),
+            LocalError::Stopped => Failure::new(Blame::Interrupted, error),
             LocalError::Internal(_) => Failure::new(Blame::Internal, error),
         }
     }

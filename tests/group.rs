@@ -11,6 +11,8 @@ mod chance;
 mod counts;
 #[path = "group/merging.rs"]
 mod merging;
+#[path = "group/points.rs"]
+mod points;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;

@@ -95,6 +95,8 @@ pub(super) struct PointSegment {
     pub total: u64,
     /// Whether the sender is to be told that a receive has begun to take it.
     pub until_received: bool,
+    /// Whether it is a small message, all of which is sent without a receive.
+    pub is_ahead: bool,
 }
 
 /// The words of an agreement on who goes on.

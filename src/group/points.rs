@@ -39,6 +39,8 @@ struct Sending {
     limit: usize,
     /// Whether it lasts until a receive takes it, and none does yet.
     until_received: bool,
+    /// Whether it is one of the small ones that the receiver has ahead.
+    is_ahead: bool,
     deadline: Option<(Now, Now)>,
 }
 
@@ -46,6 +48,7 @@ struct Incoming {
     message: Message,
     number: u64,
     until_received: bool,
+    is_ahead: bool,
     receive: Option<OpId>,
 }
 
@@ -123,20 +126,31 @@ impl Points {
         if to == port.rank {
             let (length_bytes, sent) = (bytes.len() as u64, bytes.len());
             let message = Message { from: to, tag, dtype, bytes: bytes.to_vec(), length_bytes };
+            let (limit, is_ahead) = (sent, false);
             let sending =
-                Sending { id, tag, dtype, bytes, sent, limit: sent, until_received, deadline };
+                Sending { id, tag, dtype, bytes, sent, limit, until_received, is_ahead, deadline };
             self.sending.insert((to, number), sending);
             self.flush(to, number, false, port);
-            self.incoming.push_back(Incoming { message, number, until_received, receive: None });
+            let receive = None;
+            self.incoming.push_back(Incoming {
+                message,
+                number,
+                until_received,
+                is_ahead,
+                receive,
+            });
             return self.pair(port);
         }
         let room = port.config.ahead_bytes_max.saturating_sub(self.ahead[to]);
         let eager_bytes = if until_received { 0 } else { port.config.eager_bytes };
         let limit = bytes.len().min(eager_bytes as usize).min(room as usize);
-        if limit == bytes.len() {
+        let is_ahead = limit == bytes.len();
+        if is_ahead {
             self.ahead[to] += limit as u64;
         }
-        let sending = Sending { id, tag, dtype, bytes, sent: 0, limit, until_received, deadline };
+        let sent = 0;
+        let sending =
+            Sending { id, tag, dtype, bytes, sent, limit, until_received, is_ahead, deadline };
         self.sending.insert((to, number), sending);
         self.flush(to, number, true, port);
     }
@@ -160,7 +174,8 @@ impl Points {
         body: &Bytes,
         port: &mut Port<'_>,
     ) -> bool {
-        let PointSegment { number, tag, dtype, offset, total, until_received, .. } = segment;
+        let PointSegment { number, tag, dtype, offset, total, until_received, is_ahead, .. } =
+            segment;
         let known =
             self.incoming.iter_mut().find(|one| one.message.from == from && one.number == number);
         match known {
@@ -177,7 +192,8 @@ impl Points {
             None if offset == 0 && body.len() as u64 <= total => {
                 let bytes = body.to_vec();
                 let message = Message { from, tag, dtype, bytes, length_bytes: total };
-                let incoming = Incoming { message, number, until_received, receive: None };
+                let receive = None;
+                let incoming = Incoming { message, number, until_received, is_ahead, receive };
                 self.incoming.push_back(incoming);
             }
             None => return false,
@@ -302,6 +318,7 @@ impl Points {
                 offset: sending.sent as u64,
                 total: sending.bytes.len() as u64,
                 until_received: sending.until_received,
+                is_ahead: sending.is_ahead,
             };
             port.send(to, &Head::Point(segment), sending.bytes.slice(sending.sent..end));
             sending.sent = end;
@@ -365,9 +382,10 @@ impl Points {
                 position += 1;
                 continue;
             }
-            let message = self.incoming.remove(at).expect("its position").message;
+            let Incoming { message, is_ahead, .. } =
+                self.incoming.remove(at).expect("its position");
             self.receives.remove(position);
-            if begins && from != port.rank {
+            if is_ahead {
                 self.count_taken(from, message.length_bytes, port);
             }
             let result = match wanted {

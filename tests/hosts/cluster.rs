@@ -19,7 +19,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// So many files take seconds by [`Op::Columns`], long enough for something to happen
 /// meanwhile.
-pub const MANY: usize = 400;
+pub const MANY: usize = 600;
 
 /// How often a cluster is asked whether something is so. Every question is a process.
 const ASK_INTERVAL: Duration = Duration::from_millis(50);

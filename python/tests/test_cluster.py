@@ -70,7 +70,17 @@ def cluster(nodes, parts):
         nodes.start()
     with adsum.Cluster(nodes.addrs[0], token=nodes.token) as cluster:
         wait_for(lambda: len(cluster.ls("part*.npy")) == len(cluster.status()) == 2)
+    # Who connects now is told of both nodes.
+    with adsum.Cluster(nodes.addrs[0], token=nodes.token) as cluster:
         yield cluster
+
+
+def ask_for_a_while(cluster, file, elements):
+    """The members are asked for beside a question once a second. On a busy machine one may
+    count as down for a moment."""
+    for _ in range(3):
+        time.sleep(1.1)
+        assert cluster.sum(file) == adsum.sum(elements)
 
 
 def wait_for(what, seconds=30):
@@ -155,6 +165,7 @@ def test_whose_fault_it_is(cluster, nodes, tmp_path):
 def test_another_node_answers_when_one_is_lost(cluster, nodes, parts):
     np.save(nodes.data(1) / "late.npy", parts[2])
     wait_for(lambda: [one["state"] for one in cluster.ls("late.npy")] == ["present"])
+    ask_for_a_while(cluster, "late.npy", parts[2])
     nodes.nodes[0].kill()
     nodes.nodes[0].wait()
     assert cluster.sum("late.npy") == adsum.sum(parts[2])
@@ -167,11 +178,7 @@ def test_a_node_that_joined_since_answers_when_the_first_is_lost(nodes, parts):
         np.save(nodes.data(1) / "late.npy", parts[2])
         nodes.start()
         wait_for(lambda: [one["state"] for one in cluster.ls("late.npy")] == ["present"])
-        # The members are asked for beside a question once a second. On a busy machine one
-        # may count as down for a moment.
-        for _ in range(3):
-            time.sleep(1.1)
-            assert cluster.sum("late.npy") == adsum.sum(parts[2])
+        ask_for_a_while(cluster, "late.npy", parts[2])
         nodes.nodes[0].kill()
         nodes.nodes[0].wait()
         assert cluster.sum("late.npy") == adsum.sum(parts[2])

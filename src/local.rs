@@ -40,8 +40,7 @@ pub trait Observer {
     fn progress(&mut self, bytes_done: u64);
     /// Something that does not hinder the result but that a person should know.
     fn warning(&mut self, text: &str);
-    /// Whether to give up. It is asked about every tenth of a second, and once more where
-    /// much happens.
+    /// Whether to give up: asked after each word of progress.
     fn stops(&mut self) -> bool {
         false
     }

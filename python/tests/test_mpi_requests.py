@@ -64,7 +64,9 @@ else:
     assert comm.recv(source=0, tag=1, status=status) == "one" and (status.source, status.tag) == (0, 1)
     assert comm.recv(source=MPI.ANY_SOURCE, tag=MPI.ANY_TAG, status=status) == "two" and status.Get_tag() == 2
 
-# From anybody.
+# From anybody. A rank that is further than rank 0 must not be heard in what asks
+# for any message: the ranks wait for each other before and after.
+comm.barrier()
 if rank == 0:
     found = {}
     for _ in range(size - 1):
@@ -73,6 +75,7 @@ if rank == 0:
     assert found == {r: r * r for r in range(1, size)}
 else:
     comm.send(rank * rank, 0)
+comm.barrier()
 
 # Buffers: shorter than there is room for, and longer.
 big = np.arange(300_000.0) + rank

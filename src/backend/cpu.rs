@@ -32,6 +32,8 @@ mod squares;
 mod stretch;
 mod terms;
 pub(crate) mod widen;
+#[cfg(target_arch = "x86_64")]
+mod windows;
 pub(crate) mod word;
 
 use line::{COLUMNS, Line, ROWS_MAX, line};

@@ -22,7 +22,12 @@
 //!
 //! Magnitudes take the same way: their sign is left out when a bin is spilled,
 //! which costs the elements nothing.
+//!
+//! Where there are [`windows`](super::windows) beside them, these take about half of the
+//! elements.
 
+#[cfg(target_arch = "x86_64")]
+use super::windows::Windows;
 use super::word::Word;
 use crate::reduction::sum::{Counts, Sum};
 
@@ -30,12 +35,17 @@ const COUNT_SHIFT: u32 = 48;
 const REPLICAS: usize = 4;
 /// Additions per replica between two spills.
 const ADDITIONS_MAX: usize = 1 << 15;
+/// Exponents whose bins are emptied together.
+const EXPONENTS: u32 = 32;
 /// Elements of one block. Special values are looked for after each.
 const BLOCK_ELEMENTS: usize = 1 << 13;
 
 const _: () = assert!(ADDITIONS_MAX as u64 <= 1 << (COUNT_SHIFT - u32::BITS));
 const _: () = assert!(ADDITIONS_MAX < 1 << (64 - COUNT_SHIFT));
 const _: () = assert!(additions(BLOCK_ELEMENTS) <= ADDITIONS_MAX);
+// What a bin and its replicas hold, and those of several exponents.
+const _: () = assert!((ADDITIONS_MAX * REPLICAS) as u64 <= 1 << (62 - u32::BITS));
+const _: () = assert!((ADDITIONS_MAX * REPLICAS) as u128 <= 1 << (125 - u32::BITS - EXPONENTS));
 
 /// Additions per replica that so many elements make at most, their ragged end
 /// included.
@@ -59,6 +69,9 @@ pub struct BinsNarrow<W, const FRACTION_BITS: u32, const BINS: usize> {
     additions: usize,
     /// Whether the elements count as their magnitudes.
     magnitudes: bool,
+    /// What takes a part of the elements of float32.
+    #[cfg(target_arch = "x86_64")]
+    windows: Option<Windows>,
     words: std::marker::PhantomData<W>,
 }
 
@@ -66,7 +79,14 @@ impl<W: Word, const FRACTION_BITS: u32, const BINS: usize> BinsNarrow<W, FRACTIO
     pub fn new(magnitudes: bool) -> Self {
         const { assert!(W::BITS <= u32::BITS && 1 << (W::BITS - FRACTION_BITS) == BINS) }
         let bins = Box::new([Table { bins: [0; BINS], _apart: [0; 8] }; REPLICAS]);
-        BinsNarrow { bins, additions: 0, magnitudes, words: std::marker::PhantomData }
+        BinsNarrow {
+            bins,
+            additions: 0,
+            magnitudes,
+            #[cfg(target_arch = "x86_64")]
+            windows: if Self::IS_FLOAT32 { Windows::new(magnitudes) } else { None },
+            words: std::marker::PhantomData,
+        }
     }
 
     /// Whether nothing is to be spilled.
@@ -79,11 +99,9 @@ impl<W: Word, const FRACTION_BITS: u32, const BINS: usize> BinsNarrow<W, FRACTIO
     /// the unit of the sum.
     pub fn add(&mut self, bytes: &[u8], unit: u32, sum: &mut Sum) {
         for block in bytes.chunks(BLOCK_ELEMENTS * size_of::<W>()) {
-            let additions = additions(block.len() / size_of::<W>());
-            if self.additions + additions > ADDITIONS_MAX {
+            if self.additions + additions(block.len() / size_of::<W>()) > ADDITIONS_MAX {
                 self.spill(unit, sum);
             }
-            self.additions += additions;
             self.add_block(block);
             if Self::SPECIAL
                 .into_iter()
@@ -94,28 +112,44 @@ impl<W: Word, const FRACTION_BITS: u32, const BINS: usize> BinsNarrow<W, FRACTIO
         }
     }
 
+    /// Whether there can be windows beside the bins.
+    #[cfg(target_arch = "x86_64")]
+    const IS_FLOAT32: bool =
+        W::BITS == u32::BITS && FRACTION_BITS == crate::reduction::float::BINARY32.precision - 1;
+
     /// The bins of NaN and infinities of each sign.
     const SPECIAL: [usize; 2] = [BINS / 2 - 1, BINS - 1];
 
     #[inline(always)]
     fn add_block(&mut self, block: &[u8]) {
+        let bins = &mut self.bins;
+        #[cfg(target_arch = "x86_64")]
+        let block = match &mut self.windows {
+            Some(windows) if Self::IS_FLOAT32 => {
+                let add = |quad: [u32; 4]| Self::add_quad(bins, quad.map(u64::from));
+                let (quads, rest) = windows.add(block, add);
+                self.additions += quads;
+                rest
+            }
+            _ => block,
+        };
+        self.additions += additions(block.len() / size_of::<W>());
         let (quads, rest) = W::quads(block);
-        for [a, b, c, d] in quads {
-            self.add_one::<0>(a);
-            self.add_one::<1>(b);
-            self.add_one::<2>(c);
-            self.add_one::<3>(d);
-        }
-        for word in rest {
-            self.add_one::<0>(word);
-        }
+        quads.for_each(|quad| Self::add_quad(bins, quad.map(W::as_)));
+        rest.for_each(|word| Self::add_one::<0>(bins, word.as_()));
     }
 
     #[inline(always)]
-    fn add_one<const REPLICA: usize>(&mut self, word: W) {
-        let bits: u64 = word.as_();
-        self.bins[REPLICA].bins[(bits >> FRACTION_BITS) as usize % BINS] +=
-            bits + (1 << COUNT_SHIFT);
+    fn add_quad(bins: &mut [Table<BINS>; REPLICAS], [a, b, c, d]: [u64; 4]) {
+        Self::add_one::<0>(bins, a);
+        Self::add_one::<1>(bins, b);
+        Self::add_one::<2>(bins, c);
+        Self::add_one::<3>(bins, d);
+    }
+
+    #[inline(always)]
+    fn add_one<const REPLICA: usize>(bins: &mut [Table<BINS>; REPLICAS], bits: u64) {
+        bins[REPLICA].bins[(bits >> FRACTION_BITS) as usize % BINS] += bits + (1 << COUNT_SHIFT);
     }
 
     /// Counts the NaN and infinities of a block in `sum` and empties their
@@ -141,26 +175,35 @@ impl<W: Word, const FRACTION_BITS: u32, const BINS: usize> BinsNarrow<W, FRACTIO
 
     /// Empties the bins into `sum`.
     pub fn spill(&mut self, unit: u32, sum: &mut Sum) {
-        for index in 0..BINS {
-            let replicas = self.bins.each_mut().map(|table| std::mem::take(&mut table.bins[index]));
-            if replicas == [0; REPLICAS] {
-                continue;
+        // Those of many exponents as one number of units.
+        let mut units = 0;
+        for exponent in 0..BINS / 2 {
+            let [positive, negative] =
+                [exponent, BINS / 2 + exponent].map(|index| self.take(index));
+            let value = if self.magnitudes { positive + negative } else { positive - negative };
+            let shift = exponent.max(1) as u32 - 1;
+            units += i128::from(value) << (shift % EXPONENTS);
+            if (shift + 1).is_multiple_of(EXPONENTS) || exponent + 1 == BINS / 2 {
+                sum.add_units(std::mem::take(&mut units), unit + shift / EXPONENTS * EXPONENTS);
             }
-            let (negative, exponent) = (index >= BINS / 2, (index % (BINS / 2)) as u32);
-            let negative = negative && !self.magnitudes;
-            let mut value = 0;
-            for replica in replicas {
-                let elements = i128::from(replica >> COUNT_SHIFT);
-                value += i128::from(replica & ((1 << COUNT_SHIFT) - 1));
-                // Sign and exponent, which every one of the elements has added.
-                value -= elements * ((index as i128) << FRACTION_BITS);
-                // Subnormals have no implicit leading one.
-                if exponent > 0 {
-                    value += elements << FRACTION_BITS;
-                }
-            }
-            sum.add_units(if negative { -value } else { value }, unit + exponent.max(1) - 1);
+        }
+        #[cfg(target_arch = "x86_64")]
+        if let Some(windows) = &mut self.windows {
+            windows.spill(unit, sum);
         }
         self.additions = 0;
+    }
+    /// Empties the bins of this sign and exponent: the sum of their significands.
+    fn take(&mut self, index: usize) -> i64 {
+        let (mut bits, mut elements) = (0, 0);
+        for table in &mut *self.bins {
+            let bin = std::mem::take(&mut table.bins[index]);
+            bits += (bin & ((1 << COUNT_SHIFT) - 1)) as i64;
+            elements += (bin >> COUNT_SHIFT) as i64;
+        }
+        // Sign and exponent, which every one of the elements has added, and the implicit
+        // leading one, which subnormals do not have.
+        let is_subnormal = index.is_multiple_of(BINS / 2);
+        bits - elements * ((index as i64 - i64::from(!is_subnormal)) << FRACTION_BITS)
     }
 }

@@ -33,7 +33,7 @@ impl Vectors {
     pub fn new() -> Vectors {
         #[cfg(target_arch = "x86_64")]
         {
-            if has_avx2() && has_avx512() {
+            if has_avx512() {
                 return Vectors(Kind::Avx512);
             }
             if has_avx2() {
@@ -103,9 +103,11 @@ fn has_avx2() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }
 
+/// AVX2, FMA and the parts of AVX-512 that all processors with it have but the first.
 #[cfg(target_arch = "x86_64")]
-fn has_avx512() -> bool {
-    is_x86_feature_detected!("avx512f")
+pub fn has_avx512() -> bool {
+    has_avx2()
+        && is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vl")

@@ -43,6 +43,12 @@ class Nodes:
         self.nodes.append(node)
         self.addrs.append(json.loads(node.stdout.readline())["listen"])
 
+    def stop(self, number):
+        """Has a node stand still. That takes effect only when one of its threads has heard of it."""
+        node = self.nodes[number]
+        node.send_signal(signal.SIGSTOP)
+        assert os.WIFSTOPPED(os.waitpid(node.pid, os.WUNTRACED)[1])
+
     def end(self):
         for node in self.nodes:
             node.kill()
@@ -223,7 +229,7 @@ del cluster
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
 def test_a_deadline_passes(cluster, nodes):
-    nodes.nodes[1].send_signal(signal.SIGSTOP)
+    nodes.stop(1)
     with pytest.raises(adsum.DeadlineError):
         cluster.sum("part1.npy", deadline=0.5)
     with pytest.raises(TimeoutError):
@@ -241,7 +247,7 @@ try:
 except KeyboardInterrupt:
     print("interrupted")
 """
-    nodes.nodes[1].send_signal(signal.SIGSTOP)
+    nodes.stop(1)
     running = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert running.stdout.readline() == "go\n"
     time.sleep(0.5)

@@ -15,15 +15,18 @@
 //!      <-------------------------- at most 51 bits --------------------------->
 //! ```
 //!
-//! No operation rounds and none meets a subnormal of float64, so the bits of a
-//! sum depend on nothing but the elements.
+//! No operation rounds, and subnormals of float64, which float16 becomes where it is
+//! [scaled](Widen::SCALE), are kept: without that no vectors are given to floats. So the
+//! bits of a sum depend on nothing but the elements.
+//!
+//! Every float16 fits with every other, so of these only the largest is looked for.
 
-use std::marker::PhantomData;
+use num_traits::{AsPrimitive as _, Bounded as _, WrappingAdd as _, Zero as _};
 
 use super::simd::{Loop, Vectors};
 use super::widen::Widen;
 use super::word::{Groups, Word};
-use crate::reduction::float::BINARY32;
+use crate::reduction::float::FloatFormat;
 
 /// Running sums: four of the widest vectors.
 const LANES: usize = 32;
@@ -40,82 +43,100 @@ pub const BLOCK_ELEMENTS: usize = LANES * ADDITIONS_MAX;
 const BITS_MAX: i32 = 51;
 
 /// A block of little-endian elements.
-struct Block<'a, F, const LANES: usize> {
+struct Block<'a, F: Widen, const LANES: usize> {
     bytes: &'a [u8],
-    /// All bits of a float32 that count: magnitudes have no sign.
-    mask: u32,
-    format: PhantomData<F>,
+    /// The bits that count: magnitudes have no sign.
+    mask: F::Word,
 }
 
 /// What was found of a block.
-struct Found<const LANES: usize> {
+struct Found<W, const LANES: usize> {
+    /// Scaled as the format is.
     sums: [f64; LANES],
     /// The bits of the largest magnitude.
-    most: u32,
-    /// Those of the smallest but zero, less one.
-    least: u32,
+    most: W,
+    /// Those of the smallest but zero, less one. The largest of all if it does not matter.
+    least: W,
+}
+
+/// Whether all finite numbers of a format fit together.
+const fn fits_always(format: FloatFormat) -> bool {
+    let exponents = (format.infinity >> (format.precision - 1)) as i32;
+    fits(exponents - 1, 1, format)
+}
+
+/// Whether sums of numbers with these exponents fit.
+const fn fits(most: i32, least: i32, format: FloatFormat) -> bool {
+    most - least + format.precision as i32 + ADDITIONS_MAX.ilog2() as i32 <= BITS_MAX
 }
 
 impl<F: Widen, const LANES: usize> Loop for Block<'_, F, LANES> {
-    type Output = Found<LANES>;
+    type Output = Found<F::Word, LANES>;
 
     #[inline(always)]
-    fn run(self) -> Found<LANES> {
-        let mut sums = [0.0; LANES];
-        let (mut most, mut least) = ([0; LANES], [u32::MAX; LANES]);
+    fn run(self) -> Self::Output {
+        let max = F::Word::max_value();
+        let (mut sums, mut most, mut least) =
+            ([0.0; LANES], [F::Word::zero(); LANES], [max; LANES]);
         for part in Groups::<F::Word, LANES>::of(self.bytes).parts() {
             for words in part {
                 for lane in 0..LANES {
-                    let x = F::to_f32(F::Word::of(words[lane])).to_bits() & self.mask;
-                    let magnitude = x & !BINARY32.sign_bit() as u32;
-                    sums[lane] += f64::from(f32::from_bits(x));
+                    let x = F::Word::of(words[lane]) & self.mask;
+                    let magnitude = x & (max >> 1);
+                    sums[lane] += F::to_scaled(x);
                     most[lane] = most[lane].max(magnitude);
-                    least[lane] = least[lane].min(magnitude.wrapping_sub(1));
+                    if !const { fits_always(F::FORMAT) } {
+                        least[lane] = least[lane].min(magnitude.wrapping_add(&max));
+                    }
                 }
             }
         }
-        let most = most.into_iter().fold(0, u32::max);
-        Found { sums, most, least: least.into_iter().fold(u32::MAX, u32::min) }
+        let most = most.into_iter().fold(F::Word::zero(), Ord::max);
+        Found { sums, most, least: least.into_iter().fold(max, Ord::min) }
     }
 }
 
-/// The sum of a block of at most [`BLOCK_ELEMENTS`] elements: a number of units,
-/// and how far the unit lies above the smallest subnormal of float32. `None` if
-/// it may have been rounded, or if there is a NaN or infinity.
-pub fn total<F: Widen>(vectors: Vectors, bytes: &[u8], mask: u32) -> Option<(i128, u32)> {
+/// The sum of a block of at most [`BLOCK_ELEMENTS`] elements or of their magnitudes: a number
+/// of units, and the exponent of the unit. `None` if it may have been rounded, or if there is
+/// a NaN or infinity.
+pub fn total<F: Widen>(vectors: Vectors, bytes: &[u8], magnitudes: bool) -> Option<(i128, i32)> {
     match bytes.len() / size_of::<F::Word>() <= FEW {
-        true => total_in::<F, LANES_OF_FEW>(vectors, bytes, mask),
-        false => total_in::<F, LANES>(vectors, bytes, mask),
+        true => total_in::<F, LANES_OF_FEW>(vectors, bytes, magnitudes),
+        false => total_in::<F, LANES>(vectors, bytes, magnitudes),
     }
 }
 
 fn total_in<F: Widen, const LANES: usize>(
     vectors: Vectors,
     bytes: &[u8],
-    mask: u32,
-) -> Option<(i128, u32)> {
+    magnitudes: bool,
+) -> Option<(i128, i32)> {
     debug_assert!(bytes.len() <= LANES * ADDITIONS_MAX * size_of::<F::Word>());
-    let block = Block::<F, LANES> { bytes, mask, format: PhantomData };
-    let Found { sums, most, least } = vectors.run(block);
-    if u64::from(most) >= BINARY32.infinity {
+    let mask = F::Word::max_value() >> usize::from(magnitudes);
+    let Found { sums, most, least } = vectors.run(Block::<F, LANES> { bytes, mask });
+    let format = F::FORMAT;
+    let [most, least]: [u64; 2] = [most.as_(), least.as_()];
+    if most >= format.infinity {
         return None;
     }
-    // All of them are zero.
-    let Some(least) = least.checked_add(1) else { return Some((0, 0)) };
-    let format = F::FORMAT;
-    let fraction = BINARY32.precision as i32 - 1;
-    let exponent = |magnitude: u32| (magnitude >> fraction).max(1) as i32;
-    // Subnormals of 16 bits are not among those of float32.
-    let smallest = format.exponent_min - BINARY32.exponent_min;
-    let low = (exponent(least) + fraction - format.precision as i32).max(smallest);
-    let top = exponent(most) + fraction;
-    if top - low + ADDITIONS_MAX.ilog2() as i32 > BITS_MAX {
+    let exponent = |magnitude: u64| (magnitude >> (format.precision - 1)).max(1) as i32;
+    let low = match fits_always(format) {
+        true => 1,
+        // All of them are zero.
+        false if most == 0 => return Some((0, format.exponent_min)),
+        false => exponent(least + 1),
+    };
+    if !fits(exponent(most), low, format) {
         return None;
     }
     // From there on, one unit is one in the last place.
-    let start = 1.5 * exp2(52 + low + BINARY32.exponent_min);
-    let units = |sum: f64| (start + sum).to_bits().wrapping_sub(start.to_bits()) as i64;
-    Some((sums.into_iter().map(units).sum::<i64>().into(), low as u32))
+    let unit = format.exponent_min + low - 1;
+    let start = 1.5 * exp2(52 + unit);
+    let units = |sum: f64| {
+        let sum = sum * const { exp2(-F::SCALE) };
+        (start + sum).to_bits().wrapping_sub(start.to_bits()) as i64
+    };
+    Some((sums.into_iter().map(units).sum::<i64>().into(), unit))
 }
 
 /// A power of two that float64 has as a normal number.
@@ -143,14 +164,19 @@ mod tests {
         })
     }
 
+    /// Units of this exponent in those of 2^-149.
+    fn in_least((units, exponent): (i128, i32)) -> BigInt {
+        BigInt::from(units) << (exponent + 149)
+    }
+
     fn total_of(elements: &[f32]) -> Option<BigInt> {
         let bytes: Vec<u8> = elements.iter().flat_map(|x| x.to_le_bytes()).collect();
-        let found: Vec<Option<(i128, u32)>> = Vectors::all()
+        let found: Vec<Option<(i128, i32)>> = Vectors::all()
             .into_iter()
-            .map(|vectors| total::<F32>(vectors, &bytes, u32::MAX))
+            .map(|vectors| total::<F32>(vectors, &bytes, false))
             .collect();
         assert!(found.iter().all(|one| *one == found[0]), "{found:?}");
-        found[0].map(|(units, above)| BigInt::from(units) << above)
+        found[0].map(in_least)
     }
 
     #[test]
@@ -186,10 +212,10 @@ mod tests {
         for block in all.chunks(BLOCK_ELEMENTS) {
             let with_extremes: Vec<u16> = [&block[..block.len() - 2], &[1, 0x7bff]].concat();
             let bytes: Vec<u8> = with_extremes.iter().flat_map(|x| x.to_le_bytes()).collect();
-            let (units, above) = total::<F16>(Vectors::new(), &bytes, u32::MAX).expect("it fits");
+            let found = total::<F16>(Vectors::new(), &bytes, false).expect("it fits");
             let elements: Vec<f32> =
                 with_extremes.iter().map(|&x| half::f16::from_bits(x).to_f32()).collect();
-            assert_eq!(BigInt::from(units) << above, exact(&elements));
+            assert_eq!(in_least(found), exact(&elements));
         }
     }
 
@@ -215,16 +241,16 @@ mod tests {
                 prop_assert_eq!(found, exact(&data));
             }
             let bytes: Vec<u8> = data.iter().flat_map(|x| x.to_le_bytes()).collect();
-            if let Some((units, above)) = total::<F32>(Vectors::new(), &bytes, u32::MAX >> 1) {
+            if let Some(found) = total::<F32>(Vectors::new(), &bytes, true) {
                 let magnitudes: Vec<f32> = data.iter().map(|x| x.abs()).collect();
-                prop_assert_eq!(BigInt::from(units) << above, exact(&magnitudes));
+                prop_assert_eq!(in_least(found), exact(&magnitudes));
             }
             // The upper halves are numbers of another format.
             let halves: Vec<f32> =
                 data.iter().map(|x| f32::from_bits(x.to_bits() & 0xffff_0000)).collect();
             let bytes: Vec<u8> = halves.iter().flat_map(|x| x.to_le_bytes()[2..].to_vec()).collect();
-            if let Some((units, above)) = total::<BF16>(Vectors::new(), &bytes, u32::MAX) {
-                prop_assert_eq!(BigInt::from(units) << above, exact(&halves));
+            if let Some(found) = total::<BF16>(Vectors::new(), &bytes, false) {
+                prop_assert_eq!(in_least(found), exact(&halves));
             } else {
                 prop_assert!(top == 255);
             }

@@ -21,7 +21,7 @@ use crate::dtype::{DType, Layout};
 use crate::op::Term;
 use crate::partial::Partial;
 use crate::reduction::State;
-use crate::reduction::float::{BINARY32, BINARY64, FloatFormat};
+use crate::reduction::float::{BINARY64, FloatFormat};
 use crate::reduction::sum::{Counts, Sum, unit_exponent};
 
 /// From so many elements on, running sums in float64 are worth their gathering.
@@ -78,13 +78,11 @@ impl<F: Widen, const FRACTION_BITS: u32, const BINS: usize> Narrow<F, FRACTION_B
         let is_few = bytes.len() / size < NARROW_MIN;
         for block in bytes.chunks(direct::BLOCK_ELEMENTS * size) {
             let total = self.vectors.and_then(|vectors| {
-                let mask = mask(self.term, BINARY32) as u32;
-                self.direct.make(|| direct::total::<F>(vectors, block, mask))
+                let magnitudes = self.term == Term::Magnitude;
+                self.direct.make(|| direct::total::<F>(vectors, block, magnitudes))
             });
             match total {
-                Some((units, above)) => {
-                    add_scaled(sum, units, above as i32 + BINARY32.exponent_min);
-                }
+                Some((units, exponent)) => add_scaled(sum, units, exponent),
                 None if is_few => self.add_few(block, sum),
                 None => self.bins.add(block, self.unit, sum),
             }

@@ -11,8 +11,17 @@ pub trait Widen: Copy + Send {
     /// The format.
     const FORMAT: FloatFormat;
 
+    /// The exponent of what numbers are multiplied by where that is less work.
+    const SCALE: i32 = 0;
+
     /// The same number.
     fn to_f32(word: Self::Word) -> f32;
+
+    /// A finite number times 2^[`SCALE`](Self::SCALE).
+    #[inline(always)]
+    fn to_scaled(word: Self::Word) -> f64 {
+        f64::from(Self::to_f32(word))
+    }
 }
 
 /// float16
@@ -22,6 +31,14 @@ pub struct F16;
 impl Widen for F16 {
     type Word = u16;
     const FORMAT: FloatFormat = BINARY16;
+    const SCALE: i32 = 15 - 1023;
+
+    #[inline(always)]
+    fn to_scaled(bits: u16) -> f64 {
+        // The exponent keeps its bits, and with them subnormals stay what they are.
+        const KEPT: u64 = 1 << 63 | 0x7fff << 42;
+        f64::from_bits((i64::from(bits.cast_signed()) << 42).cast_unsigned() & KEPT)
+    }
 
     #[inline(always)]
     fn to_f32(bits: u16) -> f32 {
@@ -74,6 +91,8 @@ mod tests {
         for bits in 0..=u16::MAX {
             let (half, bfloat) = (half::f16::from_bits(bits), half::bf16::from_bits(bits));
             let pairs = [(F16::to_f32(bits), half.to_f32()), (BF16::to_f32(bits), bfloat.to_f32())];
+            let scaled = F16::to_scaled(bits) * 2.0_f64.powi(-F16::SCALE);
+            assert!(!half.is_finite() || scaled.to_bits() == half.to_f64().to_bits(), "{bits:#x}");
             for (ours, theirs) in pairs {
                 let same = ours.to_bits() == theirs.to_bits() || (ours.is_nan() && theirs.is_nan());
                 assert!(same, "{bits:#x}: {ours} is not {theirs}");

@@ -57,4 +57,4 @@ def read(data):
 
 
 if __name__ == "__main__":
-    print(*read(open(sys.argv[1], "rb").read()))
+    sys.exit("usage: read_partial.py FILE") if len(sys.argv) != 2 else print(*read(open(sys.argv[1], "rb").read()))

@@ -80,7 +80,7 @@ impl Faults {
 fn faults_by_chance() {
     let seconds = match env::var("ADSUM_SOAK_SECONDS") {
         Ok(seconds) => seconds.parse().expect("ADSUM_SOAK_SECONDS is a number of seconds"),
-        Err(_) if env::var_os("CI").is_some() => 40,
+        Err(_) if env::var_os("CI").is_some() => 60,
         Err(_) => 20,
     };
     let Some(mut cluster) = Cluster::start(Shape { hosts: 5, copies: 3, files: 60 }) else {

@@ -209,47 +209,38 @@ impl<W: Word, const FRACTION_BITS: u32, const BINS: usize> BinsNarrow<W, FRACTIO
     }
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(target_arch = "x86_64")]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::dtype::DType;
     use crate::op::Term;
-    use crate::reduction::float::BINARY32;
-    use crate::reduction::sum::unit_exponent;
 
     /// Where there are windows, other tests of float32 do not fill the bins alone.
     #[test]
-    fn with_windows_and_without_the_sum_is_that_of_doubling() {
-        // Of both signs, near the largest, subnormal, NaN.
-        for bits in [0x3f7f_ffff_u32, 0xbf7f_ffff, 0xff7f_ffff, 0x807f_ffff, 0x7fc0_0000] {
-            for (elements, term) in [
-                ((1 << 17) - 1, Term::Value),
-                ((1 << 17) + 1, Term::Magnitude),
-                ((1 << 18) - 1, Term::Magnitude),
-                ((1 << 18) + 1, Term::Value),
-            ] {
-                let magnitudes = term == Term::Magnitude;
-                let unit = (BINARY32.exponent_min - unit_exponent(DType::F32, term)) as u32;
+    fn equal_elements_are_their_product_with_windows_and_without() {
+        let full: i128 = (1 << 24) - 1;
+        // Of both signs, near the largest, subnormal: in the least subnormal.
+        for (bits, significand, shift) in [
+            (0x3f7f_ffff_u32, full, 125),
+            (0xbf7f_ffff, -full, 125),
+            (0xff7f_ffff, -full, 253),
+            (0x807f_ffff, 1 - (1 << 23), 0),
+        ] {
+            for elements in [(1 << 17) - 1, (1 << 17) + 1, (1 << 18) - 1, (1 << 18) + 1] {
                 let bytes = bits.to_le_bytes().repeat(elements);
-                let mut expected = Sum::identity(DType::F32, term);
-                let mut power = Sum::lift(DType::F32, term, bits.into(), 0);
-                for digit in 0..=elements.ilog2() {
-                    if elements >> digit & 1 == 1 {
-                        expected.merge(&power).unwrap();
+                for (term, magnitudes) in [(Term::Value, false), (Term::Magnitude, true)] {
+                    let one = if magnitudes { significand.abs() } else { significand };
+                    let mut expected = Sum::identity(DType::F32, term);
+                    expected.add_units(elements as i128 * one, shift);
+                    for windows in [None, Windows::new(magnitudes)] {
+                        let mut sum = Sum::identity(DType::F32, term);
+                        let mut bins =
+                            BinsNarrow::<u32, 23, 512> { windows, ..BinsNarrow::new(magnitudes) };
+                        bins.add(&bytes, 0, &mut sum);
+                        bins.spill(0, &mut sum);
+                        assert_eq!(sum, expected, "{elements} times {bits:#x} {term:?}");
                     }
-                    power.merge(&power.clone()).unwrap();
-                }
-                for windows in [None, Windows::new(magnitudes)] {
-                    let mut bins =
-                        BinsNarrow::<u32, 23, 512> { windows, ..BinsNarrow::new(magnitudes) };
-                    let mut sum = Sum::identity(DType::F32, term);
-                    bins.add(&bytes, unit, &mut sum);
-                    bins.spill(unit, &mut sum);
-                    super::super::line::count(
-                        &mut sum,
-                        Counts { elements: elements as u64, ..Counts::default() },
-                    );
-                    assert_eq!(sum, expected, "{elements} times {bits:#x} {term:?}");
                 }
             }
         }

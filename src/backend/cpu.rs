@@ -7,8 +7,10 @@
 //! outputs are given to the lines one after the other, and columns are turned
 //! into rows, some at a time.
 
+use std::ops::Range;
+
 use super::{Backend, BackendError, DeviceInfo, DeviceKind, Place, Run};
-use crate::op::Spec;
+use crate::op::{Monoid, Spec};
 use crate::partial::Partial;
 
 mod attempts;
@@ -22,6 +24,7 @@ mod few;
 mod finder;
 mod integers;
 mod intervals;
+mod lanes;
 mod leaves;
 mod levels;
 mod line;
@@ -46,6 +49,13 @@ pub const TILE_BYTES: usize = 1 << 20;
 /// Bytes of one output that all lines read before the next: they stay in the
 /// second cache.
 const PIECE_BYTES: usize = 1 << 16;
+
+/// Bytes of a line of the cache, and of the widest vectors. Vectors that do not lie in one
+/// line are read from two, which costs some processors a third of their rate.
+const CACHE_LINE_BYTES: usize = 64;
+
+/// Bytes for which pieces are put at lines of the cache.
+const ALIGNED_MIN_BYTES: usize = 1 << 12;
 
 /// Bytes of columns that are turned into rows at once.
 const COLUMNS_BYTES: usize = 1 << 16;
@@ -115,13 +125,12 @@ impl Backend for CpuBackend {
         let [first_order, second_order, columns, second_columns] = &mut self.scratch;
         let size = spec.dtype.size_bytes();
         if outputs == 1 {
-            for (number, piece) in bytes.chunks(PIECE_BYTES).enumerate() {
-                let start = number * PIECE_BYTES;
+            for piece in pieces(bytes, first_piece(spec, bytes)) {
+                let start = (piece.start / size) as u64;
                 let second = second.map(|(layout, bytes)| {
-                    second_order.little(layout, &bytes[start..start + piece.len()])
+                    second_order.little(layout, &bytes[piece.clone()])
                 });
-                let bytes = first_order.little(layout, piece);
-                let start = (start / size) as u64;
+                let bytes = first_order.little(layout, &bytes[piece]);
                 let dtype = spec.dtype;
                 held.gather(0, &Stretch { dtype, bytes, second, place, start });
             }
@@ -163,6 +172,23 @@ impl Backend for CpuBackend {
         let empty = Partial::identity(spec, outputs);
         Ok(std::mem::replace(&mut held.partial, empty))
     }
+}
+
+/// Bytes before the first line of the cache that are a piece of their own: none if there
+/// are few bytes, if no element begins at a line, or if blocks are where elements belong.
+fn first_piece(spec: &Spec, bytes: &[u8]) -> usize {
+    let before = bytes.as_ptr().align_offset(CACHE_LINE_BYTES);
+    let is_worth_it = bytes.len() >= ALIGNED_MIN_BYTES
+        && before.is_multiple_of(spec.dtype.size_bytes())
+        && !spec.monoids.contains(&Monoid::Tree);
+    if is_worth_it { before } else { 0 }
+}
+
+/// Where the pieces lie.
+fn pieces(bytes: &[u8], first: usize) -> impl Iterator<Item = Range<usize>> {
+    let rest = (first..bytes.len()).step_by(PIECE_BYTES);
+    let rest = rest.map(|start| start..bytes.len().min(start + PIECE_BYTES));
+    (first > 0).then_some(0..first).into_iter().chain(rest)
 }
 
 impl Held {

@@ -1,7 +1,6 @@
 //! Counts of elements of a kind, and bitwise folds.
 
-use num_traits::AsPrimitive;
-
+use super::lanes::Lanes;
 use super::line::{Line, merge};
 use super::simd::{Loop, Vectors};
 use super::stretch::Stretch;
@@ -31,10 +30,10 @@ impl Loop for Tallied<'_> {
     #[inline(always)]
     fn run(self) -> [u64; 2] {
         match self.0.dtype.size_bytes() {
-            1 => tally::<u8>(self.0),
-            2 => tally::<u16>(self.0),
-            4 => tally::<u32>(self.0),
-            _ => tally::<u64>(self.0),
+            1 => tally::<u8, 128>(self.0),
+            2 => tally::<u16, 64>(self.0),
+            4 => tally::<u32, 32>(self.0),
+            _ => tally::<u64, 16>(self.0),
         }
     }
 }
@@ -49,31 +48,41 @@ impl Line for Tallies {
 }
 
 #[inline(always)]
-fn tally<W: Word>(stretch: &Stretch<'_>) -> [u64; 2] {
-    match FloatFormat::of(stretch.dtype) {
-        None => [count(stretch.bytes, |x: W| x != W::zero()), 0],
-        Some(format) => {
-            let word = |bits| W::from(bits).expect("bits of this width");
-            let (magnitude, infinity) = (!word(format.sign_bit()), word(format.infinity));
-            [
-                count(stretch.bytes, |x: W| x & magnitude != W::zero()),
-                count(stretch.bytes, |x: W| x & magnitude > infinity),
-            ]
-        }
-    }
+fn tally<W: Word, const N: usize>(stretch: &Stretch<'_>) -> [u64; 2] {
+    let Some(format) = FloatFormat::of(stretch.dtype) else {
+        let [nonzero] = count::<W, 1, N>(stretch.bytes, |x| [x != W::zero()]);
+        return [nonzero, 0];
+    };
+    let word = |bits| W::from(bits).expect("bits of this width");
+    let (magnitude, infinity) = (!word(format.sign_bit()), word(format.infinity));
+    count::<W, 2, N>(stretch.bytes, |x| {
+        let x = x & magnitude;
+        [x != W::zero(), x > infinity]
+    })
 }
 
-/// Number of words that fit, counted in words of their own size for as many
+/// Numbers of words of each kind, counted in `N` words of their own size for as many
 /// as these can count, so that vectors are filled.
 #[inline(always)]
-pub fn count<W: Word>(bytes: &[u8], fits: impl Fn(W) -> bool) -> u64 {
-    let block = (1 << W::BITS.min(16)) - 1;
-    let counts = bytes.chunks(block * size_of::<W>()).map(|block| {
-        let one = |word| if fits(word) { W::one() } else { W::zero() };
-        let count = W::all(block).fold(W::zero(), |count, word| count.wrapping_add(&one(word)));
-        AsPrimitive::<u64>::as_(count) & u64::MAX >> (64 - W::BITS)
-    });
-    counts.sum()
+pub fn count<W: Word, const K: usize, const N: usize>(
+    bytes: &[u8],
+    kinds: impl Fn(W) -> [bool; K] + Copy,
+) -> [u64; K] {
+    let most = (1 << W::BITS.min(16)) - 1;
+    // One count has the words after the last group.
+    debug_assert!(N <= most);
+    let mut totals = [0; K];
+    for block in bytes.chunks(most * N * size_of::<W>()) {
+        let step = |counts: [W; K], word| {
+            let kinds = kinds(word).map(|is_one| if is_one { W::one() } else { W::zero() });
+            std::array::from_fn(|k| counts[k].wrapping_add(&kinds[k]))
+        };
+        let lanes = Lanes::<W, K, N>::of(block, [W::zero(); K], step);
+        for (total, counts) in totals.iter_mut().zip(lanes.lists()) {
+            *total += counts.map(|count| count.as_() & u64::MAX >> (64 - W::BITS)).sum::<u64>();
+        }
+    }
+    totals
 }
 
 /// Bitwise and, or, exclusive or.
@@ -96,11 +105,11 @@ impl Loop for Folded<'_> {
     fn run(self) -> [u64; 3] {
         let Stretch { dtype, bytes, .. } = *self.0;
         match (dtype, dtype.size_bytes()) {
-            (DType::Bool, _) => fold(bytes, |x: u8| u8::from(x != 0)),
-            (_, 1) => fold(bytes, |x: u8| x),
-            (_, 2) => fold(bytes, |x: u16| x),
-            (_, 4) => fold(bytes, |x: u32| x),
-            _ => fold(bytes, |x: u64| x),
+            (DType::Bool, _) => fold::<_, 128>(bytes, |x: u8| u8::from(x != 0)),
+            (_, 1) => fold::<_, 128>(bytes, |x: u8| x),
+            (_, 2) => fold::<_, 64>(bytes, |x: u16| x),
+            (_, 4) => fold::<_, 32>(bytes, |x: u32| x),
+            _ => fold::<_, 16>(bytes, |x: u64| x),
         }
     }
 }
@@ -117,12 +126,13 @@ impl Line for Folds {
 }
 
 #[inline(always)]
-fn fold<W: Word>(bytes: &[u8], word: impl Fn(W) -> W) -> [u64; 3] {
-    let (mut and, mut or, mut xor) = (!W::zero(), W::zero(), W::zero());
-    for word in W::all(bytes).map(word) {
-        and = and & word;
-        or = or | word;
-        xor = xor ^ word;
-    }
-    [and, or, xor].map(|word| word.as_())
+fn fold<W: Word, const N: usize>(bytes: &[u8], word: impl Fn(W) -> W) -> [u64; 3] {
+    let start = [!W::zero(), W::zero(), W::zero()];
+    let lanes = Lanes::<W, 3, N>::of(bytes, start, |[and, or, xor], x| {
+        let x = word(x);
+        [and & x, or | x, xor ^ x]
+    });
+    let [and, or, xor] = lanes.lists();
+    let (and, or) = (and.fold(!W::zero(), |a, b| a & b), or.fold(W::zero(), |a, b| a | b));
+    [and, or, xor.fold(W::zero(), |a, b| a ^ b)].map(|word| word.as_())
 }

@@ -23,6 +23,7 @@
 
 use num_traits::{AsPrimitive as _, Bounded as _, WrappingAdd as _, Zero as _};
 
+use super::prefetch;
 use super::simd::{Loop, Vectors};
 use super::widen::Widen;
 use super::word::{Groups, Word};
@@ -80,6 +81,7 @@ impl<F: Widen, const LANES: usize> Loop for Block<'_, F, LANES> {
             ([0.0; LANES], [F::Word::zero(); LANES], [max; LANES]);
         for part in Groups::<F::Word, LANES>::of(self.bytes).parts() {
             for words in part {
+                prefetch::ahead(words);
                 for lane in 0..LANES {
                     let x = F::Word::of(words[lane]) & self.mask;
                     let magnitude = x & (max >> 1);

@@ -9,6 +9,7 @@
 //! too, but beyond those of the infinities, so that the two extremes of a block
 //! tell whether there is any in it.
 
+use super::lanes::Lanes;
 use super::line::{Line, merge};
 use super::simd::{Loop, Vectors};
 use super::stretch::Stretch;
@@ -19,9 +20,8 @@ use crate::reduction::State;
 use crate::reduction::extremum::{self, Extremum, Found};
 use crate::reduction::float::FloatFormat;
 
-/// Elements of one block: few enough that its second reading is from the
-/// innermost cache.
-const BLOCK_ELEMENTS: usize = 2048;
+/// Bytes of one block: few enough that its second reading is from the innermost cache.
+const BLOCK_BYTES: usize = 8192;
 /// Elements among which the wanted one is looked for at once.
 const GROUP: usize = 64;
 
@@ -62,18 +62,18 @@ impl Loop for Scan<'_> {
     #[inline(always)]
     fn run(self) -> Extremum {
         match self.stretch.dtype {
-            DType::Bool => self.scan(|x: i8| i8::from(x != 0) ^ i8::MIN),
-            DType::I8 => self.scan(|x: i8| x),
-            DType::I16 => self.scan(|x: i16| x),
-            DType::I32 => self.scan(|x: i32| x),
-            DType::I64 => self.scan(|x: i64| x),
-            DType::U8 => self.scan(|x: i8| x ^ i8::MIN),
-            DType::U16 => self.scan(|x: i16| x ^ i16::MIN),
-            DType::U32 => self.scan(|x: i32| x ^ i32::MIN),
-            DType::U64 => self.scan(|x: i64| x ^ i64::MIN),
-            DType::F16 | DType::BF16 => self.scan(|x: i16| x ^ (x >> 15 & i16::MAX)),
-            DType::F32 => self.scan(|x: i32| x ^ (x >> 31 & i32::MAX)),
-            DType::F64 => self.scan(|x: i64| x ^ (x >> 63 & i64::MAX)),
+            DType::Bool => self.scan::<_, 128>(|x: i8| i8::from(x != 0) ^ i8::MIN),
+            DType::I8 => self.scan::<_, 128>(|x: i8| x),
+            DType::I16 => self.scan::<_, 64>(|x: i16| x),
+            DType::I32 => self.scan::<_, 32>(|x: i32| x),
+            DType::I64 => self.scan::<_, 16>(|x: i64| x),
+            DType::U8 => self.scan::<_, 128>(|x: i8| x ^ i8::MIN),
+            DType::U16 => self.scan::<_, 64>(|x: i16| x ^ i16::MIN),
+            DType::U32 => self.scan::<_, 32>(|x: i32| x ^ i32::MIN),
+            DType::U64 => self.scan::<_, 16>(|x: i64| x ^ i64::MIN),
+            DType::F16 | DType::BF16 => self.scan::<_, 64>(|x: i16| x ^ (x >> 15 & i16::MAX)),
+            DType::F32 => self.scan::<_, 32>(|x: i32| x ^ (x >> 31 & i32::MAX)),
+            DType::F64 => self.scan::<_, 16>(|x: i64| x ^ (x >> 63 & i64::MAX)),
         }
     }
 }
@@ -87,7 +87,7 @@ struct Best<W> {
 
 impl Scan<'_> {
     #[inline(always)]
-    fn scan<W: Word>(&self, key: impl Fn(W) -> W + Copy) -> Extremum {
+    fn scan<W: Word, const N: usize>(&self, key: impl Fn(W) -> W + Copy) -> Extremum {
         let stretch = self.stretch;
         let dtype = stretch.dtype;
         // Keys of numbers lie between those of the infinities.
@@ -98,14 +98,18 @@ impl Scan<'_> {
         let mut extremes =
             self.before.map(|extremum::Extremes { min, max }| [min, max].map(Best::of_found));
         let size = size_of::<W>();
-        for (number, block) in stretch.bytes.chunks(BLOCK_ELEMENTS * size).enumerate() {
-            let place = Places { stretch, start: number * BLOCK_ELEMENTS, indexed: self.indexed };
+        for (number, block) in stretch.bytes.chunks(BLOCK_BYTES).enumerate() {
+            let start = number * BLOCK_BYTES / size;
+            let place = Places { stretch, start, indexed: self.indexed };
             let keys = W::all(block).map(key);
-            let (mut min, mut max) = (W::max_value(), W::min_value());
-            for key in keys.clone() {
-                min = min.min(key);
-                max = max.max(key);
-            }
+            let start = [W::max_value(), W::min_value()];
+            let lanes = Lanes::<W, 2, N>::of(block, start, |[min, max], word| {
+                let key = key(word);
+                [min.min(key), max.max(key)]
+            });
+            let [least, largest] = lanes.lists();
+            let mut min = least.fold(W::max_value(), Ord::min);
+            let mut max = largest.fold(W::min_value(), Ord::max);
             if max > most || min < !most {
                 let is_nan = |key: W| key > most || key < !most;
                 let nan_here = keys.clone().filter(|&key| is_nan(key)).count();

@@ -18,15 +18,15 @@ pub struct Factors;
 impl Line for Factors {
     fn add(&mut self, stretch: &Stretch<'_>, state: &mut State) {
         let made = match stretch.dtype {
-            DType::Bool => multiply(stretch, |x: u8| u64::from(x != 0)),
-            DType::I8 => multiply(stretch, |x: i8| x.unsigned_abs().into()),
-            DType::I16 => multiply(stretch, |x: i16| x.unsigned_abs().into()),
-            DType::I32 => multiply(stretch, |x: i32| x.unsigned_abs().into()),
-            DType::I64 => multiply(stretch, |x: i64| x.unsigned_abs()),
-            DType::U8 => multiply(stretch, |x: u8| x.into()),
-            DType::U16 => multiply(stretch, |x: u16| x.into()),
-            DType::U32 => multiply(stretch, |x: u32| x.into()),
-            DType::U64 => multiply(stretch, |x: u64| x),
+            DType::Bool => multiply::<_, 128>(stretch, |x: u8| u64::from(x != 0)),
+            DType::I8 => multiply::<_, 128>(stretch, |x: i8| x.unsigned_abs().into()),
+            DType::I16 => multiply::<_, 64>(stretch, |x: i16| x.unsigned_abs().into()),
+            DType::I32 => multiply::<_, 32>(stretch, |x: i32| x.unsigned_abs().into()),
+            DType::I64 => multiply::<_, 16>(stretch, |x: i64| x.unsigned_abs()),
+            DType::U8 => multiply::<_, 128>(stretch, |x: u8| x.into()),
+            DType::U16 => multiply::<_, 64>(stretch, |x: u16| x.into()),
+            DType::U32 => multiply::<_, 32>(stretch, |x: u32| x.into()),
+            DType::U64 => multiply::<_, 16>(stretch, |x: u64| x),
             DType::F16 | DType::BF16 | DType::F32 | DType::F64 => {
                 unreachable!("floats are multiplied by a tree")
             }
@@ -36,10 +36,9 @@ impl Line for Factors {
 }
 
 #[inline(always)]
-fn multiply<W: Word>(stretch: &Stretch<'_>, magnitude: impl Fn(W) -> u64) -> Product {
+fn multiply<W: Word, const N: usize>(stretch: &Stretch<'_>, magnitude: impl Fn(W) -> u64) -> Product {
     let bytes = stretch.bytes;
-    let zeros = count(bytes, |x: W| x == W::zero());
-    let negatives = count(bytes, |x: W| x < W::zero());
+    let [zeros, negatives] = count::<W, 2, N>(bytes, |x| [x == W::zero(), x < W::zero()]);
     let (mut product, mut overflowed) = (1, false);
     let mut times = |product: u64, factor: u64| {
         let (product, carried) = product.overflowing_mul(factor);

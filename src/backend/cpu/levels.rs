@@ -36,9 +36,6 @@ const ROOM: i32 = 51;
 // at most half of one of its last places, there are two where there are errors.
 const _: () = assert!(ADDITIONS_MAX.ilog2() as i32 + STEP < ROOM);
 
-/// How far ahead memory is asked for: a page, where hardware prefetchers stop.
-const AHEAD_BYTES: usize = 4096;
-
 /// A product below this may have an error that is no float64.
 const LEAST_PRODUCT: f64 = exp2(-900);
 /// The least weight of a last place, and the largest of a level's start.
@@ -147,9 +144,10 @@ impl<T: Terms, const LEVELS: usize, const LANES: usize> Loop for Block<'_, T, LE
         let [a, b] = factors.each_ref().map(Groups::parts);
         for (a, b) in a.into_iter().zip(b) {
             for (a, b) in a.iter().zip(b) {
-                // Each line of the cache that a group of 16 takes.
-                prefetch::ahead::<AHEAD_BYTES, _>(&a[0]);
-                prefetch::ahead::<AHEAD_BYTES, _>(&a[LANES / 2]);
+                prefetch::ahead(a);
+                if T::ERRORS {
+                    prefetch::ahead(b);
+                }
                 look!(in self.terms, a, b => levels, most, least, left);
             }
         }

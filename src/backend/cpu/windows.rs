@@ -47,8 +47,6 @@ const ROUND_BYTES: usize = 2 * LANES * size_of::<f32>();
 const GROUP_BYTES: usize = ROUNDS * ROUND_BYTES;
 /// Quads in the vectors of a group, and as many that go elsewhere.
 const QUADS: usize = ROUNDS * LANES / 4;
-/// How far ahead memory is asked for: a page, where hardware prefetchers stop.
-const AHEAD_BYTES: usize = 4096;
 
 const FRACTION_BITS: u32 = BINARY32.precision - 1;
 
@@ -125,8 +123,7 @@ fn add<const MAGNITUDES: bool>(
         let mut most = _mm512_setzero_si512();
         for round in group.as_chunks::<ROUND_BYTES>().0 {
             let [vector, scalars] = round.as_chunks().0 else { unreachable!("two lines") };
-            prefetch::ahead::<AHEAD_BYTES, _>(vector);
-            prefetch::ahead::<AHEAD_BYTES, _>(scalars);
+            prefetch::ahead(round);
             let x: __m512i = bytemuck::cast(*vector);
             // Without its sign. A subnormal is that many halves of the least one.
             let twice = _mm512_add_epi32(x, x);

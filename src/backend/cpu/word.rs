@@ -4,10 +4,6 @@ use num_traits::{AsPrimitive, PrimInt, WrappingAdd};
 
 use super::prefetch;
 
-/// How far ahead bins ask for memory. They leave the hardware prefetcher too little room:
-/// with the hint the scalar loop runs at 0.46 ns instead of 0.75 ns per float32.
-const AHEAD_BYTES: usize = 2048;
-
 /// An integer of the size of an element.
 pub trait Word: PrimInt + WrappingAdd + AsPrimitive<u64> {
     /// All bits of the word.
@@ -61,7 +57,7 @@ macro_rules! word {
                 const SIZE: usize = size_of::<$word>();
                 let (quads, rest) = bytes.as_chunks::<{ 4 * SIZE }>();
                 let quads = quads.iter().map(|quad| {
-                    prefetch::ahead::<AHEAD_BYTES, _>(quad);
+                    prefetch::ahead(quad);
                     let [a, b, c, d] = *quad.as_chunks::<SIZE>().0 else {
                         unreachable!("four words")
                     };

@@ -50,11 +50,9 @@ pub const TILE_BYTES: usize = 1 << 20;
 /// second cache.
 const PIECE_BYTES: usize = 1 << 16;
 
-/// Bytes of a line of the cache, and of the widest vectors. Vectors that do not lie in one
-/// line are read from two, which costs some processors a third of their rate.
-const CACHE_LINE_BYTES: usize = 64;
-
-/// Bytes for which pieces are put at lines of the cache.
+/// Bytes for which pieces are put at lines of the cache. A line is as long as the widest
+/// vectors, and those that do not lie in one are read from two, which costs some processors a
+/// third of their rate.
 const ALIGNED_MIN_BYTES: usize = 1 << 12;
 
 /// Bytes of columns that are turned into rows at once.
@@ -127,9 +125,8 @@ impl Backend for CpuBackend {
         if outputs == 1 {
             for piece in pieces(bytes, first_piece(spec, bytes)) {
                 let start = (piece.start / size) as u64;
-                let second = second.map(|(layout, bytes)| {
-                    second_order.little(layout, &bytes[piece.clone()])
-                });
+                let second = second
+                    .map(|(layout, bytes)| second_order.little(layout, &bytes[piece.clone()]));
                 let bytes = first_order.little(layout, &bytes[piece]);
                 let dtype = spec.dtype;
                 held.gather(0, &Stretch { dtype, bytes, second, place, start });
@@ -177,7 +174,7 @@ impl Backend for CpuBackend {
 /// Bytes before the first line of the cache that are a piece of their own: none if there
 /// are few bytes, if no element begins at a line, or if blocks are where elements belong.
 fn first_piece(spec: &Spec, bytes: &[u8]) -> usize {
-    let before = bytes.as_ptr().align_offset(CACHE_LINE_BYTES);
+    let before = bytes.as_ptr().align_offset(prefetch::LINE_BYTES);
     let is_worth_it = bytes.len() >= ALIGNED_MIN_BYTES
         && before.is_multiple_of(spec.dtype.size_bytes())
         && !spec.monoids.contains(&Monoid::Tree);

@@ -26,6 +26,7 @@
 //! Where there are [`windows`](super::windows) beside them, these take about half of the
 //! elements.
 
+use super::prefetch;
 #[cfg(target_arch = "x86_64")]
 use super::windows::Windows;
 use super::word::Word;
@@ -134,9 +135,16 @@ impl<W: Word, const FRACTION_BITS: u32, const BINS: usize> BinsNarrow<W, FRACTIO
             _ => block,
         };
         self.additions += additions(block.len() / size_of::<W>());
-        let (quads, rest) = W::quads(block);
-        quads.for_each(|quad| Self::add_quad(bins, quad.map(W::as_)));
-        rest.for_each(|word| Self::add_one::<0>(bins, word.as_()));
+        let (lines, rest) = prefetch::lines(block);
+        lines.for_each(|line| Self::add_words(bins, line));
+        Self::add_words(bins, rest);
+    }
+
+    #[inline(always)]
+    fn add_words(bins: &mut [Table<BINS>; REPLICAS], bytes: &[u8]) {
+        let (quads, rest) = W::split(bytes).as_chunks();
+        quads.iter().for_each(|quad| Self::add_quad(bins, quad.map(|word| W::of(word).as_())));
+        rest.iter().for_each(|&word| Self::add_one::<0>(bins, W::of(word).as_()));
     }
 
     #[inline(always)]

@@ -81,7 +81,7 @@ impl<F: Widen, const LANES: usize> Loop for Block<'_, F, LANES> {
             ([0.0; LANES], [F::Word::zero(); LANES], [max; LANES]);
         for part in Groups::<F::Word, LANES>::of(self.bytes).parts() {
             for words in part {
-                prefetch::ahead(words);
+                prefetch::streamed(words);
                 for lane in 0..LANES {
                     let x = F::Word::of(words[lane]) & self.mask;
                     let magnitude = x & (max >> 1);

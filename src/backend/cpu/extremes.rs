@@ -102,8 +102,8 @@ impl Scan<'_> {
             let start = number * BLOCK_BYTES / size;
             let place = Places { stretch, start, indexed: self.indexed };
             let keys = W::all(block).map(key);
-            let start = [W::max_value(), W::min_value()];
-            let lanes = Lanes::<W, 2, N>::of(block, start, |[min, max], word| {
+            let none = [W::max_value(), W::min_value()];
+            let lanes = Lanes::<W, 2, N>::of(block, none, |[min, max], word| {
                 let key = key(word);
                 [min.min(key), max.max(key)]
             });

@@ -2,6 +2,7 @@
 
 use super::counts::count;
 use super::line::{Line, merge};
+use super::prefetch;
 use super::stretch::Stretch;
 use super::word::Word;
 use crate::dtype::DType;
@@ -36,7 +37,10 @@ impl Line for Factors {
 }
 
 #[inline(always)]
-fn multiply<W: Word, const N: usize>(stretch: &Stretch<'_>, magnitude: impl Fn(W) -> u64) -> Product {
+fn multiply<W: Word, const N: usize>(
+    stretch: &Stretch<'_>,
+    magnitude: impl Fn(W) -> u64,
+) -> Product {
     let bytes = stretch.bytes;
     let [zeros, negatives] = count::<W, 2, N>(bytes, |x| [x == W::zero(), x < W::zero()]);
     let (mut product, mut overflowed) = (1, false);
@@ -53,14 +57,16 @@ fn multiply<W: Word, const N: usize>(stretch: &Stretch<'_>, magnitude: impl Fn(W
         // Four products at once, for a multiplication takes longer than it
         // keeps the next from starting. No factor is zero, so what passes 2^64
         // in any part does so in the whole.
-        let (quads, rest) = W::quads(block);
+        let (quads, rest) = W::split(block).as_chunks::<4>();
+        let factor = |word| magnitude(W::of(word)).max(1);
         let mut parts = [1; 4];
         for quad in quads {
-            for (part, x) in parts.iter_mut().zip(quad) {
-                *part = times(*part, magnitude(x).max(1));
+            prefetch::scattered(quad);
+            for (part, &x) in parts.iter_mut().zip(quad) {
+                *part = times(*part, factor(x));
             }
         }
-        let rest = rest.map(|x| magnitude(x).max(1));
+        let rest = rest.iter().map(|&x| factor(x));
         product = parts.into_iter().chain(rest).fold(product, &mut times);
     }
     let elements = stretch.elements() as u64;

@@ -69,9 +69,12 @@ fn total(term: Term, stretch: &Stretch<'_>) -> [i128; 2] {
     let single = |[total]: [i128; 1]| [total, 0];
     let halves = |[low, high]: [i128; 2]| [low + (high << 32), 0];
     match (stretch.dtype, term) {
-        (DType::Bool, Term::Product) => single(i32::sums_of_pairs(pairs, |a: u8, b: u8| {
-            [i32::from(a != 0) * i32::from(b != 0)]
-        })),
+        (DType::Bool, Term::Product) => {
+            single(i32::sums_of_pairs(
+                pairs,
+                |a: u8, b: u8| [i32::from(a != 0) * i32::from(b != 0)],
+            ))
+        }
         (DType::Bool, _) => single(i16::sums(bytes, |x: u8| [i16::from(x != 0)])),
         (DType::I8, Term::Value) => single(i16::sums(bytes, |x: i8| [i16::from(x)])),
         (DType::I8, Term::Magnitude) => {
@@ -80,18 +83,18 @@ fn total(term: Term, stretch: &Stretch<'_>) -> [i128; 2] {
         (DType::I8, Term::Square) => {
             single(i32::sums(bytes, |x: i8| [i32::from(x) * i32::from(x)]))
         }
-        (DType::I8, _) => single(i32::sums_of_pairs(pairs, |a: i8, b: i8| {
-            [i32::from(a) * i32::from(b)]
-        })),
+        (DType::I8, _) => {
+            single(i32::sums_of_pairs(pairs, |a: i8, b: i8| [i32::from(a) * i32::from(b)]))
+        }
         (DType::U8, Term::Value | Term::Magnitude) => {
             single(i16::sums(bytes, |x: u8| [i16::from(x)]))
         }
         (DType::U8, Term::Square) => {
             single(i32::sums(bytes, |x: u8| [i32::from(x) * i32::from(x)]))
         }
-        (DType::U8, _) => single(i32::sums_of_pairs(pairs, |a: u8, b: u8| {
-            [i32::from(a) * i32::from(b)]
-        })),
+        (DType::U8, _) => {
+            single(i32::sums_of_pairs(pairs, |a: u8, b: u8| [i32::from(a) * i32::from(b)]))
+        }
         (DType::I16, Term::Value) => single(i32::sums(bytes, |x: i16| [i32::from(x)])),
         (DType::I16, Term::Magnitude) => {
             single(i32::sums(bytes, |x: i16| [i32::from(x.unsigned_abs())]))

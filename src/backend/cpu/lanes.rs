@@ -14,6 +14,8 @@ use super::word::Word;
 #[derive(Clone, Copy, Debug)]
 pub struct Lanes<A, const K: usize, const N: usize> {
     lanes: [[A; N]; K],
+    /// Whether there was a group.
+    has_lanes: bool,
     rest: [A; K],
 }
 
@@ -24,7 +26,7 @@ impl<A: Copy, const K: usize, const N: usize> Lanes<A, K, N> {
         let (groups, rest) = W::split(bytes).as_chunks::<N>();
         let mut lanes = start.map(|start| [start; N]);
         for group in groups {
-            prefetch::ahead(group);
+            prefetch::streamed(group);
             for lane in 0..N {
                 let next = step(std::array::from_fn(|k| lanes[k][lane]), W::of(group[lane]));
                 for k in 0..K {
@@ -33,7 +35,7 @@ impl<A: Copy, const K: usize, const N: usize> Lanes<A, K, N> {
             }
         }
         let rest = rest.iter().fold(start, |all, &word| step(all, W::of(word)));
-        Lanes { lanes, rest }
+        Lanes { lanes, has_lanes: !groups.is_empty(), rest }
     }
 
     /// Folds the pairs of words of bytes that are as many.
@@ -47,8 +49,8 @@ impl<A: Copy, const K: usize, const N: usize> Lanes<A, K, N> {
             [first, second].map(|bytes| W::split(bytes).as_chunks::<N>());
         let mut lanes = start.map(|start| [start; N]);
         for (a, b) in a.iter().zip(b) {
-            prefetch::ahead(a);
-            prefetch::ahead(b);
+            prefetch::streamed(a);
+            prefetch::streamed(b);
             for lane in 0..N {
                 let (a, b) = (W::of(a[lane]), W::of(b[lane]));
                 let next = step(std::array::from_fn(|k| lanes[k][lane]), a, b);
@@ -59,12 +61,14 @@ impl<A: Copy, const K: usize, const N: usize> Lanes<A, K, N> {
         }
         let rest = rest_a.iter().zip(rest_b);
         let rest = rest.fold(start, |all, (&a, &b)| step(all, W::of(a), W::of(b)));
-        Lanes { lanes, rest }
+        Lanes { lanes, has_lanes: !a.is_empty(), rest }
     }
 
-    /// All values of each list.
+    /// What each of the lists has: nothing but what was made of the rest if there was no group.
+    #[inline(always)]
     pub fn lists(self) -> [impl Iterator<Item = A>; K] {
+        let lanes = if self.has_lanes { N } else { 0 };
         let mut rest = self.rest.into_iter();
-        self.lanes.map(|lanes| lanes.into_iter().chain(rest.next()))
+        self.lanes.map(|list| list.into_iter().take(lanes).chain(rest.next()))
     }
 }

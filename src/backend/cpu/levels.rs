@@ -144,9 +144,9 @@ impl<T: Terms, const LEVELS: usize, const LANES: usize> Loop for Block<'_, T, LE
         let [a, b] = factors.each_ref().map(Groups::parts);
         for (a, b) in a.into_iter().zip(b) {
             for (a, b) in a.iter().zip(b) {
-                prefetch::ahead(a);
+                prefetch::streamed(a);
                 if T::ERRORS {
-                    prefetch::ahead(b);
+                    prefetch::streamed(b);
                 }
                 look!(in self.terms, a, b => levels, most, least, left);
             }

@@ -16,6 +16,7 @@ use super::attempts::Attempts;
 use super::few::{ELEMENTS_MAX, Few, parts};
 use super::levels::{Levels, Terms};
 use super::line::{Line, add_scaled, count, count_elements, sum_of};
+use super::prefetch;
 use super::simd::Vectors;
 use super::stretch::Stretch;
 use super::word::Word;
@@ -33,7 +34,7 @@ const ADDITIONS_MAX: usize = (1 << 21) - 1;
 const BLOCK_ELEMENTS: usize = 1 << 13;
 /// From so many elements on, levels are worth their gathering.
 const LEVELS_MIN: usize = 32;
-/// From so many elements on, bins are worth their emptying.
+/// From so many elements on, bins are worth their emptying, unless they hold some already.
 const BINS_MIN: usize = 1 << 13;
 
 const _: () = assert!(2 * BINARY64.precision + ADDITIONS_MAX.ilog2() < 127);
@@ -90,14 +91,19 @@ impl Products {
     }
 
     fn add_to_bins(&mut self, bytes: &[u8], second: &[u8], sum: &mut Sum) {
-        let (quads, rest) = u64::quads(bytes);
+        let quads = |bytes| {
+            let (quads, rest) = u64::split(bytes).as_chunks::<REPLICAS>();
+            let quads = quads.iter().inspect(|quad| prefetch::scattered(*quad));
+            (quads.map(|quad| quad.map(u64::of)), rest.iter().map(|&word| u64::of(word)))
+        };
         let elements = bytes.len() / 8;
+        let (first, rest) = quads(bytes);
         if self.term == Term::Product {
-            let (other_quads, other_rest) = u64::quads(second);
-            self.add_block(elements, quads.zip(other_quads), rest.zip(other_rest), sum);
+            let (second, second_rest) = quads(second);
+            self.add_block(elements, first.zip(second), rest.zip(second_rest), sum);
         } else {
             // One decoding for both factors.
-            self.add_block(elements, quads.map(|a| (a, a)), rest.map(|a| (a, a)), sum);
+            self.add_block(elements, first.map(|a| (a, a)), rest.map(|a| (a, a)), sum);
         }
     }
 
@@ -106,7 +112,7 @@ impl Products {
     fn add_block(
         &mut self,
         elements: usize,
-        quads: impl Iterator<Item = ([u64; 4], [u64; 4])>,
+        quads: impl Iterator<Item = ([u64; REPLICAS], [u64; REPLICAS])>,
         rest: impl Iterator<Item = (u64, u64)>,
         sum: &mut Sum,
     ) {
@@ -170,7 +176,7 @@ impl Line for Products {
                 .and_then(|levels| self.attempts.make(|| levels.total(bytes, second, WithErrors)));
             if let Some(total) = total {
                 total.into_iter().for_each(|(units, exponent)| add_scaled(sum, units, exponent));
-            } else if stretch.elements() < BINS_MIN {
+            } else if stretch.elements() < BINS_MIN && self.additions == 0 {
                 self.few.add_products::<u64>(BINARY64, bytes, second, sum);
             } else {
                 self.add_to_bins(bytes, second, sum);

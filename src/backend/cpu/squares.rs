@@ -25,7 +25,7 @@ use crate::reduction::sum::{Sum, unit_exponent};
 
 /// From so many elements on, levels are worth their gathering.
 const LEVELS_MIN: usize = 32;
-/// From so many elements on, bins are worth their emptying.
+/// From so many elements on, bins are worth their emptying, unless they hold some already.
 const BINS_MIN: usize = 1 << 13;
 
 const _: () = assert!(2 * BINARY32.precision <= BINARY64.precision);
@@ -81,11 +81,9 @@ impl<F: Widen> Squares<F> {
         let factors = F::Word::all(bytes).zip(F::Word::all(second));
         for (to, (a, b)) in products.iter_mut().zip(factors) {
             let (product, _) = Exact::<F>(PhantomData).term(a, b);
-            *to = product.to_bits();
+            *to = product.to_bits().to_le();
         }
-        let (quads, rest) = products.as_chunks::<4>();
-        let (quads, rest) = (quads.iter().copied(), rest.iter().copied());
-        self.bins.add(products.len(), quads, rest, sum);
+        self.bins.add(bytemuck::cast_slice(products), sum);
     }
 }
 
@@ -103,7 +101,7 @@ impl<F: Widen> Line for Squares<F> {
             });
             if let Some(total) = total {
                 total.into_iter().for_each(|(units, exponent)| add_scaled(sum, units, exponent));
-            } else if elements < BINS_MIN {
+            } else if elements < BINS_MIN && self.bins.is_empty() {
                 self.few.add_products::<F::Word>(F::FORMAT, bytes, second, sum);
             } else {
                 self.add_to_bins(bytes, second, sum);

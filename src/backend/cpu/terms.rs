@@ -15,7 +15,6 @@ use super::line::{COLUMNS, Line, add_scaled, count, count_elements, sum_of};
 use super::simd::Vectors;
 use super::stretch::Stretch;
 use super::widen::Widen;
-use super::word::Word;
 use crate::backend::reference::element_bits;
 use crate::dtype::{DType, Layout};
 use crate::op::Term;
@@ -28,7 +27,8 @@ use crate::reduction::sum::{Counts, Sum, unit_exponent};
 const DIRECT_MIN: usize = 8;
 /// So many elements are few.
 const FEW: usize = 64;
-/// From so many elements on, narrow bins are worth their emptying.
+/// From so many elements on, narrow bins are worth their emptying, unless they hold some
+/// already.
 const NARROW_MIN: usize = 512;
 /// From so many elements on, wide bins are.
 const WIDE_MIN: usize = 8192;
@@ -83,7 +83,7 @@ impl<F: Widen, const FRACTION_BITS: u32, const BINS: usize> Narrow<F, FRACTION_B
             });
             match total {
                 Some((units, exponent)) => add_scaled(sum, units, exponent),
-                None if is_few => self.add_few(block, sum),
+                None if is_few && self.bins.is_empty() => self.add_few(block, sum),
                 None => self.bins.add(block, self.unit, sum),
             }
         }
@@ -176,11 +176,8 @@ impl Wide {
                         .into_iter()
                         .for_each(|(units, exponent)| add_scaled(sum, units, exponent));
                 }
-                None if elements < WIDE_MIN => self.add_few(block, sum),
-                None => {
-                    let (quads, rest) = u64::quads(block);
-                    self.bins.add(block.len() / 8, quads, rest, sum);
-                }
+                None if elements < WIDE_MIN && self.bins.is_empty() => self.add_few(block, sum),
+                None => self.bins.add(block, sum),
             }
         }
     }

@@ -123,7 +123,7 @@ fn add<const MAGNITUDES: bool>(
         let mut most = _mm512_setzero_si512();
         for round in group.as_chunks::<ROUND_BYTES>().0 {
             let [vector, scalars] = round.as_chunks().0 else { unreachable!("two lines") };
-            prefetch::ahead(round);
+            prefetch::scattered(round);
             let x: __m512i = bytemuck::cast(*vector);
             // Without its sign. A subnormal is that many halves of the least one.
             let twice = _mm512_add_epi32(x, x);

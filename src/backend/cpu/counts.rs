@@ -30,10 +30,10 @@ impl Loop for Tallied<'_> {
     #[inline(always)]
     fn run(self) -> [u64; 2] {
         match self.0.dtype.size_bytes() {
-            1 => tally::<u8, 128>(self.0),
-            2 => tally::<u16, 64>(self.0),
-            4 => tally::<u32, 32>(self.0),
-            _ => tally::<u64, 16>(self.0),
+            1 => tally::<u8, 64>(self.0),
+            2 => tally::<u16, 32>(self.0),
+            4 => tally::<u32, 16>(self.0),
+            _ => tally::<u64, 8>(self.0),
         }
     }
 }
@@ -73,14 +73,17 @@ pub fn count<W: Word, const K: usize, const N: usize>(
     debug_assert!(N <= most);
     let mut totals = [0; K];
     for block in bytes.chunks(most * N * size_of::<W>()) {
-        let step = |counts: [W; K], word| {
-            let kinds = kinds(word).map(|is_one| if is_one { W::one() } else { W::zero() });
-            std::array::from_fn(|k| counts[k].wrapping_add(&kinds[k]))
+        let step = |counts: &mut [W; K], word| {
+            for (count, is_one) in counts.iter_mut().zip(kinds(word)) {
+                *count = count.wrapping_add(&if is_one { W::one() } else { W::zero() });
+            }
         };
         let lanes = Lanes::<W, K, N>::of(block, [W::zero(); K], step);
-        for (total, counts) in totals.iter_mut().zip(lanes.lists()) {
-            *total += counts.map(|count| count.as_() & u64::MAX >> (64 - W::BITS)).sum::<u64>();
-        }
+        totals = lanes.join(totals, |totals, counts| {
+            for (total, count) in totals.iter_mut().zip(counts) {
+                *total += count.as_() & u64::MAX >> (64 - W::BITS);
+            }
+        });
     }
     totals
 }
@@ -105,11 +108,11 @@ impl Loop for Folded<'_> {
     fn run(self) -> [u64; 3] {
         let Stretch { dtype, bytes, .. } = *self.0;
         match (dtype, dtype.size_bytes()) {
-            (DType::Bool, _) => fold::<_, 128>(bytes, |x: u8| u8::from(x != 0)),
-            (_, 1) => fold::<_, 128>(bytes, |x: u8| x),
-            (_, 2) => fold::<_, 64>(bytes, |x: u16| x),
-            (_, 4) => fold::<_, 32>(bytes, |x: u32| x),
-            _ => fold::<_, 16>(bytes, |x: u64| x),
+            (DType::Bool, _) => fold::<_, 64>(bytes, |x: u8| u8::from(x != 0)),
+            (_, 1) => fold::<_, 64>(bytes, |x: u8| x),
+            (_, 2) => fold::<_, 32>(bytes, |x: u16| x),
+            (_, 4) => fold::<_, 16>(bytes, |x: u32| x),
+            _ => fold::<_, 8>(bytes, |x: u64| x),
         }
     }
 }
@@ -130,9 +133,10 @@ fn fold<W: Word, const N: usize>(bytes: &[u8], word: impl Fn(W) -> W) -> [u64; 3
     let start = [!W::zero(), W::zero(), W::zero()];
     let lanes = Lanes::<W, 3, N>::of(bytes, start, |[and, or, xor], x| {
         let x = word(x);
-        [and & x, or | x, xor ^ x]
+        (*and, *or, *xor) = (*and & x, *or | x, *xor ^ x);
     });
-    let [and, or, xor] = lanes.lists();
-    let (and, or) = (and.fold(!W::zero(), |a, b| a & b), or.fold(W::zero(), |a, b| a | b));
-    [and, or, xor.fold(W::zero(), |a, b| a ^ b)].map(|word| word.as_())
+    let all = lanes.join(start, |[and, or, xor], &[a, b, c]| {
+        (*and, *or, *xor) = (*and & a, *or | b, *xor ^ c);
+    });
+    all.map(|word| word.as_())
 }

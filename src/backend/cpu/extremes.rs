@@ -62,18 +62,18 @@ impl Loop for Scan<'_> {
     #[inline(always)]
     fn run(self) -> Extremum {
         match self.stretch.dtype {
-            DType::Bool => self.scan::<_, 128>(|x: i8| i8::from(x != 0) ^ i8::MIN),
-            DType::I8 => self.scan::<_, 128>(|x: i8| x),
-            DType::I16 => self.scan::<_, 64>(|x: i16| x),
-            DType::I32 => self.scan::<_, 32>(|x: i32| x),
-            DType::I64 => self.scan::<_, 16>(|x: i64| x),
-            DType::U8 => self.scan::<_, 128>(|x: i8| x ^ i8::MIN),
-            DType::U16 => self.scan::<_, 64>(|x: i16| x ^ i16::MIN),
-            DType::U32 => self.scan::<_, 32>(|x: i32| x ^ i32::MIN),
-            DType::U64 => self.scan::<_, 16>(|x: i64| x ^ i64::MIN),
-            DType::F16 | DType::BF16 => self.scan::<_, 64>(|x: i16| x ^ (x >> 15 & i16::MAX)),
-            DType::F32 => self.scan::<_, 32>(|x: i32| x ^ (x >> 31 & i32::MAX)),
-            DType::F64 => self.scan::<_, 16>(|x: i64| x ^ (x >> 63 & i64::MAX)),
+            DType::Bool => self.scan::<_, 64>(|x: i8| i8::from(x != 0) ^ i8::MIN),
+            DType::I8 => self.scan::<_, 64>(|x: i8| x),
+            DType::I16 => self.scan::<_, 32>(|x: i16| x),
+            DType::I32 => self.scan::<_, 16>(|x: i32| x),
+            DType::I64 => self.scan::<_, 8>(|x: i64| x),
+            DType::U8 => self.scan::<_, 64>(|x: i8| x ^ i8::MIN),
+            DType::U16 => self.scan::<_, 32>(|x: i16| x ^ i16::MIN),
+            DType::U32 => self.scan::<_, 16>(|x: i32| x ^ i32::MIN),
+            DType::U64 => self.scan::<_, 8>(|x: i64| x ^ i64::MIN),
+            DType::F16 | DType::BF16 => self.scan::<_, 32>(|x: i16| x ^ (x >> 15 & i16::MAX)),
+            DType::F32 => self.scan::<_, 16>(|x: i32| x ^ (x >> 31 & i32::MAX)),
+            DType::F64 => self.scan::<_, 8>(|x: i64| x ^ (x >> 63 & i64::MAX)),
         }
     }
 }
@@ -105,11 +105,13 @@ impl Scan<'_> {
             let none = [W::max_value(), W::min_value()];
             let lanes = Lanes::<W, 2, N>::of(block, none, |[min, max], word| {
                 let key = key(word);
-                [min.min(key), max.max(key)]
+                *min = (*min).min(key);
+                *max = (*max).max(key);
             });
-            let [least, largest] = lanes.lists();
-            let mut min = least.fold(W::max_value(), Ord::min);
-            let mut max = largest.fold(W::min_value(), Ord::max);
+            let [mut min, mut max] = lanes.join(none, |[min, max], [a, b]| {
+                *min = (*min).min(*a);
+                *max = (*max).max(*b);
+            });
             if max > most || min < !most {
                 let is_nan = |key: W| key > most || key < !most;
                 let nan_here = keys.clone().filter(|&key| is_nan(key)).count();

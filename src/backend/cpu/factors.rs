@@ -19,15 +19,15 @@ pub struct Factors;
 impl Line for Factors {
     fn add(&mut self, stretch: &Stretch<'_>, state: &mut State) {
         let made = match stretch.dtype {
-            DType::Bool => multiply::<_, 128>(stretch, |x: u8| u64::from(x != 0)),
-            DType::I8 => multiply::<_, 128>(stretch, |x: i8| x.unsigned_abs().into()),
-            DType::I16 => multiply::<_, 64>(stretch, |x: i16| x.unsigned_abs().into()),
-            DType::I32 => multiply::<_, 32>(stretch, |x: i32| x.unsigned_abs().into()),
-            DType::I64 => multiply::<_, 16>(stretch, |x: i64| x.unsigned_abs()),
-            DType::U8 => multiply::<_, 128>(stretch, |x: u8| x.into()),
-            DType::U16 => multiply::<_, 64>(stretch, |x: u16| x.into()),
-            DType::U32 => multiply::<_, 32>(stretch, |x: u32| x.into()),
-            DType::U64 => multiply::<_, 16>(stretch, |x: u64| x),
+            DType::Bool => multiply::<_, 64>(stretch, |x: u8| u64::from(x != 0)),
+            DType::I8 => multiply::<_, 64>(stretch, |x: i8| x.unsigned_abs().into()),
+            DType::I16 => multiply::<_, 32>(stretch, |x: i16| x.unsigned_abs().into()),
+            DType::I32 => multiply::<_, 16>(stretch, |x: i32| x.unsigned_abs().into()),
+            DType::I64 => multiply::<_, 8>(stretch, |x: i64| x.unsigned_abs()),
+            DType::U8 => multiply::<_, 64>(stretch, |x: u8| x.into()),
+            DType::U16 => multiply::<_, 32>(stretch, |x: u16| x.into()),
+            DType::U32 => multiply::<_, 16>(stretch, |x: u32| x.into()),
+            DType::U64 => multiply::<_, 8>(stretch, |x: u64| x),
             DType::F16 | DType::BF16 | DType::F32 | DType::F64 => {
                 unreachable!("floats are multiplied by a tree")
             }

@@ -24,9 +24,11 @@ pub struct Few {
     digits: Box<[i64; DIGITS]>,
 }
 
-/// A finite term: whether it is negative, a magnitude, and how many bits above
-/// the unit that lies.
-type Scaled = (bool, u64, u32);
+/// Digits that may have been added to: those from `low` up to `high`.
+struct Touched {
+    low: usize,
+    high: usize,
+}
 
 impl Few {
     pub fn new() -> Few {
@@ -38,19 +40,24 @@ impl Few {
     #[inline(always)]
     pub fn add<W: Word>(&mut self, format: FloatFormat, bytes: &[u8], mask: u64, sum: &mut Sum) {
         let unit = (format.exponent_min - unit_exponent(sum.dtype(), Term::Value)) as u32;
-        let mut special = Counts::default();
-        let terms = W::all(bytes).filter_map(|word| {
+        let (mut special, mut touched) = (Counts::default(), Touched::NONE);
+        let digits = &mut *self.digits;
+        for word in W::all(bytes) {
             let bits: u64 = word.as_() & mask;
-            let negative = bits & format.sign_bit() != 0;
-            let Some((significand, exponent)) = parts(format, bits) else {
-                special.nan += u64::from(format.is_nan(bits));
-                special.positive_infinity += u64::from(bits == format.infinity);
-                special.negative_infinity += u64::from(bits == format.infinity | format.sign_bit());
-                return None;
-            };
-            Some((negative, significand, unit + exponent - 1))
-        });
-        self.add_terms(terms, sum);
+            let sign = sign(format, bits);
+            match parts(format, bits) {
+                Some((significand, exponent)) => {
+                    touched.add(digits, sign, significand, unit + exponent - 1);
+                }
+                None => {
+                    let negative = format.infinity | format.sign_bit();
+                    special.nan += u64::from(format.is_nan(bits));
+                    special.positive_infinity += u64::from(bits == format.infinity);
+                    special.negative_infinity += u64::from(bits == negative);
+                }
+            }
+        }
+        self.spill(touched, sum);
         count(sum, special);
     }
 
@@ -66,51 +73,33 @@ impl Few {
         let unit = (2 * format.exponent_min - unit_exponent(sum.dtype(), Term::Product)) as u32;
         let dtype = sum.dtype();
         let mut special = Sum::identity(dtype, Term::Product);
-        let products = W::all(bytes).zip(W::all(second)).filter_map(|(a, b)| {
+        let mut touched = Touched::NONE;
+        let digits = &mut *self.digits;
+        for (a, b) in W::all(bytes).zip(W::all(second)) {
             let (a, b): (u64, u64) = (a.as_(), b.as_());
-            let negative = (a ^ b) & format.sign_bit() != 0;
-            let (Some((a, a_exponent)), Some((b, b_exponent))) =
+            let sign = sign(format, a ^ b);
+            let (Some((a_significand, a_exponent)), Some((b_significand, b_exponent))) =
                 (parts(format, a), parts(format, b))
             else {
                 special.add(a, b);
-                return None;
+                continue;
             };
-            let product = u128::from(a) * u128::from(b);
-            Some((negative, product, unit + a_exponent + b_exponent - 2))
-        });
-        if 2 * format.precision <= u64::BITS {
-            let whole = |(negative, product, shift)| (negative, product as u64, shift);
-            self.add_terms(products.map(whole), sum);
-        } else {
-            let halves = |(negative, product, shift): (bool, u128, u32)| {
-                let (low, high) = (product as u64, (product >> 64) as u64);
-                [(negative, low, shift), (negative, high, shift + 64)]
-            };
-            self.add_terms(products.flat_map(halves), sum);
+            let product = u128::from(a_significand) * u128::from(b_significand);
+            let shift = unit + a_exponent + b_exponent - 2;
+            touched.add(digits, sign, product as u64, shift);
+            if 2 * format.precision > u64::BITS {
+                touched.add(digits, sign, (product >> 64) as u64, shift + 64);
+            }
         }
+        self.spill(touched, sum);
         count(sum, Counts { elements: 0, ..special.counts() });
     }
 
     #[inline(always)]
-    fn add_terms(&mut self, terms: impl Iterator<Item = Scaled>, sum: &mut Sum) {
-        // Those from `low` up to `high` may have been touched.
-        let (mut low, mut high) = (DIGITS, 0);
-        let digits = &mut *self.digits;
-        terms.for_each(|(negative, magnitude, shift)| {
-            let digit = (shift / DIGIT_BITS) as usize;
-            low = low.min(digit);
-            high = high.max(digit + 3);
-            let term = u128::from(magnitude) << (shift % DIGIT_BITS);
-            // All ones for a negative term, which is subtracted.
-            let sign = -i64::from(negative);
-            let parts = [term as u32, (term >> 32) as u32, (term >> 64) as u32];
-            for (digit, part) in digits[digit..digit + 3].iter_mut().zip(parts) {
-                *digit += (i64::from(part) ^ sign) - sign;
-            }
-        });
+    fn spill(&mut self, Touched { low, high }: Touched, sum: &mut Sum) {
         for first in (low..high).step_by(3) {
             let mut value = 0;
-            for (number, digit) in digits[first..high].iter_mut().take(3).enumerate() {
+            for (number, digit) in self.digits[first..high].iter_mut().take(3).enumerate() {
                 value += i128::from(std::mem::take(digit)) << (DIGIT_BITS * number as u32);
             }
             if value != 0 {
@@ -118,6 +107,30 @@ impl Few {
             }
         }
     }
+}
+
+impl Touched {
+    const NONE: Touched = Touched { low: DIGITS, high: 0 };
+
+    /// Adds a finite term: a [`sign`], and a magnitude that lies so many bits above the unit.
+    #[inline(always)]
+    fn add(&mut self, digits: &mut [i64; DIGITS], sign: i64, magnitude: u64, shift: u32) {
+        let digit = (shift / DIGIT_BITS) as usize;
+        self.low = self.low.min(digit);
+        self.high = self.high.max(digit + 3);
+        let term = u128::from(magnitude) << (shift % DIGIT_BITS);
+        let parts = [term as u32, (term >> 32) as u32, (term >> 64) as u32];
+        for (digit, part) in digits[digit..digit + 3].iter_mut().zip(parts) {
+            *digit += (i64::from(part) ^ sign) - sign;
+        }
+    }
+}
+
+/// All ones for a negative number, which is then subtracted without a branch: signs are
+/// mostly by chance.
+#[inline(always)]
+fn sign(format: FloatFormat, bits: u64) -> i64 {
+    (bits << format.sign_bit().leading_zeros()) as i64 >> 63
 }
 
 /// Significand and exponent of a finite number, without its sign. Subnormals

@@ -180,9 +180,8 @@ macro_rules! counter {
                 let block = $terms * $lanes * size_of::<W>();
                 let mut totals = [0; K];
                 for block in bytes.chunks(block) {
-                    let step = |sums: [Self; K], x| {
-                        let terms = terms(x);
-                        std::array::from_fn(|k| sums[k] + terms[k])
+                    let step = |sums: &mut [Self; K], x| {
+                        sums.iter_mut().zip(terms(x)).for_each(|(sum, term)| *sum += term);
                     };
                     add_to(&mut totals, Lanes::<Self, K, $lanes>::of(block, [0; K], step));
                 }
@@ -197,9 +196,8 @@ macro_rules! counter {
                 let block = $terms * $lanes * size_of::<W>();
                 let mut totals = [0; K];
                 for (first, second) in first.chunks(block).zip(second.chunks(block)) {
-                    let step = |sums: [Self; K], a, b| {
-                        let terms = terms(a, b);
-                        std::array::from_fn(|k| sums[k] + terms[k])
+                    let step = |sums: &mut [Self; K], a, b| {
+                        sums.iter_mut().zip(terms(a, b)).for_each(|(sum, term)| *sum += term);
                     };
                     let pairs = [first, second];
                     add_to(&mut totals, Lanes::<Self, K, $lanes>::of_pairs(pairs, [0; K], step));
@@ -222,9 +220,10 @@ fn add_to<A: Copy + Into<i64>, const K: usize, const N: usize>(
     totals: &mut [i128; K],
     lanes: Lanes<A, K, N>,
 ) {
-    for (total, sums) in totals.iter_mut().zip(lanes.lists()) {
-        *total += i128::from(sums.map(Into::into).sum::<i64>());
-    }
+    let sums = lanes.join([0_i64; K], |totals, sums| {
+        totals.iter_mut().zip(sums).for_each(|(total, &sum)| *total += sum.into());
+    });
+    totals.iter_mut().zip(sums).for_each(|(total, sum)| *total += i128::from(sum));
 }
 
 /// The sum of terms of 128 bits, by their low halves and the rest.

@@ -10,32 +10,37 @@ use super::word::Word;
 /// after the last group of `N`: less than `N`. All begin with `start`.
 ///
 /// The values of a lane are `K` lists of lanes, not a list of structures, which would not be
-/// kept in vectors.
+/// kept in vectors. Steps change them in place: small arrays that are returned become one
+/// integer, which is not kept there either.
 #[derive(Clone, Copy, Debug)]
 pub struct Lanes<A, const K: usize, const N: usize> {
-    lanes: [[A; N]; K],
-    /// Whether there was a group.
-    has_lanes: bool,
+    /// If there was a group.
+    lanes: Option<[[A; N]; K]>,
     rest: [A; K],
 }
 
 impl<A: Copy, const K: usize, const N: usize> Lanes<A, K, N> {
     /// Folds the words of bytes.
     #[inline(always)]
-    pub fn of<W: Word>(bytes: &[u8], start: [A; K], step: impl Fn([A; K], W) -> [A; K]) -> Self {
-        let (groups, rest) = W::split(bytes).as_chunks::<N>();
+    pub fn of<W: Word>(bytes: &[u8], start: [A; K], step: impl Fn(&mut [A; K], W)) -> Self {
+        let (groups, last) = W::split(bytes).as_chunks::<N>();
+        let mut rest = start;
+        for &word in last {
+            step(&mut rest, W::of(word));
+        }
+        if groups.is_empty() {
+            return Lanes { lanes: None, rest };
+        }
         let mut lanes = start.map(|start| [start; N]);
         for group in groups {
             prefetch::streamed(group);
             for lane in 0..N {
-                let next = step(std::array::from_fn(|k| lanes[k][lane]), W::of(group[lane]));
-                for k in 0..K {
-                    lanes[k][lane] = next[k];
-                }
+                let mut next = std::array::from_fn(|k| lanes[k][lane]);
+                step(&mut next, W::of(group[lane]));
+                (0..K).for_each(|k| lanes[k][lane] = next[k]);
             }
         }
-        let rest = rest.iter().fold(start, |all, &word| step(all, W::of(word)));
-        Lanes { lanes, has_lanes: !groups.is_empty(), rest }
+        Lanes { lanes: Some(lanes), rest }
     }
 
     /// Folds the pairs of words of bytes that are as many.
@@ -43,32 +48,39 @@ impl<A: Copy, const K: usize, const N: usize> Lanes<A, K, N> {
     pub fn of_pairs<W: Word>(
         [first, second]: [&[u8]; 2],
         start: [A; K],
-        step: impl Fn([A; K], W, W) -> [A; K],
+        step: impl Fn(&mut [A; K], W, W),
     ) -> Self {
-        let [(a, rest_a), (b, rest_b)] =
+        let [(first, first_last), (second, second_last)] =
             [first, second].map(|bytes| W::split(bytes).as_chunks::<N>());
+        let mut rest = start;
+        for (&a, &b) in first_last.iter().zip(second_last) {
+            step(&mut rest, W::of(a), W::of(b));
+        }
+        if first.is_empty() {
+            return Lanes { lanes: None, rest };
+        }
         let mut lanes = start.map(|start| [start; N]);
-        for (a, b) in a.iter().zip(b) {
+        for (a, b) in first.iter().zip(second) {
             prefetch::streamed(a);
             prefetch::streamed(b);
             for lane in 0..N {
-                let (a, b) = (W::of(a[lane]), W::of(b[lane]));
-                let next = step(std::array::from_fn(|k| lanes[k][lane]), a, b);
-                for k in 0..K {
-                    lanes[k][lane] = next[k];
-                }
+                let mut next = std::array::from_fn(|k| lanes[k][lane]);
+                step(&mut next, W::of(a[lane]), W::of(b[lane]));
+                (0..K).for_each(|k| lanes[k][lane] = next[k]);
             }
         }
-        let rest = rest_a.iter().zip(rest_b);
-        let rest = rest.fold(start, |all, (&a, &b)| step(all, W::of(a), W::of(b)));
-        Lanes { lanes, has_lanes: !a.is_empty(), rest }
+        Lanes { lanes: Some(lanes), rest }
     }
 
-    /// What each of the lists has: nothing but what was made of the rest if there was no group.
+    /// All of them, added to what `all` is.
     #[inline(always)]
-    pub fn lists(self) -> [impl Iterator<Item = A>; K] {
-        let lanes = if self.has_lanes { N } else { 0 };
-        let mut rest = self.rest.into_iter();
-        self.lanes.map(|list| list.into_iter().take(lanes).chain(rest.next()))
+    pub fn join<B>(self, mut all: B, join: impl Fn(&mut B, &[A; K])) -> B {
+        join(&mut all, &self.rest);
+        if let Some(lanes) = self.lanes {
+            for lane in 0..N {
+                join(&mut all, &std::array::from_fn(|k| lanes[k][lane]));
+            }
+        }
+        all
     }
 }

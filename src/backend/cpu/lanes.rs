@@ -77,9 +77,8 @@ impl<A: Copy, const K: usize, const N: usize> Lanes<A, K, N> {
     pub fn join<B>(self, mut all: B, join: impl Fn(&mut B, &[A; K])) -> B {
         join(&mut all, &self.rest);
         if let Some(lanes) = self.lanes {
-            for lane in 0..N {
-                join(&mut all, &std::array::from_fn(|k| lanes[k][lane]));
-            }
+            let values = |lane: usize| std::array::from_fn(|k| lanes[k][lane]);
+            (0..N).for_each(|lane| join(&mut all, &values(lane)));
         }
         all
     }

@@ -44,9 +44,11 @@ fn ahead<const BYTES: usize, const TO_FIRST: bool, T>(chunk: &T) {
             // SAFETY: prefetching is part of SSE, which x86_64 always has, reads
             // nothing that the program can observe, and ignores invalid addresses;
             // the address is formed by wrapping arithmetic and never dereferenced.
-            match TO_FIRST {
-                true => unsafe { _mm_prefetch::<_MM_HINT_T0>(address) },
-                false => unsafe { _mm_prefetch::<_MM_HINT_T1>(address) },
+            unsafe {
+                match TO_FIRST {
+                    true => _mm_prefetch::<_MM_HINT_T0>(address),
+                    false => _mm_prefetch::<_MM_HINT_T1>(address),
+                }
             }
         }
     }

@@ -131,10 +131,11 @@ impl<'a> Rows<'a> {
     /// Draws the picture, prints the object, and refuses wrong answers.
     pub fn end(self) -> Result<(), Failure> {
         if self.rows.is_empty() {
-            return Err(Failure::new(
-                Blame::Usage,
-                "no row has all words of '--filter'; leave some of them out",
-            ));
+            let words: Vec<String> =
+                self.output.filter.iter().map(|word| format!("--filter {word:?}")).collect();
+            let message =
+                format!("no row has all words of {}; leave some of them out", words.join(" "));
+            return Err(Failure::new(Blame::Usage, message));
         }
         if let Some(mut plot) = self.plot {
             plot.write_at(picture::draw(self.kind, &self.rows).as_bytes(), 0)?;

@@ -7,10 +7,8 @@
 //! outputs are given to the lines one after the other, and columns are turned
 //! into rows, some at a time.
 
-use std::ops::Range;
-
 use super::{Backend, BackendError, DeviceInfo, DeviceKind, Place, Run};
-use crate::op::{Monoid, Spec};
+use crate::op::Spec;
 use crate::partial::Partial;
 
 mod attempts;
@@ -28,6 +26,7 @@ mod lanes;
 mod leaves;
 mod levels;
 mod line;
+mod pieces;
 mod prefetch;
 mod products;
 pub(crate) mod simd;
@@ -40,20 +39,12 @@ mod windows;
 pub(crate) mod word;
 
 use line::{COLUMNS, Line, ROWS_MAX, line};
+use pieces::pieces;
 use stretch::{Scratch, Stretch};
 
 /// Bytes a thread takes at a time: far more than a visit to the tile queue
 /// costs, little enough that all threads end together.
 pub const TILE_BYTES: usize = 1 << 20;
-
-/// Bytes of one output that all lines read before the next: they stay in the
-/// second cache.
-const PIECE_BYTES: usize = 1 << 16;
-
-/// Bytes for which pieces are put at lines of the cache. A line is as long as the widest
-/// vectors, and those that do not lie in one are read from two, which costs some processors a
-/// third of their rate.
-const ALIGNED_MIN_BYTES: usize = 1 << 12;
 
 /// Bytes of columns that are turned into rows at once.
 const COLUMNS_BYTES: usize = 1 << 16;
@@ -123,7 +114,7 @@ impl Backend for CpuBackend {
         let [first_order, second_order, columns, second_columns] = &mut self.scratch;
         let size = spec.dtype.size_bytes();
         if outputs == 1 {
-            for piece in pieces(bytes, first_piece(spec, bytes)) {
+            for piece in pieces(spec, bytes) {
                 let start = (piece.start / size) as u64;
                 let second = second
                     .map(|(layout, bytes)| second_order.little(layout, &bytes[piece.clone()]));
@@ -169,23 +160,6 @@ impl Backend for CpuBackend {
         let empty = Partial::identity(spec, outputs);
         Ok(std::mem::replace(&mut held.partial, empty))
     }
-}
-
-/// Bytes before the first line of the cache that are a piece of their own: none if there
-/// are few bytes, if no element begins at a line, or if blocks are where elements belong.
-fn first_piece(spec: &Spec, bytes: &[u8]) -> usize {
-    let before = bytes.as_ptr().align_offset(prefetch::LINE_BYTES);
-    let is_worth_it = bytes.len() >= ALIGNED_MIN_BYTES
-        && before.is_multiple_of(spec.dtype.size_bytes())
-        && !spec.monoids.contains(&Monoid::Tree);
-    if is_worth_it { before } else { 0 }
-}
-
-/// Where the pieces lie.
-fn pieces(bytes: &[u8], first: usize) -> impl Iterator<Item = Range<usize>> {
-    let rest = (first..bytes.len()).step_by(PIECE_BYTES);
-    let rest = rest.map(|start| start..bytes.len().min(start + PIECE_BYTES));
-    (first > 0).then_some(0..first).into_iter().chain(rest)
 }
 
 impl Held {

@@ -83,3 +83,36 @@ impl<A: Copy, const K: usize, const N: usize> Lanes<A, K, N> {
         all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sums and largest words, by lanes and one by one, of so many words from an odd address on.
+    #[test]
+    fn lanes_and_rest_are_all_words() {
+        let bytes: Vec<u8> = (0..1000_u32).map(|x| (x * x % 251) as u8).collect();
+        for words in 0..100 {
+            let (a, b) = (&bytes[1..1 + 2 * words], &bytes[501..501 + 2 * words]);
+            let each = |bytes| <u16 as Word>::all(bytes).map(u64::from);
+            let step = |[sum, most]: &mut [u64; 2], x: u64| {
+                *sum += x;
+                *most = x.max(*most);
+            };
+            let join = |all: &mut [u64; 2], lane: &[u64; 2]| {
+                all[0] += lane[0];
+                all[1] = all[1].max(lane[1]);
+            };
+            let found = Lanes::<u64, 2, 16>::of(a, [0; 2], |all, x: u16| step(all, x.into()));
+            let expected = [each(a).sum(), each(a).max().unwrap_or(0)];
+            assert_eq!(found.join([0; 2], join), expected, "{words} words");
+
+            let found = Lanes::<u64, 2, 16>::of_pairs([a, b], [0; 2], |all, a: u16, b: u16| {
+                step(all, u64::from(a) * u64::from(b));
+            });
+            let products: Vec<u64> = each(a).zip(each(b)).map(|(a, b)| a * b).collect();
+            let expected = [products.iter().sum(), products.iter().max().copied().unwrap_or(0)];
+            assert_eq!(found.join([0; 2], join), expected, "{words} pairs");
+        }
+    }
+}

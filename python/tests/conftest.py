@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -11,6 +12,10 @@ import pytest
 # Where it is set, Python writes a line and its end one by one, and lines of ranks that
 # write to one pipe get mixed.
 os.environ.pop("PYTHONUNBUFFERED", None)
+
+# Programs that a shell starts in the background ignore Ctrl-C, and so would all those that
+# the tests press it for.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

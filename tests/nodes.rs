@@ -174,7 +174,7 @@ fn nodes_reduce_on_every_device_and_setting() {
 
 #[test]
 fn nodes_killed_in_the_middle_change_nothing() {
-    let set = DataSet::new(60);
+    let set = DataSet::new(100);
     let mut random = Random(17);
     for round in 0..8 {
         let nodes = 3 + round % 3;
@@ -217,16 +217,17 @@ fn with_no_node_left_the_run_ends_with_an_error() {
 
 #[test]
 fn the_deadline_ends_the_run_and_its_nodes() {
-    let set = DataSet::new(200);
-    let child = set.start(&["--nodes", "2", "--deadline", "700ms"]);
+    // 256 GB: more than two nodes reduce in that time, which is long enough for them to start.
+    let set = DataSet::new(4000);
+    let child = set.start(&["--nodes", "2", "--deadline", "8s"]);
     let nodes = wait_until_at_work(&set, child.id(), 2, 1);
-    end(child).refused(6, &["700ms"]);
+    end(child).refused(6, &["8s"]);
     wait_until_gone(&nodes);
 }
 
 #[test]
 fn nodes_never_outlive_a_parent_that_is_killed() {
-    let set = DataSet::new(200);
+    let set = DataSet::new(1000);
     let mut child = set.start(&["--nodes", "3", "--threads", "3"]);
     let nodes = wait_until_at_work(&set, child.id(), 3, 1);
     child.kill().unwrap();
@@ -236,7 +237,7 @@ fn nodes_never_outlive_a_parent_that_is_killed() {
 
 #[test]
 fn ctrl_c_ends_the_run_and_its_nodes() {
-    let set = DataSet::new(200);
+    let set = DataSet::new(1000);
     let child = set.start(&["--nodes", "2"]);
     let nodes = wait_until_at_work(&set, child.id(), 2, 1);
     signal(child.id(), "-INT");

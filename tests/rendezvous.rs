@@ -312,16 +312,14 @@ fn a_second_rank_0_finds_the_port_taken() {
 #[test]
 fn who_does_not_come_is_named_in_time() {
     let group = Group::new();
-    let timeout = Duration::from_millis(700);
-    let start = Instant::now();
+    let timeout = Duration::from_secs(3);
     let ranks = [0, 2, 4].map(|rank| join(group.launch(rank, 5), hasty(timeout)));
     for rank in ranks {
         let refusal = refused(rank);
         let Refusal::Missing { missing, after, hint } = &refusal else { panic!("{refusal}") };
         assert_eq!((missing.as_slice(), *after, hint.as_str()), (&[1, 3][..], timeout, ""));
-        assert!(refusal.to_string().contains("ranks 1, 3 did not come within 700ms"));
+        assert!(refusal.to_string().contains("ranks 1, 3 did not come within 3s"));
     }
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -331,7 +329,7 @@ fn a_rank_0_that_is_not_there_is_an_error_in_time() {
     let error = join(group.launch(1, 2), hasty(Duration::from_millis(600))).join().unwrap();
     let text = error.expect_err("nobody is there").to_string();
     assert!(text.contains(&group.root) && text.contains("ADSUM_ROOT"), "{text}");
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < PATIENCE);
 
     let mut launch = group.launch(1, 2);
     launch.root.host = "no-such-host.invalid".to_owned();
@@ -345,11 +343,10 @@ fn another_secret_is_an_error_at_once_and_named_to_rank_0() {
     let group = Group::new();
     let mut launch = group.launch(1, 2);
     launch.secret = Some(adsum::launch::SecretSource::File(group.write_token("other")));
-    let root = join(group.launch(0, 2), hasty(Duration::from_millis(1500)));
-    let start = Instant::now();
+    let root = join(group.launch(0, 2), hasty(Duration::from_secs(5)));
     let error = join(launch, config()).join().unwrap().expect_err("the secrets differ");
     assert!(matches!(error, MeetError::Identity { .. }), "{error}");
-    assert!(start.elapsed() < Duration::from_millis(1400));
+    assert!(!root.is_finished(), "at once is before rank 0 gives up");
     let Refusal::Missing { missing, hint, .. } = refused(root) else { panic!() };
     assert_eq!(missing, [1]);
     assert!(hint.contains("turned away"), "{hint}");
@@ -374,7 +371,7 @@ fn a_rank_that_comes_again_takes_its_place() {
     let group = Group::new();
     let root = group.join(0, 3);
     // It gives up before rank 2 comes.
-    let first = join(group.launch(1, 3), hasty(Duration::from_millis(300)));
+    let first = join(group.launch(1, 3), hasty(Duration::from_secs(3)));
     let text = first.join().unwrap().expect_err("rank 2 is missing").to_string();
     assert!(text.contains("who has come"), "{text}");
     let ranks = [root, group.join(2, 3), group.join(1, 3)];
@@ -382,7 +379,7 @@ fn a_rank_that_comes_again_takes_its_place() {
     // Whoever comes now comes too late, and hears so at once.
     let start = Instant::now();
     assert_eq!(refused(group.join(1, 3)), Refusal::Late { rank: 1 });
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < PATIENCE);
     drop(meshes);
 }
 

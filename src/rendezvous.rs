@@ -57,6 +57,11 @@ pub const ALPN: &[u8] = b"adsum-group/1";
 /// How long ranks have to come, where nothing else is said.
 pub const MEET_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// What has so many bytes goes its way by itself: a frame begins a packet, which on one
+/// machine holds it, so that it is not copied where it arrives; and what the socket gives is
+/// taken in before more is read.
+const LARGE_BYTES: usize = 32 << 10;
+
 /// The limits and times of a group's connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {

@@ -141,7 +141,7 @@ impl Config {
         Config {
             payload_bytes_max: 65_000,
             initial_window_bytes: 1 << 20,
-            receive_window_bytes: 1 << 20,
+            receive_window_bytes: 2 << 20,
             // Half of the first window, so that its end is not waited for.
             unacknowledged_max: Some(8),
             local_peers: peers,

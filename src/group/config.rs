@@ -32,7 +32,8 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Config {
         Config {
-            segment_bytes: 64 << 10,
+            // With its head it fits into a packet of what one machine's network carries.
+            segment_bytes: 63 << 10,
             window_bytes: 4 << 20,
             ahead_bytes_max: 8 << 20,
             eager_bytes: 64 << 10,

@@ -6,13 +6,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use quinn::{Connection, Endpoint, Runtime, SendStream};
+use quinn::{Connection, Endpoint, Runtime, SendStream, WriteError};
 use tokio::sync::{Notify, mpsc};
 
 use crate::communicator::{Frame, Link, Receiver};
 use crate::rendezvous::frames::Frames;
 use crate::rendezvous::reactor::Reactor;
-use crate::rendezvous::{Config, Member, meet};
+use crate::rendezvous::{Config, LARGE_BYTES, Member, meet};
 use crate::transport::{CloseCode, LinkError};
 use crate::wire::{FRAME_BYTES_MAX, frame};
 
@@ -270,7 +270,6 @@ async fn read(rank: usize, mut frames: Frames, peer: Arc<Peer>, shared: Arc<Shar
 
 /// Writes frames until the end, and waits until the peer has them.
 async fn write(mut send: SendStream, peer: Arc<Peer>, shared: Arc<Shared>) {
-    let mut chunks = Vec::new();
     loop {
         let ready = peer.ready.notified();
         let (frames, is_ended) = {
@@ -284,9 +283,7 @@ async fn write(mut send: SendStream, peer: Arc<Peer>, shared: Arc<Shared>) {
             ready.await;
             continue;
         }
-        frames.into_iter().for_each(|frame| push_chunks(frame, &mut chunks));
-        let written = send.write_all_chunks(&mut chunks).await;
-        chunks.clear();
+        let written = write_frames(&mut send, frames).await;
         shared.queues.fetch_sub(1, Ordering::SeqCst);
         // An error is the end of the connection, which the reader tells.
         if written.is_err() {
@@ -301,6 +298,31 @@ async fn write(mut send: SendStream, peer: Arc<Peer>, shared: Arc<Shared>) {
     if send.finish().is_ok() {
         let _lost = send.stopped().await;
     }
+}
+
+/// Writes frames: small ones together, each large one for itself.
+async fn write_frames(send: &mut SendStream, frames: Vec<Frame>) -> Result<(), WriteError> {
+    let mut chunks = Vec::new();
+    for frame in frames {
+        let is_large = frame.len() >= LARGE_BYTES;
+        if is_large && !chunks.is_empty() {
+            send_chunks(send, &mut chunks).await?;
+        }
+        push_chunks(frame, &mut chunks);
+        if is_large {
+            send_chunks(send, &mut chunks).await?;
+        }
+    }
+    send.write_all_chunks(&mut chunks).await
+}
+
+/// Writes chunks, and lets them leave before anything else is written, so that what
+/// comes next begins a packet.
+async fn send_chunks(send: &mut SendStream, chunks: &mut Vec<Bytes>) -> Result<(), WriteError> {
+    send.write_all_chunks(chunks).await?;
+    chunks.clear();
+    tokio::task::yield_now().await;
+    Ok(())
 }
 
 /// The frame's length and head, which are short and so become one, and its body

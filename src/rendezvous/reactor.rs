@@ -52,8 +52,8 @@ const LOOK: Duration = Duration::from_micros(250);
 const ALONE: Duration = Duration::from_micros(20);
 
 /// How often a caller who is done lets tasks run that wake each other, so that what
-/// it queued is written, and then sent.
-const FLUSH_MAX: usize = 8;
+/// it queued is written, and then sent: a large frame takes two of these.
+const FLUSH_MAX: usize = 64;
 
 /// Tasks, timers and the socket of one endpoint, and whose turn it is to run them.
 #[derive(Clone, Debug)]

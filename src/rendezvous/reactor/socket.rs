@@ -10,9 +10,7 @@ use std::task::{Context, Poll, Waker};
 use quinn::udp::{RecvMeta, Transmit, UdpSocketState};
 use quinn::{AsyncUdpSocket, UdpPoller};
 
-/// Datagrams, or trains of them, that are read at once: so few that the memory that
-/// they come into stays in the cache.
-const READS: usize = 4;
+use crate::rendezvous::LARGE_BYTES;
 
 /// A socket, and who waits for it.
 #[derive(Debug)]
@@ -22,6 +20,8 @@ pub(super) struct Socket {
     segments_max: usize,
     /// The last send found no room, and the kernel has not said since that there is some.
     is_full: AtomicBool,
+    /// The last read brought much, which is taken in before the next one.
+    has_given: AtomicBool,
     waiting: Mutex<Waiting>,
 }
 
@@ -37,8 +37,8 @@ impl Socket {
         let state = UdpSocketState::new((&socket).into())?;
         let segments_max = segments_max.min(state.max_gso_segments());
         let socket = Arc::new(socket);
-        let is_full = AtomicBool::new(false);
-        Ok(Socket { socket, state, segments_max, is_full, waiting: Mutex::default() })
+        let [is_full, has_given] = [const { AtomicBool::new(false) }; 2];
+        Ok(Socket { socket, state, segments_max, is_full, has_given, waiting: Mutex::default() })
     }
 
     pub(super) fn shared(&self) -> Arc<UdpSocket> {
@@ -95,17 +95,26 @@ impl AsyncUdpSocket for Socket {
         bufs: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        let count = bufs.len().min(meta.len()).min(READS);
+        // What came is decrypted and folded first, while it is in the cache: by then the memory
+        // of the next one is what this one leaves.
+        if self.has_given.swap(false, Ordering::SeqCst) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         loop {
-            let read =
-                self.state.recv((&*self.socket).into(), &mut bufs[..count], &mut meta[..count]);
+            // One datagram, or a train of them.
+            let read = self.state.recv((&*self.socket).into(), &mut bufs[..1], &mut meta[..1]);
             match read {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.waiting().reader = Some(cx.waker().clone());
                     return Poll::Pending;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => return Poll::Ready(read),
+                read => {
+                    let is_large = read.is_ok() && meta[0].len >= LARGE_BYTES;
+                    self.has_given.store(is_large, Ordering::SeqCst);
+                    return Poll::Ready(read);
+                }
             }
         }
     }

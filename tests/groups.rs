@@ -9,6 +9,8 @@ mod bits;
 #[expect(dead_code, reason = "worlds of nodes need more of it")]
 #[path = "simulation/chance.rs"]
 mod chance;
+#[path = "groups/counts.rs"]
+mod counts;
 #[expect(dead_code, reason = "processes need more of it")]
 #[path = "groups/every.rs"]
 mod every;

@@ -103,7 +103,11 @@ impl FaultyLink {
         // What was sent has a moment to leave.
         let script = match fault {
             Fault::Kill => "sleep 0.01; kill -KILL $0".to_owned(),
-            Fault::Stop => "sleep 0.01; kill -STOP $0".to_owned(),
+            // Again and again: `adsum run` lets ranks go on once, so that they can end, when it
+            // hears that one has ended, which may be late.
+            Fault::Stop => {
+                "sleep 0.01; while kill -STOP $0 2>/dev/null; do sleep 0.1; done".to_owned()
+            }
             Fault::Pause(millis) => {
                 let seconds = Duration::from_millis(millis).as_secs_f64();
                 format!("sleep 0.01; kill -STOP $0; sleep {seconds}; kill -CONT $0")

@@ -55,7 +55,7 @@ fn the_only_holder_is_waited_for() {
     cluster.kill(1);
     let killed = Instant::now();
     cluster.launch(1);
-    let (run, took) = asked.end(TAKEOVER_MAX);
+    let (run, took) = asked.end(PATIENCE);
     assert_eq!(bits(&run), cluster.right(Op::Columns), "{run:?}");
     println!("the only holder was restarted: {took:?} in all, {:?} after it", killed.elapsed());
     let lost = run.json()["nodes"].to_string().matches("\"lost\":true").count();

@@ -238,6 +238,17 @@ fn what_a_driver_queued_goes_out_when_it_leaves() {
     }
 }
 
+/// What lies in one packet is not copied where it arrives.
+#[test]
+fn a_segment_fits_into_a_packet_of_one_machine() {
+    // The heads of the frame and of QUIC, and an acknowledgement.
+    let around = 256;
+    let lan = adsum::transport::Config::lan(([127, 0, 0, 1], 0).into());
+    let packet = usize::from(lan.on_one_machine(1).payload_bytes_max);
+    let segment = adsum::communicator::Config::default().segment_bytes;
+    assert!((packet - 1024..=packet).contains(&(segment + around)), "{segment} of {packet}");
+}
+
 #[test]
 fn drivers_end_in_time_and_can_be_several() {
     let group = Group::new();

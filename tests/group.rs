@@ -9,6 +9,8 @@ mod agreement;
 mod chance;
 #[path = "group/counts.rs"]
 mod counts;
+#[path = "group/marks.rs"]
+mod marks;
 #[path = "group/merging.rs"]
 mod merging;
 #[path = "group/points.rs"]

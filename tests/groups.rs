@@ -26,6 +26,8 @@ mod forms;
 mod functions;
 #[path = "groups/limits.rs"]
 mod limits;
+#[path = "group/marks.rs"]
+mod marks;
 #[path = "groups/messages.rs"]
 mod messages;
 #[path = "groups/mixed.rs"]

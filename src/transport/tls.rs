@@ -72,7 +72,7 @@ impl Tls {
         // Named explicitly: with two providers in a program rustls would panic
         // when asked for the default one.
         let mut provider = rustls::crypto::aws_lc_rs::default_provider();
-        // The longer key, which is first there, takes a third more time for each byte,
+        // The longer key, which is first there, takes a fifth more time for each byte,
         // and the shorter one is as far out of reach.
         let is_longer = |suite: CipherSuite| suite != CipherSuite::TLS13_AES_128_GCM_SHA256;
         provider.cipher_suites.sort_by_key(|suite| is_longer(suite.suite()));

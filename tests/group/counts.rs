@@ -9,12 +9,7 @@ use adsum::collective::{self, Algorithm, Extent, Kind, Part, Room};
 use adsum::group::{Answer, Call, Config, Counts, Fold, Group, Outcome, Output, WORLD};
 use bytes::Bytes;
 
-/// Elements of one byte. Neither an i32 nor, times two, a u32 holds it.
-const MANY: usize = (1 << 31) + 3;
-
-/// Places at which 32 bits would go wrong, and what is there.
-const MARKS: [(usize, u8); 5] =
-    [(0, 1), ((1 << 31) - 1, 2), (1 << 31, 3), ((1 << 31) + 1, 4), (MANY - 1, 5)];
+use crate::marks::{MANY, MARKS};
 
 fn take_all(group: &mut Group, wire: &mut VecDeque<Bytes>, answer: &mut Option<Answer>) {
     while let Some(output) = group.poll_output() {

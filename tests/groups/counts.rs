@@ -1,13 +1,7 @@
 //! A count above 2^31 through whole communicators.
 
+use crate::marks::{MANY, MARKS};
 use crate::threads::group;
-
-/// Elements of one byte. Neither an i32 nor, times two, a u32 holds it.
-const MANY: usize = (1 << 31) + 3;
-
-/// Places at which 32 bits would go wrong, and what is there.
-const MARKS: [(usize, u8); 5] =
-    [(0, 1), ((1 << 31) - 1, 2), (1 << 31, 3), ((1 << 31) + 1, 4), (MANY - 1, 5)];
 
 #[test]
 fn more_than_two_to_the_31_elements_come_whole() {

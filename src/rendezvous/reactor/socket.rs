@@ -95,8 +95,8 @@ impl AsyncUdpSocket for Socket {
         bufs: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        // What came is decrypted and folded first, while it is in the cache: by then the memory
-        // of the next one is what this one leaves.
+        // What came is decrypted and folded first, while it is in the cache; what comes next
+        // then gets the memory that it leaves.
         if self.has_given.swap(false, Ordering::SeqCst) {
             cx.waker().wake_by_ref();
             return Poll::Pending;

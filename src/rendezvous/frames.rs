@@ -11,7 +11,7 @@ use crate::wire::{WireError, frame};
 
 /// The most pieces taken from the stream at once. A piece is what a packet
 /// brought.
-const PIECES: usize = 64;
+const PIECES: usize = 16;
 
 /// The most memory that is taken for a frame before its bytes arrive.
 const AHEAD_BYTES_MAX: usize = 4 << 20;

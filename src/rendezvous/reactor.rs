@@ -33,11 +33,13 @@ use quinn::{AsyncTimer, AsyncUdpSocket, Runtime};
 
 use crate::buffers;
 
+mod clock;
 mod queue;
 mod socket;
 mod timers;
 mod turns;
 
+use clock::Clock;
 use queue::{Queue, Task};
 use socket::Socket;
 use timers::{Timer, Timers};
@@ -61,6 +63,7 @@ pub(super) struct Reactor(Arc<Core>);
 
 struct Core {
     queue: Arc<Queue>,
+    clock: Arc<Clock>,
     timers: Arc<Timers>,
     socket: OnceLock<Arc<Socket>>,
     /// All that are not over, so that they can be dropped.
@@ -89,9 +92,11 @@ impl std::fmt::Debug for Core {
 impl Reactor {
     pub(super) fn new(config: Config) -> io::Result<Reactor> {
         buffers::keep_freed();
+        let clock = Arc::new(Clock::new());
         Ok(Reactor(Arc::new(Core {
             queue: Arc::new(Queue::new()?),
-            timers: Arc::default(),
+            timers: Arc::new(Timers::new(Arc::clone(&clock))),
+            clock,
             socket: OnceLock::new(),
             tasks: Mutex::default(),
             next_task: AtomicU64::new(0),
@@ -106,7 +111,7 @@ impl Reactor {
         let core = &self.0;
         while core.turns.enter_between() {
             core.drive(&mut || core.turns.is_wanted(), None, false);
-            core.turns.leave(false);
+            core.leave(false);
         }
         let tasks = std::mem::take(&mut *core.tasks());
         tasks.values().for_each(|task| task.cancel());
@@ -147,7 +152,7 @@ impl Reactor {
                 break;
             }
         }
-        core.turns.leave(is_more());
+        core.leave(is_more());
         Some(is_done)
     }
 
@@ -175,7 +180,7 @@ impl Core {
             if is_done() {
                 return true;
             }
-            let now = Instant::now();
+            let now = self.clock.tick();
             if until.is_some_and(|until| until <= now) {
                 return false;
             }
@@ -198,6 +203,12 @@ impl Core {
                 idle = None;
             }
         }
+    }
+
+    /// Makes room for who runs them next.
+    fn leave(&self, is_more: bool) {
+        self.clock.release();
+        self.turns.leave(is_more);
     }
 
     /// Lets the endpoint read again, if that is all that it waits for.
@@ -223,7 +234,9 @@ impl Core {
         let socket = self.socket.get();
         let has_writers = socket.is_some_and(|socket| socket.has_writers());
         // An error of the system's makes this a loop, not a wrong answer.
+        self.clock.release();
         let ready = self.queue.wait(has_writers, next, is_done).unwrap_or_default();
+        self.clock.tick();
         if let Some(socket) = socket {
             socket.wake(ready.readable, ready.writable);
         }
@@ -231,6 +244,10 @@ impl Core {
 }
 
 impl Runtime for Reactor {
+    fn now(&self) -> Instant {
+        self.0.clock.now()
+    }
+
     fn new_timer(&self, at: Instant) -> Pin<Box<dyn AsyncTimer>> {
         Box::pin(Timer::new(Arc::clone(&self.0.timers), at))
     }
@@ -244,7 +261,8 @@ impl Runtime for Reactor {
     }
 
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        let socket = Arc::new(Socket::new(socket, self.0.config.segments_max)?);
+        let socket =
+            Arc::new(Socket::new(socket, self.0.config.segments_max, Arc::clone(&self.0.clock))?);
         self.0.queue.watch(socket.shared())?;
         if self.0.socket.set(Arc::clone(&socket)).is_err() {
             return Err(io::Error::other("an endpoint has one socket"));

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use quinn::udp::{RecvMeta, Transmit, UdpSocketState};
 use quinn::{AsyncUdpSocket, UdpPoller};
 
+use super::clock::Clock;
 use crate::rendezvous::LARGE_BYTES;
 
 /// A socket, and who waits for it.
@@ -22,6 +23,7 @@ pub(super) struct Socket {
     is_full: AtomicBool,
     /// The last read brought much, which is taken in before the next one.
     has_given: AtomicBool,
+    clock: Arc<Clock>,
     waiting: Mutex<Waiting>,
 }
 
@@ -32,13 +34,18 @@ struct Waiting {
 }
 
 impl Socket {
-    pub(super) fn new(socket: UdpSocket, segments_max: usize) -> io::Result<Socket> {
+    pub(super) fn new(
+        socket: UdpSocket,
+        segments_max: usize,
+        clock: Arc<Clock>,
+    ) -> io::Result<Socket> {
         socket.set_nonblocking(true)?;
         let state = UdpSocketState::new((&socket).into())?;
         let segments_max = segments_max.min(state.max_gso_segments());
         let socket = Arc::new(socket);
         let [is_full, has_given] = [const { AtomicBool::new(false) }; 2];
-        Ok(Socket { socket, state, segments_max, is_full, has_given, waiting: Mutex::default() })
+        let waiting = Mutex::default();
+        Ok(Socket { socket, state, segments_max, is_full, has_given, clock, waiting })
     }
 
     pub(super) fn shared(&self) -> Arc<UdpSocket> {
@@ -111,6 +118,7 @@ impl AsyncUdpSocket for Socket {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => {
+                    self.clock.tick();
                     let is_large = read.is_ok() && meta[0].len >= LARGE_BYTES;
                     self.has_given.store(is_large, Ordering::SeqCst);
                     return Poll::Ready(read);
@@ -143,7 +151,11 @@ struct Writer(Arc<Socket>);
 
 impl UdpPoller for Writer {
     fn poll_writable(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.0.is_full.load(Ordering::SeqCst) {
+            return Poll::Ready(Ok(()));
+        }
         let mut waiting = self.0.waiting();
+        // Nor has the kernel said meanwhile that there is room.
         if !self.0.is_full.load(Ordering::SeqCst) {
             return Poll::Ready(Ok(()));
         }

@@ -8,9 +8,14 @@ use std::time::Instant;
 
 use quinn::AsyncTimer;
 
+use super::clock::Clock;
+
 /// All that wait for a time.
-#[derive(Debug, Default)]
-pub(super) struct Timers(Mutex<State>);
+#[derive(Debug)]
+pub(super) struct Timers {
+    state: Mutex<State>,
+    clock: Arc<Clock>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -19,9 +24,13 @@ struct State {
 }
 
 impl Timers {
+    pub(super) fn new(clock: Arc<Clock>) -> Timers {
+        Timers { state: Mutex::default(), clock }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing that holds the lock can panic half way through a change.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next time at which somebody is to be woken.
@@ -44,13 +53,16 @@ impl Timers {
 }
 
 /// One time that one task waits for.
+///
+/// Its time moves with every packet, mostly further away. So it stays where it waits as
+/// long as that is no later than its time, and waits again when it was woken too early.
 #[derive(Debug)]
 pub(super) struct Timer {
     timers: Arc<Timers>,
     at: Instant,
     id: u64,
-    /// Under which it waits.
-    waits: Option<Instant>,
+    /// When it is woken, and who.
+    waits: Option<(Instant, Waker)>,
 }
 
 impl Timer {
@@ -61,6 +73,12 @@ impl Timer {
         drop(state);
         Timer { timers, at, id, waits: None }
     }
+
+    fn forget(&mut self) {
+        if let Some((at, _)) = self.waits.take() {
+            self.timers.state().waiting.remove(&(at, self.id));
+        }
+    }
 }
 
 impl AsyncTimer for Timer {
@@ -69,25 +87,26 @@ impl AsyncTimer for Timer {
     }
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let (at, id) = (self.at, self.id);
-        let is_over = at <= Instant::now();
-        let mut state = self.timers.state();
-        if let Some(old) = self.waits.filter(|&old| is_over || old != at) {
-            state.waiting.remove(&(old, id));
+        let now = self.timers.clock.now();
+        if self.at <= now {
+            self.forget();
+            return Poll::Ready(());
         }
-        if !is_over {
-            state.waiting.insert((at, id), cx.waker().clone());
+        let (at, waker) = (self.at, cx.waker());
+        let waits = self.waits.as_ref();
+        // One whose time to be woken has passed may not be among them any more.
+        if waits.is_some_and(|(old, who)| now < *old && *old <= at && who.will_wake(waker)) {
+            return Poll::Pending;
         }
-        drop(state);
-        self.waits = (!is_over).then_some(at);
-        if is_over { Poll::Ready(()) } else { Poll::Pending }
+        self.forget();
+        self.timers.state().waiting.insert((at, self.id), waker.clone());
+        self.waits = Some((at, waker.clone()));
+        Poll::Pending
     }
 }
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        if let Some(at) = self.waits {
-            self.timers.state().waiting.remove(&(at, self.id));
-        }
+        self.forget();
     }
 }

@@ -11,53 +11,55 @@ use crate::faults::{self, Fault};
 use crate::single::{CALLS, NEED_NOT_ALL, call};
 use crate::threads::{each, group, group_with, tiny};
 
+/// Before each frame that one of so many ranks sends in a call, until it sends no more:
+/// `strikes` has it fail there, and says whether it did. Gives how often.
+fn in_every_phase(size: usize, strikes: impl Fn(usize, usize, usize) -> bool) -> usize {
+    let each = |(number, victim)| (0..).take_while(|&after| strikes(number, victim, after)).count();
+    (0..CALLS).flat_map(|number| (0..size).map(move |victim| (number, victim))).map(each).sum()
+}
+
 #[test]
 fn a_death_in_any_phase_of_any_call_ends_it_and_the_living_go_on() {
     let size = 4;
-    for number in 0..CALLS {
-        for after in [0, 1, 2, 3, 5, 8, 13, 21] {
-            let victim = (number + after) % size;
-            let ranks = faults::group(size, &tiny(), victim, Fault::Kill(after));
-            let ended = each(ranks, move |comm| {
-                let first = call(number, &comm);
-                // A barrier makes sure that a death is met by all.
-                let then = comm.barrier();
-                if comm.rank() == victim {
-                    return None;
-                }
-                if let Err(error) = &first {
-                    let lost = matches!(error, GroupError::PeerLost { .. });
-                    assert!(lost, "call {number}, kill after {after}: {error}");
-                    assert!(matches!(then, Err(GroupError::PeerLost { .. })), "{then:?}");
-                }
-                let rest = comm.within(Duration::from_secs(20)).shrink();
-                let rest = rest.unwrap_or_else(|error| panic!("call {number} {after}: {error}"));
-                let sum = rest.all_reduce(&[1_u32], Operator::Sum).expect("the living go on");
-                assert_eq!(sum, [rest.size() as u32]);
-                Some(rest.size())
-            });
-            let sizes: Vec<usize> = ended.into_iter().flatten().collect();
-            let agreed = sizes.iter().all(|&one| one == size - 1);
-            assert!(
-                agreed && sizes.len() == size - 1,
-                "call {number}, kill {victim} after {after}: {sizes:?}"
-            );
-        }
-    }
+    let deaths = in_every_phase(size, |number, victim, after| {
+        let (ranks, struck) = faults::group(size, &tiny(), victim, Fault::Kill(after));
+        let what = format!("call {number}, kill {victim} after {after}");
+        let ended = each(ranks, move |comm| {
+            let first = call(number, &comm);
+            // A barrier makes sure that a death is met by all.
+            let then = comm.barrier();
+            if comm.rank() == victim {
+                return None;
+            }
+            if let Err(error) = &first {
+                assert!(matches!(error, GroupError::PeerLost { .. }), "{what}: {error}");
+                assert!(matches!(then, Err(GroupError::PeerLost { .. })), "{what}: {then:?}");
+            }
+            let rest = comm.within(Duration::from_secs(20)).shrink();
+            let rest = rest.unwrap_or_else(|error| panic!("{what}: {error}"));
+            let sum = rest.all_reduce(&[1_u32], Operator::Sum).expect("the living go on");
+            assert_eq!(sum, [rest.size() as u32], "{what}");
+            Some(rest.size())
+        });
+        let sizes: Vec<usize> = ended.into_iter().flatten().collect();
+        assert_eq!(sizes, vec![size - 1; size - 1], "call {number}, kill {victim} after {after}");
+        struck.load(Ordering::SeqCst)
+    });
+    assert!(deaths > CALLS * size * 5, "only {deaths} deaths");
 }
 
 #[test]
 fn a_pause_in_any_phase_changes_nothing() {
     let size = 3;
-    for number in 0..CALLS {
-        for after in [0, 2, 5, 11] {
-            let fault = Fault::Pause(after, Duration::from_millis(15));
-            let ranks = faults::group(size, &tiny(), number % size, fault);
-            for ended in each(ranks, move |comm| call(number, &comm)) {
-                assert_eq!(ended, Ok(()), "call {number}, pause after {after}");
-            }
+    let pauses = in_every_phase(size, |number, victim, after| {
+        let fault = Fault::Pause(after, Duration::from_millis(5));
+        let (ranks, struck) = faults::group(size, &tiny(), victim, fault);
+        for ended in each(ranks, move |comm| call(number, &comm)) {
+            assert_eq!(ended, Ok(()), "call {number}, pause of {victim} after {after}");
         }
-    }
+        struck.load(Ordering::SeqCst)
+    });
+    assert!(pauses > CALLS * size * 3, "only {pauses} pauses");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A link that dies or pauses after so many frames.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -28,11 +29,13 @@ pub struct FaultyLink {
     inner: Arc<MemoryLink>,
     fault: Fault,
     state: Arc<Mutex<State>>,
+    struck: Arc<AtomicBool>,
 }
 
 impl FaultyLink {
     pub fn new(inner: MemoryLink, fault: Fault) -> FaultyLink {
-        FaultyLink { inner: Arc::new(inner), fault, state: Arc::default() }
+        let (state, struck) = Default::default();
+        FaultyLink { inner: Arc::new(inner), fault, state, struck }
     }
 
     fn die(&self, state: &mut State) {
@@ -79,8 +82,14 @@ impl Link for FaultyLink {
             return;
         }
         match self.fault {
-            Fault::Kill(after) if state.sent == after => return self.die(&mut state),
-            Fault::Pause(after, time) if state.sent == after => self.pause(&mut state, time),
+            Fault::Kill(after) if state.sent == after => {
+                self.struck.store(true, Ordering::SeqCst);
+                return self.die(&mut state);
+            }
+            Fault::Pause(after, time) if state.sent == after => {
+                self.struck.store(true, Ordering::SeqCst);
+                self.pause(&mut state, time);
+            }
             _ => {}
         }
         state.sent += 1;
@@ -106,11 +115,22 @@ impl Link for FaultyLink {
     }
 }
 
-/// A group of which one rank has a fault.
-pub fn group(size: usize, config: &Config, victim: usize, fault: Fault) -> Vec<Communicator> {
+/// A group of which one rank has a fault, and whether that has struck.
+pub fn group(
+    size: usize,
+    config: &Config,
+    victim: usize,
+    fault: Fault,
+) -> (Vec<Communicator>, Arc<AtomicBool>) {
+    let mut struck = Arc::default();
     let connect = |link: MemoryLink| {
-        let fault = if link.rank() == victim { fault } else { Fault::None };
-        Communicator::connect(Arc::new(FaultyLink::new(link, fault)), config.clone())
+        let is_victim = link.rank() == victim;
+        let link = FaultyLink::new(link, if is_victim { fault } else { Fault::None });
+        if is_victim {
+            struck = Arc::clone(&link.struck);
+        }
+        Communicator::connect(Arc::new(link), config.clone())
     };
-    MemoryLink::group(size).into_iter().map(connect).collect()
+    let ranks = MemoryLink::group(size).into_iter().map(connect).collect();
+    (ranks, struck)
 }

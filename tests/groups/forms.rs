@@ -209,7 +209,7 @@ fn messages_go_both_ways_as_futures() {
 
 #[test]
 fn who_shrinks_may_wait_later() {
-    let ranks = faults::group(3, &tiny(), 1, Fault::Kill(0));
+    let (ranks, _) = faults::group(3, &tiny(), 1, Fault::Kill(0));
     each(ranks, |comm: Communicator| {
         let lost = comm.barrier();
         if comm.rank() == 1 {

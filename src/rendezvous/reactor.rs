@@ -115,7 +115,7 @@ impl Reactor {
         }
         let tasks = std::mem::take(&mut *core.tasks());
         tasks.values().for_each(|task| task.cancel());
-        core.queue.take();
+        while core.queue.pop().is_some() {}
     }
 
     /// Ends [`Reactor::run`].
@@ -218,9 +218,8 @@ impl Core {
 
     /// Runs what was in the queue, and says how many tasks that were.
     fn run_ready(&self) -> usize {
-        let ready = self.queue.take();
-        let count = ready.len();
-        for task in ready {
+        let count = self.queue.len();
+        for task in (0..count).map_while(|_| self.queue.pop()) {
             if task.run() {
                 self.tasks().remove(&task.id);
             }

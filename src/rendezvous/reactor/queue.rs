@@ -37,14 +37,20 @@ impl Queue {
         self.rouse();
     }
 
-    /// Takes all that are ready.
-    pub(super) fn take(&self) -> VecDeque<Arc<Task>> {
-        std::mem::take(&mut *self.ready())
+    /// How many are ready.
+    pub(super) fn len(&self) -> usize {
+        self.ready().len()
+    }
+
+    /// Takes the first that is ready.
+    pub(super) fn pop(&self) -> Option<Arc<Task>> {
+        self.ready().pop_front()
     }
 
     /// Ends the sleep of who sleeps.
     pub(super) fn rouse(&self) {
-        if self.is_asleep.swap(false, Ordering::SeqCst) {
+        // Mostly nobody does, and looking takes less than changing.
+        if self.is_asleep.load(Ordering::SeqCst) && self.is_asleep.swap(false, Ordering::SeqCst) {
             self.watch.wake();
         }
     }

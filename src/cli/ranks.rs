@@ -32,7 +32,7 @@ use crate::launch::Root;
 use crate::os::process::{self, Signal};
 use crate::transport::Secret;
 use channel::{Ending, Event, Order, Output, PIECE_BYTES_MAX, PIECES_MAX, Start};
-use hosts::Host;
+use hosts::{Here, Host};
 
 /// How much longer than the ranks' time of grace their hosts have to end.
 const HOSTS_GRACE: Duration = Duration::from_secs(5);
@@ -54,8 +54,8 @@ pub fn run(args: &RanksArgs) -> Result<u8, Failure> {
         (None, given) => hosts::of_argument(given)?,
     };
     let ranks = hosts::place(&hosts, args.ranks, args.placement)?;
-    let own = gethostname::gethostname().to_string_lossy().into_owned();
-    let start = Template::new(args, &hosts, &ranks, &own)?;
+    let here = Here::ask().map_err(|error| internal("ask for this machine's addresses", error))?;
+    let start = Template::new(args, &hosts, &ranks, &here)?;
     let secret = Secret::generate().map_err(|error| Failure::new(Blame::Internal, error))?;
     let (notices, inbox) = mpsc::channel();
     let interrupts = notices.clone();
@@ -64,7 +64,7 @@ pub fn run(args: &RanksArgs) -> Result<u8, Failure> {
     let mut run = Run { agents: Vec::new(), notices, permits: None, deadline: None, verdict: None };
     for (host, ranks) in hosts.into_iter().zip(ranks) {
         if !ranks.is_empty() {
-            let is_here = host.is_here(&own);
+            let is_here = host.is_here(&here);
             run.start(args, host, is_here, start.with_ranks(ranks), &secret)?;
         }
     }
@@ -85,7 +85,7 @@ impl Template {
         args: &RanksArgs,
         hosts: &[Host],
         ranks: &[Vec<u32>],
-        own: &str,
+        here: &Here,
     ) -> Result<Template, Failure> {
         let bytes = |text: &OsStr| text.as_bytes().to_vec();
         let directory = std::env::current_dir()
@@ -101,7 +101,7 @@ impl Template {
                 environment: environment.collect(),
                 ranks: Vec::new(),
                 size: ranks.iter().map(|ranks| ranks.len() as u32).sum(),
-                root: root(args, hosts, ranks, own)?.to_string(),
+                root: root(args, hosts, ranks, here)?.to_string(),
                 output: Output::Piped,
                 grace_ms: args.grace.as_millis() as u64,
             },
@@ -114,7 +114,12 @@ impl Template {
 }
 
 /// Where rank 0 will listen: the first host that has ranks.
-fn root(args: &RanksArgs, hosts: &[Host], ranks: &[Vec<u32>], own: &str) -> Result<Root, Failure> {
+fn root(
+    args: &RanksArgs,
+    hosts: &[Host],
+    ranks: &[Vec<u32>],
+    here: &Here,
+) -> Result<Root, Failure> {
     let used: Vec<&Host> = hosts
         .iter()
         .zip(ranks)
@@ -132,7 +137,7 @@ fn root(args: &RanksArgs, hosts: &[Host], ranks: &[Vec<u32>], own: &str) -> Resu
             ),
         ));
     }
-    let is_here = first.is_here(own);
+    let is_here = first.is_here(here);
     let host = if is_one && is_here { "127.0.0.1" } else { first.address() };
     let port = match args.port {
         Some(port) => port,

@@ -59,10 +59,18 @@ pub fn run() -> Result<u8, Failure> {
         // The other end compares, too, and says so.
         return Ok(Blame::Cluster as u8);
     }
-    let secret = channel::read_secret(&mut stdin).map_err(parent)?;
+    let start = channel::read_secret(&mut stdin)
+        .and_then(|secret| Ok((secret, channel::read(&mut stdin)?)));
     drop(stdin);
-    let Some(Order::Start(start)) = channel::read(io::stdin().lock()).map_err(parent)? else {
-        return Err(parent(io::ErrorKind::UnexpectedEof.into()));
+    let (secret, start) = match start {
+        Ok((secret, Some(Order::Start(start)))) => (secret, start),
+        // It has ended before all hosts were there, and said why.
+        Ok((_, None)) => return Ok(Blame::Cluster as u8),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return Ok(Blame::Cluster as u8);
+        }
+        Ok(_) => return Err(parent(io::Error::other("its first order is another"))),
+        Err(error) => return Err(parent(error)),
     };
     let (notices, inbox) = mpsc::channel();
     let interrupts = notices.clone();

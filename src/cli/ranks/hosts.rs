@@ -1,6 +1,8 @@
 //! Which hosts there are, and which ranks go where.
 
 use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 
 use super::super::args::Placement;
@@ -35,11 +37,35 @@ impl Host {
         matches!(self.address(), "localhost" | "127.0.0.1" | "::1")
     }
 
-    /// Whether it is this machine, which calls itself `own`.
-    pub fn is_here(&self, own: &str) -> bool {
-        let short = |name: &str| name.split('.').next().unwrap_or(name).to_owned();
-        let address = self.address();
-        self.is_loopback() || address == own || (!own.is_empty() && address == short(own))
+    /// Whether it is this machine.
+    pub fn is_here(&self, here: &Here) -> bool {
+        let name = self.address();
+        let is_own = |address| here.addresses.contains(&address);
+        let is_name = !name.is_empty() && (name == here.name || name == here.short_name());
+        self.is_loopback() || is_name || name.parse().is_ok_and(is_own)
+    }
+}
+
+/// This machine, as others may call it.
+#[derive(Clone, Debug)]
+pub struct Here {
+    name: String,
+    addresses: Vec<IpAddr>,
+}
+
+impl Here {
+    /// Asks the system.
+    ///
+    /// # Errors
+    /// It does not tell.
+    pub fn ask() -> io::Result<Here> {
+        let addresses = if_addrs::get_if_addrs()?.iter().map(if_addrs::Interface::ip).collect();
+        Ok(Here { name: gethostname::gethostname().to_string_lossy().into_owned(), addresses })
+    }
+
+    /// The name without its domain.
+    fn short_name(&self) -> &str {
+        self.name.split('.').next().unwrap_or(&self.name)
     }
 }
 
@@ -271,11 +297,20 @@ mod tests {
 
     #[test]
     fn this_machine_has_several_names() {
+        let here = Here {
+            name: "node7.lab".to_owned(),
+            addresses: ["10.0.0.7", "fd00::7"].map(|ip| ip.parse().unwrap()).to_vec(),
+        };
         for name in ["localhost", "127.0.0.1", "::1", "me@localhost", "node7", "node7.lab"] {
-            assert!(host(name, None).is_here("node7.lab"), "{name}");
+            assert!(host(name, None).is_here(&here), "{name}");
         }
-        for name in ["127.0.0.2", "node8", "node7.other", "node"] {
-            assert!(!host(name, None).is_here("node7.lab"), "{name}");
+        for name in ["10.0.0.7", "me@10.0.0.7", "fd00::7", "fd00:0::7"] {
+            assert!(host(name, None).is_here(&here), "{name}");
         }
+        for name in ["127.0.0.2", "10.0.0.8", "fd00::8", "node8", "node7.other", "node"] {
+            assert!(!host(name, None).is_here(&here), "{name}");
+        }
+        let nameless = Here { name: String::new(), addresses: Vec::new() };
+        assert!(!host("", None).is_here(&nameless));
     }
 }

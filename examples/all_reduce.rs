@@ -9,8 +9,9 @@
 //! slowest rank's), bytes over time (algbw), the bytes that a ring would send in
 //! that time (busbw), and how many elements were wrong.
 
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
 
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use adsum::communicator::{Communicator, Operator};
@@ -23,7 +24,17 @@ const CALLS_MAX: usize = 2000;
 /// The first calls find buffers and routes cold, and do not count.
 const COLD: usize = 3;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
+    match measure() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure() -> Result<(), Box<dyn std::error::Error>> {
     let group = Communicator::from_env()?;
     let (rank, size) = (group.rank(), group.size());
     if rank == 0 {

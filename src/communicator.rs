@@ -46,7 +46,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::collective::Algorithm;
-use crate::group::{self, Answer, Outcome, OwnFold, WORLD};
+use crate::group::{self, Answer, Outcome, WORLD};
 
 mod calibrate;
 mod collectives;
@@ -72,7 +72,7 @@ pub use memory::MemoryLink;
 pub use messages::{Envelope, Raw, Received};
 pub use request::Request;
 
-use shared::{Called, Own, Stop, Then, Watch};
+use shared::{Called, Function, Own, Stop, Then, Watch};
 
 /// A group of ranks, as one of them sees it.
 ///
@@ -188,11 +188,11 @@ impl Communicator {
     fn start_with<T>(
         &self,
         call: group::Call,
-        function: Option<OwnFold>,
+        function: Option<Function>,
         convert: impl FnOnce(Answer) -> Result<T, GroupError> + Send + 'static,
     ) -> Request<T> {
         let (context, shared) = (self.kept.context, &self.kept.shared);
-        let slot = shared.slot(function.is_none(), self.watch());
+        let slot = shared.slot(self.watch());
         let called = Called { then: Then::Put(Arc::clone(&slot)), function };
         shared.begin(|group, now| (group.start(now, context, call), called));
         let convert = move |outcome| match outcome {

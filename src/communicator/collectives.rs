@@ -4,6 +4,7 @@
 //! fail with [`GroupError`], for the same reason at all ranks where it concerns others.
 
 use super::element::{Element, from_bytes};
+use super::shared::Function;
 use super::{Combine, Communicator, GroupError, Operator, Request};
 use crate::collective::Kind;
 use crate::dtype::DType;
@@ -321,7 +322,9 @@ impl Communicator {
         convert: impl FnOnce(Answer) -> T + Send + 'static,
     ) -> Request<T> {
         match call {
-            Ok((call, function)) => self.start_with(call, function, |answer| Ok(convert(answer))),
+            Ok((call, function)) => {
+                self.start_with(call, function.map(Function::Own), |answer| Ok(convert(answer)))
+            }
             Err(error) => Request::failed(error),
         }
     }

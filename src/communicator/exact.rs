@@ -7,7 +7,7 @@
 use std::sync::{Arc, Weak};
 
 use super::element::{Element, to_bytes};
-use super::shared::{Called, Ended, Shared, Slot, Then};
+use super::shared::{Called, Ended, Function, Shared, Slot, Then};
 use super::{Communicator, GroupError, Request};
 use crate::backend::cpu::{CpuBackend, TILE_BYTES};
 use crate::backend::{Backend, Place, Run};
@@ -100,7 +100,7 @@ impl Communicator {
     ) -> Request<T> {
         let call = self.merge_of(kind, partial.spec(), partial.outputs(), root);
         let call = Call { array: Box::new(partial.to_bytes()), ..call };
-        self.start_with(call, Some(merge()), move |answer| then(merged(answer)?))
+        self.start_with(call, Some(Function::Merge(merge())), move |answer| then(merged(answer)?))
     }
 
     /// The call that merges partials of a reduction, without this rank's.
@@ -159,7 +159,7 @@ impl Communicator {
         let tell = self.moving(Kind::AllGather, &[count], counts, 0);
         let (shared, rank) = (&self.kept.shared, self.rank());
         let (context, members) = (self.kept.context, self.kept.members.clone());
-        let slot = shared.slot(false, self.watch());
+        let slot = shared.slot(self.watch());
         let (end, weak) = (Arc::clone(&slot), shared.weak());
         shared.begin(|group, now| {
             let own = derived(context, "exact", group.calls_begun(context), 0);
@@ -200,7 +200,8 @@ impl Ending {
         match self.shared.upgrade() {
             Some(shared) => shared.begin(|group, now| {
                 let then = Then::Go(context, Box::new(|result| self.put(result)));
-                (group.start(now, context, call), Called { then, function: Some(merge()) })
+                let function = Some(Function::Merge(merge()));
+                (group.start(now, context, call), Called { then, function })
             }),
             None => self.put(Err(GroupError::Closed)),
         }

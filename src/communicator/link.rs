@@ -58,6 +58,14 @@ pub trait Link: Send + Sync + 'static {
         None
     }
 
+    /// Another thread than the link's has done something: callers that drive the link ask
+    /// at once whether they are done. Nothing for a link that has no use for them.
+    fn rouse(&self) {}
+
+    /// Somebody waits for what comes who does not drive the link, so that it must do all at
+    /// once by itself. Nothing for a link that always does.
+    fn attend(&self) {}
+
     /// Gives up a peer: nothing more is sent to it or taken from it. The group
     /// calls it when another rank has found the peer dead.
     fn abandon(&self, peer: usize);

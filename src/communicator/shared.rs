@@ -19,6 +19,10 @@ pub(super) type Ended = Result<Outcome, GroupError>;
 /// the link's have done to its call: a deadline that has passed.
 const DRIVE_MAX: Duration = Duration::from_millis(20);
 
+/// The most bytes that are merged at once by who brings the last of them, which takes
+/// microseconds; a thread of its own would take as long to wake up as a link's round trip.
+const MERGED_AT_ONCE_MAX: usize = 16 << 10;
+
 /// How often a watched call that is waited for asks whether to go on.
 const ASKED_EVERY: Duration = Duration::from_millis(100);
 
@@ -35,8 +39,6 @@ pub(super) struct Watch {
 pub(super) struct Slot {
     shared: Weak<Shared>,
     link: Arc<dyn Link>,
-    /// Whether the call ends by what the link delivers, and not by a function.
-    is_of_link: bool,
     watch: Option<Watch>,
     state: Mutex<SlotState>,
     ended: Condvar,
@@ -68,10 +70,8 @@ impl Slot {
     /// use for it. The end comes: every call has a deadline or a rank that dies.
     pub fn wait(&self) -> Ended {
         let mut is_ended = || self.lock().result.is_some();
-        // The link does not hear of what a function's thread ends.
-        let drives = self.is_of_link;
         let mut asked = Instant::now();
-        while drives && self.link.drive(&mut is_ended, DRIVE_MAX) == Some(false) {
+        while self.link.drive(&mut is_ended, DRIVE_MAX) == Some(false) {
             if self.is_stopped(&mut asked) {
                 return self.given_up();
             }
@@ -122,6 +122,8 @@ impl Slot {
         let result = state.result.take();
         if result.is_none() {
             state.waker = waker.cloned();
+            drop(state);
+            self.link.attend();
         }
         result
     }
@@ -145,10 +147,19 @@ pub(super) enum Then {
     Go(u64, Box<dyn FnOnce(Ended) + Send>),
 }
 
+/// What makes one of contributions that the machine does not fold by itself.
+#[derive(Clone)]
+pub(super) enum Function {
+    /// One of the user's.
+    Own(OwnFold),
+    /// The library's own.
+    Merge(OwnFold),
+}
+
 /// A call under way.
 pub(super) struct Called {
     pub then: Then,
-    pub function: Option<OwnFold>,
+    pub function: Option<Function>,
 }
 
 struct Inner {
@@ -203,7 +214,7 @@ impl Shared {
         watch: Option<Watch>,
         start: impl FnOnce(&mut Group, Now) -> OpId,
     ) -> Arc<Slot> {
-        let slot = self.slot(true, watch);
+        let slot = self.slot(watch);
         let then = Then::Put(Arc::clone(&slot));
         self.begin(|group, now| (start(group, now), Called { then, function: None }));
         slot
@@ -215,7 +226,7 @@ impl Shared {
         watch: Option<Watch>,
         start: impl FnOnce(&mut Group, Now) -> Result<Option<OpId>, GroupError>,
     ) -> Result<Option<Arc<Slot>>, GroupError> {
-        let slot = self.slot(true, watch);
+        let slot = self.slot(watch);
         let called = Called { then: Then::Put(Arc::clone(&slot)), function: None };
         self.with(|inner, now| {
             let begun = start(&mut inner.group, now)?;
@@ -238,10 +249,10 @@ impl Shared {
     }
 
     /// A slot for the end of a call, which comes by the link or by a worker.
-    pub fn slot(&self, is_of_link: bool, watch: Option<Watch>) -> Arc<Slot> {
+    pub fn slot(&self, watch: Option<Watch>) -> Arc<Slot> {
         let (shared, link) = (Weak::clone(&self.own), Arc::clone(&self.link));
         let (state, ended) = (Mutex::default(), Condvar::new());
-        Arc::new(Slot { shared, link, is_of_link, watch, state, ended })
+        Arc::new(Slot { shared, link, watch, state, ended })
     }
 
     /// Starts a call.
@@ -277,19 +288,21 @@ impl Shared {
     fn with<T>(&self, f: impl FnOnce(&mut Inner, Now) -> T) -> T {
         // A panic inside is a defect of ours; others are better told by errors.
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let value = f(&mut inner, self.epoch.elapsed());
+        let now = self.epoch.elapsed();
+        let value = f(&mut inner, now);
         let mut ended = Vec::new();
         while let Some(output) = inner.group.poll_output() {
             match output {
                 Output::Send { to, frame } => self.link.send(to, frame),
                 Output::Abandon { peer } => self.link.abandon(peer),
-                Output::Fold(work) => inner.fold(work, &self.own),
+                Output::Fold(work) => inner.fold(work, now, self),
                 Output::Finished { id, result } => {
                     let Some(Called { then, function }) = inner.calls.remove(&id) else { continue };
                     match then {
                         Then::Put(slot) => ended.push((slot, result, function)),
                         Then::Go(context, go) => {
-                            inner.work(context, Box::new(move || go(result)));
+                            let go = Box::new(move || go(result));
+                            inner.work(context, go, Arc::clone(&self.link));
                         }
                     }
                 }
@@ -315,17 +328,28 @@ impl Shared {
 }
 
 impl Inner {
-    /// Has a communicator's worker do something.
-    fn work(&mut self, context: u64, job: Job) {
+    /// Has a communicator's worker do something, and who drives the link then look at it.
+    fn work(&mut self, context: u64, job: Job, link: Arc<dyn Link>) {
+        let job = Box::new(move || {
+            job();
+            link.rouse();
+        });
         self.workers.entry(context).or_insert_with(Worker::start).run(job);
     }
 
     /// Has the function of a call applied, and the machine told.
-    fn fold(&mut self, work: Work, shared: &Weak<Shared>) {
+    fn fold(&mut self, work: Work, now: Now, shared: &Shared) {
         let function = self.calls.get(&work.id()).and_then(|called| called.function.clone());
         // The call may have ended in the same breath.
-        let Some(function) = function else { return };
-        let (shared, context) = (Weak::clone(shared), work.context());
+        let function = match function {
+            None => return,
+            Some(Function::Merge(merge)) if work.bytes() <= MERGED_AT_ONCE_MAX => {
+                return self.group.handle_folded(now, work.run(&merge));
+            }
+            Some(Function::Own(function) | Function::Merge(function)) => function,
+        };
+        let (link, shared) = (Arc::clone(&shared.link), Weak::clone(&shared.own));
+        let context = work.context();
         let fold = move || {
             let folded = work.run(&function);
             drop(function);
@@ -333,7 +357,7 @@ impl Inner {
                 shared.tell(|group, now| group.handle_folded(now, folded));
             }
         };
-        self.work(context, Box::new(fold));
+        self.work(context, Box::new(fold), link);
     }
 }
 

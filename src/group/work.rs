@@ -67,6 +67,11 @@ impl Work {
         self.context
     }
 
+    /// Bytes of the contributions together.
+    pub fn bytes(&self) -> usize {
+        self.contributions.iter().map(Bytes::len).sum()
+    }
+
     /// Applies the function of its call. A panic of it ends here.
     pub fn run(self, function: &OwnFold) -> Folded {
         let made = catch_unwind(AssertUnwindSafe(|| self.made(function)));

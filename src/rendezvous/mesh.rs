@@ -153,6 +153,18 @@ impl Link for Mesh {
         self.reactor.as_ref()?.lend(is_done, limit, is_more)
     }
 
+    fn rouse(&self) {
+        if let Some(reactor) = &self.reactor {
+            reactor.rouse();
+        }
+    }
+
+    fn attend(&self) {
+        if let Some(reactor) = &self.reactor {
+            reactor.attend();
+        }
+    }
+
     fn abandon(&self, peer: usize) {
         if let Some(peer) = self.peer(peer) {
             peer.is_abandoned.store(true, Ordering::SeqCst);

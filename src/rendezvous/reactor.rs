@@ -124,6 +124,18 @@ impl Reactor {
         self.0.queue.rouse();
     }
 
+    /// Has callers ask whether they are done; if none is in, the tasks' own thread runs them.
+    pub(super) fn rouse(&self) {
+        self.0.queue.rouse();
+        self.0.turns.tell_waiting();
+        self.attend();
+    }
+
+    /// Has the tasks run on their own thread at once, if no caller is in.
+    pub(super) fn attend(&self) {
+        self.0.turns.attend();
+    }
+
     /// Has the tasks run on their own thread at once when no caller is in, from now
     /// on.
     pub(super) fn hurry(&self) {
@@ -267,5 +279,44 @@ impl Runtime for Reactor {
             return Err(io::Error::other("an endpoint has one socket"));
         }
         Ok(socket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+    use super::*;
+
+    /// Longer than anything here takes on a busy machine.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn callers_ask_again_when_they_are_roused() {
+        let reactor = Reactor::new(Config { segments_max: 1, is_crowded: false }).unwrap();
+        // One sleeps, with nothing that wakes it, and two wait until it leaves.
+        let (asked, done) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let call = || {
+            let start = Instant::now();
+            let mut is_done = || {
+                asked.fetch_add(1, Ordering::SeqCst);
+                done.load(Ordering::SeqCst)
+            };
+            let ended = reactor.lend(&mut is_done, 2 * PATIENCE, || false);
+            assert_eq!(ended, Some(true));
+            assert!(start.elapsed() < PATIENCE);
+        };
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(call);
+            }
+            // Who is in asks twice before it sleeps; the others ask when they are told to.
+            while asked.load(Ordering::SeqCst) < 2 {
+                thread::yield_now();
+            }
+            thread::sleep(100 * LOOK);
+            done.store(true, Ordering::SeqCst);
+            reactor.rouse();
+        });
     }
 }

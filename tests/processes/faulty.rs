@@ -166,6 +166,14 @@ impl Link for FaultyLink {
         result
     }
 
+    fn rouse(&self) {
+        self.0.mesh.rouse();
+    }
+
+    fn attend(&self) {
+        self.0.mesh.attend();
+    }
+
     fn abandon(&self, peer: usize) {
         self.0.mesh.abandon(peer);
     }

@@ -67,7 +67,7 @@ pub use frame::Frame;
 pub use operation::{Answer, Fold};
 pub use points::{Message, Wanted};
 pub use schedule::derived;
-pub use signature::{Folding, Signature};
+pub use signature::{Folding, Purpose, Signature};
 pub use work::{Folded, OwnFold, Unmergeable, Work};
 
 use context::{Context, Early, Port};
@@ -114,6 +114,8 @@ pub enum Counts {
 pub struct Call {
     /// Which one.
     pub kind: Kind,
+    /// What for.
+    pub purpose: Purpose,
     /// The rank that has or gets all; 0 where there is none.
     pub root: usize,
     /// The type of the elements.
@@ -209,7 +211,7 @@ impl Group {
         Group {
             rank,
             size,
-            config,
+            config: config.within_limits(),
             contexts: BTreeMap::from([(WORLD, world)]),
             unknown: BTreeMap::new(),
             closed: VecDeque::new(),
@@ -287,6 +289,11 @@ impl Group {
         if self.closed.len() > CLOSED_MAX {
             self.closed.pop_front();
         }
+    }
+
+    /// When a call ends that may take so long, and how long that is.
+    fn deadline(&self, now: Now, timeout: Option<Duration>) -> Option<(Now, Duration)> {
+        timeout.or(self.config.timeout).map(|after| (now.saturating_add(after), after))
     }
 
     /// Says to all that this rank leaves.

@@ -14,7 +14,7 @@ mod table;
 pub use table::{Types, support_table};
 
 /// A reduction as a user asks for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Op {
     /// The exact sum, rounded once.
     Sum,

@@ -23,7 +23,7 @@ use adsum::DType;
 use adsum::collective::{Algorithm, Kind};
 use adsum::fold::Operator;
 use adsum::group::{
-    Call, Config, Counts, Fold, Group, GroupError, Made, OpId, Outcome, Output, WORLD,
+    Call, Config, Counts, Fold, Group, GroupError, Made, OpId, Outcome, Output, Purpose, WORLD,
 };
 use bytes::Bytes;
 
@@ -303,6 +303,7 @@ fn start(state: &mut Rank, rank: usize, now: Duration, call: usize) -> OpId {
     };
     let call = Call {
         kind,
+        purpose: Purpose::Plain,
         root: call % state.members.len(),
         dtype: DType::I32,
         counts: Counts::Whole(ELEMENTS as u64),

@@ -235,7 +235,7 @@ fn command_lines_that_make_no_sense() {
     run(&["run", "--hosts", "127.0.0.2", "--rsh", "/no/rsh", "true"])
         .refused(2, &["--rsh '/no/rsh'"]);
     // Standard output is for 'adsum run', so it is greeted there.
-    let run = run(&["run", "--remote"]);
+    let run = run_with_input(&["run", "--remote"], &[b'x'; 1 << 20]);
     assert!(run.code == Some(2) && run.stderr.contains("'--remote'"), "{run:?}");
 }
 
@@ -245,6 +245,7 @@ fn files_of_hosts() {
     let path = folder.path().join("hosts");
     let path = path.to_str().unwrap();
     run(&["run", "--hostfile", path, "true"]).refused(2, &[path, "cannot be read"]);
+    run(&["run", "--hostfile", "/dev/zero", "true"]).refused(2, &["/dev/zero", "1048576 bytes"]);
     for (text, words) in [
         ("", &["has no host"][..]),
         ("# nobody\n", &["has no host"]),
@@ -358,6 +359,45 @@ fn ranks_that_do_not_listen_are_killed() {
     kill("-INT", child.id());
     assert_eq!(end(child).code, Some(130));
     wait_until_gone(&processes);
+}
+
+#[test]
+fn ranks_end_without_the_process_that_started_them() {
+    let nursery = Nursery::new();
+    let child = start(&["-n", "2", "--grace", "1h"], &nursery.script(":"));
+    let processes = nursery.processes(4);
+    for agent in children(child.id()) {
+        kill("-STOP", agent);
+    }
+    let mut child = child;
+    kill("-INT", child.id());
+    let mut first = [0; 5];
+    std::io::Read::read_exact(child.stderr.as_mut().unwrap(), &mut first).unwrap();
+    kill("-INT", child.id());
+    assert_eq!(end(child).code, Some(130));
+    wait_until_gone(&processes);
+}
+
+#[test]
+fn hosts_that_say_nothing_keep_nobody_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let pid = folder.path().join("silent");
+    // Of the first host alone.
+    let before =
+        format!("[ $1 = 127.0.0.2 ] && {{ echo $$ > {}; exec sleep 1000; }}", pid.display());
+    let rsh = stub_rsh(folder.path(), &before);
+    let silent =
+        || wait_for("the silent host", || fs::read_to_string(&pid).ok()?.trim().parse().ok());
+    // Another host's rank cannot be started, and that is the end.
+    let hosts = ["--hosts", "127.0.0.2,127.0.0.3", "--rsh", &rsh, "--grace", "1h"];
+    run(&[&["run"], &hosts[..], &["--", "/no/program"]].concat()).refused(127, &["/no/program"]);
+    wait_until_gone(&[silent()]);
+    fs::remove_file(&pid).unwrap();
+    let child = start(&hosts, "sleep 1000");
+    let silent = silent();
+    kill("-INT", child.id());
+    end(child).refused(130, &["interrupted"]);
+    wait_until_gone(&[silent]);
 }
 
 #[test]

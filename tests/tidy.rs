@@ -29,7 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("backend", &["dtype", "op", "partial", "reduction", "site"]),
     ("collective", &[]),
     ("fold", &["backend", "dtype", "op", "reduction"]),
-    ("group", &["buffers", "collective", "dtype", "fold"]),
+    ("group", &["buffers", "collective", "dtype", "fold", "op"]),
     (
         "wire",
         &[

@@ -37,6 +37,12 @@ use hosts::{Here, Host};
 /// How much longer than the ranks' time of grace their hosts have to end.
 const HOSTS_GRACE: Duration = Duration::from_secs(5);
 
+/// How long a host has until its adsum speaks: also where somebody logs in by hand.
+const GREETING_MAX: Duration = Duration::from_secs(60);
+
+/// How long hosts have to say that they have killed their ranks.
+const KILLED_GRACE: Duration = Duration::from_secs(1);
+
 /// Longer than any run.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -179,6 +185,7 @@ struct Agent {
     orders: Option<Sender<Order>>,
     /// Until it is sent.
     start: Option<Start>,
+    begun: Instant,
     /// The ranks' process groups, if they are of this machine.
     groups: Vec<u32>,
     is_here: bool,
@@ -270,6 +277,7 @@ impl Run {
             has_rank_0: start.ranks.first() == Some(&0),
             running: start.ranks.len(),
             start: Some(start),
+            begun: Instant::now(),
             groups: Vec::new(),
             is_here,
             is_done: false,
@@ -288,13 +296,28 @@ impl Run {
     fn supervise(mut self, inbox: &Receiver<Notice>, grace: Duration) -> u8 {
         while self.agents.iter().any(|agent| !agent.is_gone) {
             let now = Instant::now();
-            let left = self.deadline.map_or(NEVER, |at| at.saturating_duration_since(now));
-            match inbox.recv_timeout(left) {
-                Ok(notice) => self.handle(notice, grace),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+            let silent = self.first_silent().filter(|_| self.verdict.is_none());
+            let greeted_by = silent.map(|index| self.agents[index].begun + GREETING_MAX);
+            let until = self.deadline.into_iter().chain(greeted_by).min();
+            let left = until.map_or(NEVER, |at| at.saturating_duration_since(now));
+            match (inbox.recv_timeout(left), silent) {
+                (Ok(notice), _) => self.handle(notice, grace),
+                (Err(RecvTimeoutError::Timeout), Some(index)) if greeted_by == until => {
+                    let host = &self.agents[index].host;
+                    let message = format!(
+                        "'{host}' says nothing for {GREETING_MAX:?}: what should start its adsum still runs; try it by hand"
+                    );
+                    self.fail(Blame::Cluster as u8, Some(&message), grace);
+                }
+                (Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected), _) => break,
             }
         }
         self.verdict.unwrap_or(exit::ANSWERED)
+    }
+
+    /// The host that was started first of those that have not spoken.
+    fn first_silent(&self) -> Option<usize> {
+        self.agents.iter().position(|agent| agent.start.is_some() && !agent.is_gone)
     }
 
     fn handle(&mut self, notice: Notice, grace: Duration) {
@@ -364,6 +387,7 @@ impl Run {
             Notice::Interrupted => {
                 if self.verdict.is_some() {
                     self.order_all(&Order::Kill);
+                    self.end_by(Instant::now() + KILLED_GRACE);
                 }
                 let message =
                     "interrupted; all ranks are told to end, and killed by another Ctrl-C";
@@ -398,14 +422,20 @@ impl Run {
         }
         self.order_all(&Order::End);
         // One that has not been told what to start will not be.
-        for agent in self.agents.iter_mut().filter(|agent| agent.start.is_some()) {
+        let silent = self.agents.iter_mut().filter(|agent| agent.start.is_some());
+        for agent in silent.filter(|agent| !agent.is_gone) {
             agent.orders = None;
+            process::signal_group(agent.child.id(), Signal::Kill);
         }
         self.set_deadline(grace);
     }
 
     fn set_deadline(&mut self, grace: Duration) {
-        let at = Instant::now() + grace + HOSTS_GRACE;
+        self.end_by(Instant::now() + grace + HOSTS_GRACE);
+    }
+
+    /// All must have ended by then, or earlier.
+    fn end_by(&mut self, at: Instant) {
         self.deadline = Some(self.deadline.map_or(at, |before| before.min(at)));
     }
 
@@ -452,6 +482,9 @@ impl Agent {
 impl Drop for Run {
     fn drop(&mut self) {
         for agent in &mut self.agents {
+            // One that does not end its ranks, since it was stopped.
+            let groups = agent.groups.iter().filter(|_| !agent.is_gone && !agent.is_done);
+            groups.for_each(|&group| process::signal_group(group, Signal::Kill));
             process::signal_group(agent.child.id(), Signal::Kill);
             // It is a child that nobody else waits for.
             let _status = agent.child.wait();

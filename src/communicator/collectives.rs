@@ -8,7 +8,7 @@ use super::shared::Function;
 use super::{Combine, Communicator, GroupError, Operator, Request};
 use crate::collective::Kind;
 use crate::dtype::DType;
-use crate::group::{Answer, Call, Counts, Fold, OwnFold};
+use crate::group::{Answer, Call, Counts, Fold, OwnFold, Purpose};
 
 /// Makes the waiting form of calls.
 macro_rules! waiting {
@@ -285,6 +285,7 @@ impl Communicator {
     ) -> Call {
         Call {
             kind,
+            purpose: Purpose::Plain,
             root,
             dtype: T::DTYPE,
             counts,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Communicator, GroupError, Kept, Request};
 use crate::collective::Kind;
-use crate::group::{Counts, Made, Outcome};
+use crate::group::{Call, Counts, Made, Outcome, Purpose};
 
 impl Communicator {
     /// Divides the ranks by color: those of one color become a communicator of their own,
@@ -18,7 +18,7 @@ impl Communicator {
 
     /// Begins [`Communicator::split`]. Dropping the request gives the new communicator back.
     pub fn split_async(&self, color: Option<u32>, key: i64) -> Request<Option<Communicator>> {
-        self.dividing(color, key, |made| made)
+        self.dividing(Purpose::Plain, color, key, |made| made)
     }
 
     /// Another communicator of the same ranks, whose calls and messages are its own.
@@ -32,7 +32,7 @@ impl Communicator {
     /// Begins [`Communicator::dup`]. Dropping the request gives the new communicator back.
     pub fn dup_async(&self) -> Request<Communicator> {
         let (timeout, algorithm, stop) = (self.timeout, self.algorithm, self.stop.clone());
-        self.dividing(Some(0), 0, move |made| Communicator {
+        self.dividing(Purpose::Dup, Some(0), 0, move |made| Communicator {
             timeout,
             algorithm,
             stop,
@@ -65,6 +65,7 @@ impl Communicator {
 
     fn dividing<T>(
         &self,
+        purpose: Purpose,
         color: Option<u32>,
         key: i64,
         then: impl FnOnce(Option<Communicator>) -> T + Send + 'static,
@@ -74,6 +75,7 @@ impl Communicator {
         sent[self.rank()] = wish.len() as u64;
         let (context, call) =
             (self.kept.context, self.moving(Kind::Split, &wish, Counts::Sent(sent), 0));
+        let call = Call { purpose, ..call };
         let slot =
             self.kept.shared.call(self.watch(), |group, now| group.start(now, context, call));
         let kept = Arc::clone(&self.kept);

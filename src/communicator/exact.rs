@@ -14,7 +14,9 @@ use crate::backend::{Backend, Place, Run};
 use crate::collective::Kind;
 use crate::dtype::{DType, Layout};
 use crate::finish::{self, Finished, Options};
-use crate::group::{Answer, Call, Counts, Fold, Outcome, OwnFold, Signature, Unmergeable, derived};
+use crate::group::{
+    Answer, Call, Counts, Fold, Outcome, OwnFold, Purpose, Signature, Unmergeable, derived,
+};
 use crate::op::{Op, Spec};
 use crate::partial::{Partial, encoded_bytes_max};
 
@@ -98,18 +100,37 @@ impl Communicator {
         root: usize,
         then: impl FnOnce(Option<Partial>) -> Result<T, GroupError> + Send + 'static,
     ) -> Request<T> {
-        let call = self.merge_of(kind, partial.spec(), partial.outputs(), root);
+        let purpose = Purpose::Partial(partial.spec().dtype);
+        self.merging_for(purpose, kind, partial, root, then)
+    }
+
+    fn merging_for<T>(
+        &self,
+        purpose: Purpose,
+        kind: Kind,
+        partial: &Partial,
+        root: usize,
+        then: impl FnOnce(Option<Partial>) -> Result<T, GroupError> + Send + 'static,
+    ) -> Request<T> {
+        let call = self.merge_of(purpose, kind, partial.spec(), partial.outputs(), root);
         let call = Call { array: Box::new(partial.to_bytes()), ..call };
         self.start_with(call, Some(Function::Merge(merge())), move |answer| then(merged(answer)?))
     }
 
     /// The call that merges partials of a reduction, without this rank's.
-    fn merge_of(&self, kind: Kind, spec: &Spec, outputs: usize, root: usize) -> Call {
+    fn merge_of(
+        &self,
+        purpose: Purpose,
+        kind: Kind,
+        spec: &Spec,
+        outputs: usize,
+        root: usize,
+    ) -> Call {
         // What tells reductions apart is in the bytes of no elements.
         let of = Signature::of_bytes(&Partial::identity(spec, outputs).to_bytes());
         let counts = Counts::Bounded { most: encoded_bytes_max(spec, outputs as u64), of };
         let call = self.moving::<u8>(kind, &[], counts, root);
-        Call { fold: Fold::Own, commutative: true, ..call }
+        Call { purpose, fold: Fold::Own, commutative: true, ..call }
     }
 
     fn totalling<T: Element, R: 'static>(
@@ -133,13 +154,13 @@ impl Communicator {
             };
             partial.map(finish).transpose().map(then)
         };
-        let bytes = to_bytes(data);
+        let (bytes, purpose) = (to_bytes(data), Purpose::Number(op, T::DTYPE));
         if spec.is_indexed() {
-            let merge = self.merge_of(kind, &spec, 1, root);
+            let merge = self.merge_of(purpose, kind, &spec, 1, root);
             return self.placed(merge, spec, (data.len() as u64, bytes), finish);
         }
         match partial_of(&spec, &bytes, 0) {
-            Ok(partial) => self.merging(kind, &partial, root, finish),
+            Ok(partial) => self.merging_for(purpose, kind, &partial, root, finish),
             Err(reason) => Request::failed(refused(rank, reason)),
         }
     }

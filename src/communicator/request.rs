@@ -49,9 +49,16 @@ impl<T> Request<T> {
         match self.state {
             State::Running(slot, convert) => slot.wait().and_then(convert),
             State::Both(both) => {
-                let (first, second) = *both;
-                let result = second.wait()?;
-                first.wait().map(|()| result)
+                let (mut first, second) = *both;
+                first.cancel_if_failed(&second);
+                let result = second.wait();
+                match first.take_error() {
+                    Some(error) => Err(error),
+                    None => {
+                        let result = result?;
+                        first.wait().map(|()| result)
+                    }
+                }
             }
             State::Ended(result) => result,
             State::Taken => panic!("the result of a request was taken before"),
@@ -86,13 +93,13 @@ impl<T> Request<T> {
             }
             State::Both(both) => {
                 let (first, second) = &mut **both;
+                first.cancel_if_failed(second);
                 // Both are asked, so that either wakes.
                 let ended = [first.has_ended(waker), second.has_ended(waker)];
                 if ended != [true; 2] {
                     return false;
                 }
-                let result = second.take();
-                result.and_then(|result| first.take().map(|()| result))
+                first.take().and(second.take())
             }
             State::Ended(_) | State::Taken => return true,
         };
@@ -111,8 +118,23 @@ impl<T> Request<T> {
 }
 
 impl Request<()> {
+    /// Where this has failed, the other one is not waited for that comes with it.
+    fn cancel_if_failed<T>(&mut self, other: &Request<T>) {
+        if self.test() && matches!(self.state, State::Ended(Err(_))) {
+            other.cancel();
+        }
+    }
+
+    /// The error of a call that has ended with one.
+    fn take_error(&mut self) -> Option<GroupError> {
+        match &self.state {
+            State::Ended(Err(error)) => Some(error.clone()),
+            _ => None,
+        }
+    }
+
     /// The end of this call and another one, which has the result. Where both fail the
-    /// error is the other's.
+    /// error is this one's.
     pub(super) fn before<T>(self, other: Request<T>) -> Request<T> {
         Request { state: State::Both(Box::new((self, other))) }
     }

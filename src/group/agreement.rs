@@ -11,7 +11,7 @@ impl Group {
     /// an agreement that an earlier call began and did not wait for.
     pub fn shrink(&mut self, now: Now, context: u64, timeout: Option<Duration>) -> OpId {
         let id = self.new_id();
-        let deadline = timeout.or(self.config.timeout).map(|after| (now + after, after));
+        let deadline = self.deadline(now, timeout);
         if let Some(error) = self.expelled.clone() {
             self.outputs.push_back(Output::Finished { id, result: Err(error) });
             return id;

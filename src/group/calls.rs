@@ -32,10 +32,10 @@ impl Group {
         let Call { fold, array, timeout, .. } = call;
         let window = self.config.window_bytes;
         let mut operation = Operation::new(id, number, signature, plan, fold, unit, array, window);
-        operation.deadline = timeout.or(self.config.timeout).map(|after| (now + after, after));
+        operation.deadline = self.deadline(now, timeout);
         let mut times: Vec<Now> = operation.deadline.iter().map(|(until, _)| *until).collect();
         if size > 1 {
-            operation.probe = Some(now + self.config.probe_after);
+            operation.probe = Some(now.saturating_add(self.config.probe_after));
             times.extend(operation.probe);
         }
         self.timers.extend(times.into_iter().map(|at| (at, context_id, number)));
@@ -78,7 +78,7 @@ impl Group {
         timeout: Option<Duration>,
     ) -> OpId {
         let id = self.new_id();
-        let deadline = timeout.or(self.config.timeout).map(|after| (now + after, after));
+        let deadline = self.deadline(now, timeout);
         let size = self.contexts.get(&context).map_or(0, |context| context.members.len());
         let there = || match to < size {
             true => Ok(()),
@@ -108,7 +108,7 @@ impl Group {
         timeout: Option<Duration>,
     ) -> OpId {
         let id = self.new_id();
-        let deadline = timeout.or(self.config.timeout).map(|after| (now + after, after));
+        let deadline = self.deadline(now, timeout);
         if let Err(error) = self.receivable(context, from) {
             self.outputs.push_back(Output::Finished { id, result: Err(error) });
             return id;

@@ -4,11 +4,17 @@ use std::time::Duration;
 
 use crate::collective::Tuning;
 
+/// The most bytes of a segment: with its head it fits into a frame.
+const SEGMENT_BYTES_MAX: usize = 32 << 20;
+
+/// More than any other size is useful for, and far from overflowing.
+const BYTES_MAX: u64 = 1 << 40;
+
 /// What a group is told about sizes and times. Equal at all ranks, except for the
-/// times.
+/// times. A size that makes no sense counts as the nearest one that does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Bytes of a segment, which is one message. A multiple of 16.
+    /// Bytes of a segment, which is one message. A multiple of 16, up to 32 MiB.
     pub segment_bytes: usize,
     /// The most bytes of one call that are under way from one rank to another, until
     /// the receiver has folded or copied them.
@@ -27,6 +33,21 @@ pub struct Config {
     pub calls_max: usize,
     /// Which schedule a call takes.
     pub tuning: Tuning,
+}
+
+impl Config {
+    /// The same with sizes that make sense.
+    pub(super) fn within_limits(self) -> Config {
+        let segment_bytes = (self.segment_bytes / 16 * 16).clamp(16, SEGMENT_BYTES_MAX);
+        Config {
+            segment_bytes,
+            window_bytes: self.window_bytes.clamp(segment_bytes as u64, BYTES_MAX),
+            ahead_bytes_max: self.ahead_bytes_max.min(BYTES_MAX),
+            eager_bytes: self.eager_bytes.min(BYTES_MAX),
+            calls_max: self.calls_max.max(1),
+            ..self
+        }
+    }
 }
 
 impl Default for Config {

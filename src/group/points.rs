@@ -265,7 +265,10 @@ impl Points {
         };
         self.receives.retain(|receive| {
             let Some((_, after)) = late(receive.deadline) else { return true };
-            let from = receive.from.map(|from| from as u32).into_iter().collect();
+            // From anybody is from each of the others.
+            let others = || (0..self.ahead.len()).filter(|&other| other != rank);
+            let from = receive.from.map_or_else(|| others().collect(), |from| vec![from]);
+            let from = from.into_iter().map(|from| from as u32).collect();
             let call = match receive.wanted {
                 Wanted::Elements(dtype) => format!("receive of {dtype}"),
                 Wanted::Bytes => "receive of any type".to_owned(),

@@ -23,7 +23,7 @@ pub(super) fn scheduled(
     segment_bytes: usize,
     tuning: &Tuning,
 ) -> Result<(collective::Plan, Signature, usize), GroupError> {
-    let &Call { kind, root, dtype, commutative, .. } = call;
+    let &Call { kind, purpose, root, dtype, commutative, .. } = call;
     if root >= size {
         return Err(GroupError::Rank { rank: root, size });
     }
@@ -58,7 +58,8 @@ pub(super) fn scheduled(
             return Err(GroupError::Length { what, expected: most, got: have });
         }
         Counts::Blocks(blocks) => {
-            let all: u64 = blocks.iter().sum();
+            // More than there can be is no length of an array, and told as such.
+            let all = blocks.iter().fold(0_u64, |all, &block| all.saturating_add(block));
             if blocks.len() != size {
                 let what = format!("the list of blocks of {}", kind.name());
                 let (expected, got) = (size as u64, blocks.len() as u64);
@@ -69,7 +70,12 @@ pub(super) fn scheduled(
                 Kind::Scatter if rank != root => {}
                 _ => length(all)?,
             }
-            (Extent::Blocks(blocks), all, Signature::of_counts(blocks), all * unit as u64)
+            (
+                Extent::Blocks(blocks),
+                all,
+                Signature::of_counts(blocks),
+                all.saturating_mul(unit as u64),
+            )
         }
         Counts::Sent(blocks) => (Extent::Sent(blocks), 0, 0, 0),
     };
@@ -84,6 +90,7 @@ pub(super) fn scheduled(
     let segment = (segment_bytes / unit).max(1) * unit;
     let root = root as u32;
     let segment = segment as u32;
-    let signature = Signature { kind, algorithm, folding, dtype, root, count, counts, segment };
+    let signature =
+        Signature { kind, purpose, algorithm, folding, dtype, root, count, counts, segment };
     Ok((plan, signature, unit))
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::collective::{Algorithm, Kind};
 use crate::dtype::DType;
 use crate::fold::Operator;
+use crate::op::Op;
 
 /// What is done with contributions, as far as all ranks must agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,11 +23,29 @@ pub enum Folding {
     },
 }
 
+/// What a call is made for, where its kind does not say it all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Purpose {
+    /// What its kind says.
+    #[default]
+    Plain,
+    /// A split into one: another communicator of the same ranks.
+    Dup,
+    /// A barrier that is measured.
+    Calibrate,
+    /// A partial of elements of this type.
+    Partial(DType),
+    /// One number of elements of this type.
+    Number(Op, DType),
+}
+
 /// What a rank called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
     /// The call.
     pub kind: Kind,
+    /// What for.
+    pub purpose: Purpose,
     /// Its schedule.
     pub algorithm: Algorithm,
     /// What is done with contributions.
@@ -60,8 +79,16 @@ impl Signature {
 
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Signature { kind, algorithm, folding, dtype, root, count, counts, segment } = self;
-        write!(f, "{}(", kind.name())?;
+        let Signature { kind, purpose, algorithm, folding, dtype, root, count, counts, segment } =
+            self;
+        match (purpose, kind) {
+            (Purpose::Dup, _) => write!(f, "dup(")?,
+            (Purpose::Calibrate, _) => write!(f, "calibrate(")?,
+            (Purpose::Number(op, of), Kind::Merge) => write!(f, "reduce_exact({op} of {of}, ")?,
+            (Purpose::Number(op, of), _) => write!(f, "all_reduce_exact({op} of {of}, ")?,
+            (Purpose::Partial(of), _) => write!(f, "{}({of}, ", kind.name())?,
+            (Purpose::Plain, _) => write!(f, "{}(", kind.name())?,
+        }
         match folding {
             _ if kind.merges() => write!(f, "states of reduction {counts:08x} in up to ")?,
             Folding::None => {}

@@ -26,6 +26,16 @@ pub enum LaunchError {
         /// Its value.
         value: String,
     },
+    /// The number of the pipe with the token is none.
+    #[error(
+        "{} is '{value}', which is the number of no pipe; 'adsum run' sets it, and elsewhere {} says where the token is",
+        variable::TOKEN_FD,
+        variable::TOKEN_FILE
+    )]
+    TokenPipe {
+        /// What it is.
+        value: String,
+    },
     /// One of two variables that belong together is missing.
     #[error("{set} is {value}, but {missing} is not set; {advice}")]
     HalfSet {

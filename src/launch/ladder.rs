@@ -246,9 +246,8 @@ pub(super) fn secret(
     if let Some(value) = environment.text(variable::TOKEN_FD) {
         // The first three are standard input, output and error.
         let fd = value.parse().ok().filter(|&fd: &i32| fd > 2);
-        let number =
-            || LaunchError::Number { variable: variable::TOKEN_FD, value: value.to_owned() };
-        return fd.map(|fd| Some(SecretSource::Pipe(fd))).ok_or_else(number);
+        let no_pipe = || LaunchError::TokenPipe { value: value.to_owned() };
+        return fd.map(|fd| Some(SecretSource::Pipe(fd))).ok_or_else(no_pipe);
     }
     match environment.text(variable::TOKEN_FILE) {
         Some(path) => Ok(Some(SecretSource::File(path.into()))),

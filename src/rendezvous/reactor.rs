@@ -53,6 +53,9 @@ const LOOK: Duration = Duration::from_micros(250);
 /// then may wait for this very processor.
 const ALONE: Duration = Duration::from_micros(20);
 
+/// Longer than anything lasts.
+const LONGEST: Duration = Duration::from_secs(1 << 32);
+
 /// How often a caller who is done lets tasks run that wake each other, so that what
 /// it queued is written, and then sent: a large frame takes two of these.
 const FLUSH_MAX: usize = 64;
@@ -153,7 +156,9 @@ impl Reactor {
         is_more: impl Fn() -> bool,
     ) -> Option<bool> {
         let core = &self.0;
-        let until = Instant::now() + limit;
+        let now = Instant::now();
+        // A limit beyond the end of time is none.
+        let until = now.checked_add(limit).unwrap_or(now + LONGEST);
         match core.turns.enter(is_done, until, || core.queue.rouse())? {
             turns::Entered::Done(is_done) => return Some(is_done),
             turns::Entered::In => {}

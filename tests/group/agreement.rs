@@ -8,7 +8,7 @@ use adsum::DType;
 use adsum::collective::Kind;
 use adsum::fold::Operator;
 use adsum::group::{
-    Call, Config, Counts, Fold, Group, GroupError, Made, OpId, Outcome, Output, WORLD,
+    Call, Config, Counts, Fold, Group, GroupError, Made, OpId, Outcome, Output, Purpose, WORLD,
 };
 use bytes::Bytes;
 
@@ -60,6 +60,7 @@ impl Net {
     fn sum(&mut self, rank: usize, context: u64) -> OpId {
         let call = Call {
             kind: Kind::AllReduce,
+            purpose: Purpose::Plain,
             root: 0,
             dtype: DType::I32,
             counts: Counts::Whole(1),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use adsum::DType;
 use adsum::collective::{self, Algorithm, Extent, Kind, Part, Room};
-use adsum::group::{Answer, Call, Config, Counts, Fold, Group, Outcome, Output, WORLD};
+use adsum::group::{Answer, Call, Config, Counts, Fold, Group, Outcome, Output, Purpose, WORLD};
 use bytes::Bytes;
 
 use crate::marks::{MANY, MARKS};
@@ -35,6 +35,7 @@ fn a_broadcast_of_more_than_two_to_the_31_elements_comes_whole() {
     for (rank, array) in arrays.into_iter().enumerate() {
         let call = Call {
             kind: Kind::Broadcast,
+            purpose: Purpose::Plain,
             root: 0,
             dtype: DType::U8,
             counts: Counts::Whole(MANY as u64),

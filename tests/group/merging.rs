@@ -8,8 +8,8 @@ use std::time::Duration;
 use adsum::DType;
 use adsum::collective::{Algorithm, Kind};
 use adsum::group::{
-    Call, Config, Counts, Fold, Group, GroupError, OpId, Outcome, Output, OwnFold, Unmergeable,
-    WORLD, Work,
+    Call, Config, Counts, Fold, Group, GroupError, OpId, Outcome, Output, OwnFold, Purpose,
+    Unmergeable, WORLD, Work,
 };
 use bytes::Bytes;
 
@@ -68,6 +68,7 @@ fn run(
             let rank = calls.swap_remove(choice - full.len() - work.len());
             let call = Call {
                 kind,
+                purpose: Purpose::Plain,
                 root: if kind == Kind::Merge { size / 2 } else { 0 },
                 dtype: DType::U8,
                 counts: Counts::Bounded { most: 200, of: 7 },

@@ -102,7 +102,7 @@ fn partials_of_different_reductions_are_a_mismatch_at_all_ranks() {
         for ended in ended {
             let Err(error @ GroupError::Mismatch { .. }) = ended else { panic!("{ended:?}") };
             let text = error.to_string();
-            assert!(text.contains("all_reduce_partial(states of reduction"), "{text}");
+            assert!(text.contains("all_reduce_partial(float32, states of reduction"), "{text}");
         }
     }
 }

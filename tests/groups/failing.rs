@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use adsum::collective::Algorithm;
 use adsum::communicator::{Combine, Communicator, Config, GroupError, Operator};
+use adsum::op::Op;
 
 use crate::faults::{self, Fault};
 use crate::single::{CALLS, NEED_NOT_ALL, call};
@@ -158,6 +159,93 @@ fn calls_that_differ_are_an_error_at_all_ranks() {
     differ(["in blocks", "reduce_scatter"], move |comm, other| {
         let counts: [usize; 3] = if other { [2, 1, 0] } else { [1, 1, 1] };
         unit(comm.reduce_scatter(&[1, 2, 3], &counts, Operator::Sum))
+    });
+    differ(["dup(", "split("], move |comm, other| match other {
+        true => comm.dup().map(drop),
+        false => comm.split(Some(0), 0).map(drop),
+    });
+    differ(["calibrate(", "barrier("], move |comm, other| match other {
+        true => comm.calibrate().map(drop),
+        false => comm.barrier(),
+    });
+}
+
+/// Of many of these the states are the same, and what is made of them is not.
+#[test]
+fn exact_numbers_that_differ_are_an_error_at_all_ranks() {
+    let ops = Op::ALL.into_iter().filter(|op| {
+        let comm = Communicator::solo();
+        comm.all_reduce_exact(&[1_f32], *op).is_ok()
+    });
+    let ops: Vec<Op> = ops.collect();
+    assert!(ops.len() > 10, "{ops:?}");
+    for (place, &one) in ops.iter().enumerate() {
+        for &other in &ops[..place] {
+            let ended = group(2, move |comm| {
+                let op = if comm.rank() == 0 { one } else { other };
+                comm.all_reduce_exact(&[1_f32, 2.0], op).map(drop)
+            });
+            let is_told =
+                |ended: &Result<(), GroupError>| matches!(ended, Err(GroupError::Mismatch { .. }));
+            assert!(ended.iter().all(is_told), "{one}, {other}: {ended:?}");
+        }
+    }
+    differ(
+        ["all_reduce_exact(sum of float32", "all_reduce_exact(mean of float32"],
+        |comm, other| {
+            comm.all_reduce_exact(&[1_f32], if other { Op::Mean } else { Op::Sum }).map(drop)
+        },
+    );
+    differ(["reduce_exact(min of int8", "reduce_exact(min of uint8"], |comm, other| match other {
+        true => comm.reduce_exact(&[1_u8], Op::Min, 0).map(drop),
+        false => comm.reduce_exact(&[1_i8], Op::Min, 0).map(drop),
+    });
+}
+
+#[test]
+fn times_and_counts_beyond_all_bounds_are_taken_for_what_they_are() {
+    group(2, |comm| {
+        let comm = comm.within(Duration::MAX);
+        assert_eq!(comm.all_reduce(&[1_i32], Operator::Sum), Ok(vec![2]));
+        comm.send(&[1_u8], 1 - comm.rank(), 0).unwrap();
+        assert_eq!(comm.receive::<u8>(None, None).unwrap().data, [1]);
+        for counts in [[usize::MAX, 3], [usize::MAX, usize::MAX], [1 << 62, 1 << 62]] {
+            let refused = comm.reduce_scatter(&[1_f32, 2.0], &counts, Operator::Sum);
+            assert!(matches!(refused, Err(GroupError::Length { got: 2, .. })), "{refused:?}");
+        }
+        comm.barrier().unwrap();
+        comm.shrink().unwrap();
+    });
+    let largest = Config {
+        segment_bytes: usize::MAX,
+        window_bytes: u64::MAX,
+        ahead_bytes_max: u64::MAX,
+        eager_bytes: u64::MAX,
+        probe_after: Duration::MAX,
+        timeout: Some(Duration::MAX),
+        ..Config::default()
+    };
+    let smallest = Config {
+        segment_bytes: 0,
+        window_bytes: 0,
+        ahead_bytes_max: 0,
+        eager_bytes: 0,
+        ..Config::default()
+    };
+    for config in [largest, smallest] {
+        group_with(3, &config, |comm| {
+            assert_eq!(comm.all_reduce(&[1_i32; 1000], Operator::Sum), Ok(vec![3; 1000]));
+            let next = (comm.rank() + 1) % 3;
+            let came = comm.send_receive(&[7_u16; 1000], next, (comm.rank() + 2) % 3, 5);
+            assert_eq!(came, Ok(vec![7; 1000]));
+        });
+    }
+    // Half of what there is no room for is not waited for.
+    let one = Config { calls_max: 1, ..Config::default() };
+    group_with(2, &one, |comm| {
+        let refused = comm.send_receive(&[1_u8], 1 - comm.rank(), 1 - comm.rank(), 0);
+        assert!(matches!(refused, Err(GroupError::Busy { .. })), "{refused:?}");
+        comm.barrier().unwrap();
     });
 }
 

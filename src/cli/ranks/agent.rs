@@ -8,7 +8,7 @@
 //! groups if they are of its own machine.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -53,25 +53,19 @@ pub fn run() -> Result<u8, Failure> {
         )
     };
     channel::greet(io::stdout()).map_err(parent)?;
-    let mut stdin = io::stdin().lock();
-    let version = channel::read_greeting(&mut stdin).map_err(parent)?;
-    if version != channel::VERSION {
-        // The other end compares, too, and says so.
-        return Ok(Blame::Cluster as u8);
-    }
-    let start = channel::read_secret(&mut stdin)
-        .and_then(|secret| Ok((secret, channel::read(&mut stdin)?)));
-    drop(stdin);
-    let (secret, start) = match start {
-        Ok((secret, Some(Order::Start(start)))) => (secret, start),
-        // It has ended before all hosts were there, and said why.
-        Ok((_, None)) => return Ok(Blame::Cluster as u8),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+    let start = match first_order(io::stdin().lock()) {
+        Ok(Some(start)) => start,
+        // The other end compares versions, too, and says so.
+        Ok(None) => return Ok(Blame::Cluster as u8),
+        // It has ended before all hosts were there, and said why; a person is told more.
+        Err(error)
+            if error.kind() == io::ErrorKind::UnexpectedEof && !io::stdin().is_terminal() =>
+        {
             return Ok(Blame::Cluster as u8);
         }
-        Ok(_) => return Err(parent(io::Error::other("its first order is another"))),
         Err(error) => return Err(parent(error)),
     };
+    let (secret, start) = start;
     let (notices, inbox) = mpsc::channel();
     let interrupts = notices.clone();
     // A handler is there already only if this runs twice, which it does not.
@@ -89,6 +83,19 @@ pub fn run() -> Result<u8, Failure> {
     spawn("adsum-orders", move || listen(&orders)).map_err(parent)?;
     ranks.supervise(&inbox, &tell, Duration::from_millis(start.grace_ms));
     Ok(exit::ANSWERED)
+}
+
+/// The secret, and what to start with it; nothing if the other end is of another version.
+fn first_order(mut stdin: impl Read) -> io::Result<Option<(Secret, Start)>> {
+    if channel::read_greeting(&mut stdin)? != channel::VERSION {
+        return Ok(None);
+    }
+    let secret = channel::read_secret(&mut stdin)?;
+    match channel::read(&mut stdin)? {
+        Some(Order::Start(start)) => Ok(Some((secret, start))),
+        Some(_) => Err(io::Error::other("its first order is another")),
+        None => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
 }
 
 /// Standard output, shared by all who have something to tell.

@@ -1,7 +1,7 @@
 //! Which hosts there are, and which ranks go where.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -85,13 +85,14 @@ pub fn of_file(path: &Path) -> Result<Vec<Host>, Failure> {
             "--hostfile '{name}' cannot be read: {error}; one host a line, as 'a slots=2'"
         ))
     };
-    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
-    if bytes > HOSTFILE_BYTES_MAX {
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(HOSTFILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > HOSTFILE_BYTES_MAX {
         return Err(usage(format!(
-            "--hostfile '{name}' has {bytes} bytes, the most is {HOSTFILE_BYTES_MAX}; is it the right file?"
+            "--hostfile '{name}' has more than {HOSTFILE_BYTES_MAX} bytes; is it the right file?"
         )));
     }
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let hosts = of_text(&text)
         .map_err(|(line, what)| usage(format!("--hostfile '{name}', line {line}: {what}")))?;
     match hosts.is_empty() {

@@ -182,6 +182,7 @@ fn standard_input_goes_to_rank_0_alone() {
 
 #[test]
 fn the_first_failure_ends_all_with_its_code() {
+    ranks(&["-n", "2", "--grace", "500000000000years"], "exit 3").refused(3, &["exit code 3"]);
     let nursery = Nursery::new();
     let waits = nursery.script("exit 3");
     let script = format!(

@@ -74,7 +74,12 @@ pub fn run(args: &RanksArgs) -> Result<u8, Failure> {
             run.start(args, host, is_here, start.with_ranks(ranks), &secret)?;
         }
     }
-    Ok(run.supervise(&inbox, args.grace))
+    Ok(run.supervise(&inbox, grace_of(args)))
+}
+
+/// How long ranks have to end: longer than any run is no longer.
+fn grace_of(args: &RanksArgs) -> Duration {
+    args.grace.min(NEVER)
 }
 
 fn internal(what: &str, error: impl std::fmt::Display) -> Failure {
@@ -109,7 +114,7 @@ impl Template {
                 size: ranks.iter().map(|ranks| ranks.len() as u32).sum(),
                 root: root(args, hosts, ranks, here)?.to_string(),
                 output: Output::Piped,
-                grace_ms: args.grace.as_millis() as u64,
+                grace_ms: grace_of(args).as_millis() as u64,
             },
         })
     }

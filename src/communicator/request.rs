@@ -120,7 +120,11 @@ impl<T> Request<T> {
 impl Request<()> {
     /// Where this has failed, the other one is not waited for that comes with it.
     fn cancel_if_failed<T>(&mut self, other: &Request<T>) {
-        if self.test() && matches!(self.state, State::Ended(Err(_))) {
+        let is_over = match &self.state {
+            State::Running(slot, _) => slot.has_ended(),
+            State::Both(_) | State::Ended(_) | State::Taken => true,
+        };
+        if is_over && self.test() && matches!(self.state, State::Ended(Err(_))) {
             other.cancel();
         }
     }

@@ -69,7 +69,7 @@ impl Slot {
     /// Waits for the end, and meanwhile lends this thread to the link if it has a
     /// use for it. The end comes: every call has a deadline or a rank that dies.
     pub fn wait(&self) -> Ended {
-        let mut is_ended = || self.lock().result.is_some();
+        let mut is_ended = || self.has_ended();
         let mut asked = Instant::now();
         while self.link.drive(&mut is_ended, DRIVE_MAX) == Some(false) {
             if self.is_stopped(&mut asked) {
@@ -92,6 +92,11 @@ impl Slot {
                 }
             }
         }
+    }
+
+    /// Whether the end is there.
+    pub fn has_ended(&self) -> bool {
+        self.lock().result.is_some()
     }
 
     /// Whether somebody wants to wait no more, who is asked where that is due.

@@ -389,9 +389,10 @@ fn hosts_that_say_nothing_keep_nobody_waiting() {
     let rsh = stub_rsh(folder.path(), &before);
     let silent =
         || wait_for("the silent host", || fs::read_to_string(&pid).ok()?.trim().parse().ok());
-    // Another host's rank cannot be started, and that is the end.
+    // The other host's rank fails, and that is the end.
     let hosts = ["--hosts", "127.0.0.2,127.0.0.3", "--rsh", &rsh, "--grace", "1h"];
-    run(&[&["run"], &hosts[..], &["--", "/no/program"]].concat()).refused(127, &["/no/program"]);
+    let script = format!("until [ -s {} ]; do sleep 0.01; done; exit 4", pid.display());
+    ranks(&hosts, &script).refused(4, &["rank 1 on 127.0.0.3", "exit code 4"]);
     wait_until_gone(&[silent()]);
     fs::remove_file(&pid).unwrap();
     let child = start(&hosts, "sleep 1000");

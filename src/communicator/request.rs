@@ -52,7 +52,7 @@ impl<T> Request<T> {
                 let (mut first, second) = *both;
                 first.cancel_if_failed(&second);
                 let result = second.wait();
-                match first.take_error() {
+                match first.error() {
                     Some(error) => Err(error),
                     None => {
                         let result = result?;
@@ -129,8 +129,8 @@ impl Request<()> {
         }
     }
 
-    /// The error of a call that has ended with one.
-    fn take_error(&mut self) -> Option<GroupError> {
+    /// The error of a call that is known to have ended with one.
+    fn error(&self) -> Option<GroupError> {
         match &self.state {
             State::Ended(Err(error)) => Some(error.clone()),
             _ => None,

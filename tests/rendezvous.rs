@@ -496,6 +496,7 @@ mod started {
 
     /// Waits until rank 1 is lost; another survivor may leave before.
     fn survive(mesh: &Mesh, inbox: &Inbox<News>) {
+        mesh.send(1, frame(b"met", b""));
         loop {
             let mut news = None;
             let mut is_done = || {
@@ -543,7 +544,14 @@ mod started {
         }
         // By 'adsum run' the last one; by hand the one that is told to.
         let is_last = mesh.rank() + 1 == mesh.size();
-        if role == "die" && (is_last || std::env::var_os("ADSUM_TOKEN_FILE").is_some()) {
+        let is_by_hand = std::env::var_os("ADSUM_TOKEN_FILE").is_some();
+        if role == "die" && (is_last || is_by_hand) {
+            if is_by_hand {
+                // The others have met, too; whom they cannot reach then is no lost one.
+                for _ in 1..mesh.size() {
+                    assert!(matches!(inbox.recv_timeout(PATIENCE).unwrap(), News::Frame(..)));
+                }
+            }
             let own = std::process::id().to_string();
             Command::new("kill").args(["-KILL", &own]).status().unwrap();
         }

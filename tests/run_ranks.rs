@@ -98,6 +98,15 @@ fn end(child: Child) -> Run {
     to_run(&child.wait_with_output().unwrap())
 }
 
+/// Ctrl-C, and another one when the first was heard.
+fn interrupt_twice(mut child: Child) -> Run {
+    kill("-INT", child.id());
+    let mut first = [0; 5];
+    std::io::Read::read_exact(child.stderr.as_mut().unwrap(), &mut first).unwrap();
+    kill("-INT", child.id());
+    end(child)
+}
+
 /// The living children of a process.
 fn children(parent: u32) -> Vec<u32> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
@@ -352,13 +361,7 @@ fn ranks_that_do_not_listen_are_killed() {
     let nursery = Nursery::new();
     let child = start(&["-n", "2", "--grace", "1h"], &nursery.script(":"));
     let processes = nursery.processes(4);
-    kill("-INT", child.id());
-    // It is told that the first was heard.
-    let mut first = [0; 5];
-    let mut child = child;
-    std::io::Read::read_exact(child.stderr.as_mut().unwrap(), &mut first).unwrap();
-    kill("-INT", child.id());
-    assert_eq!(end(child).code, Some(130));
+    assert_eq!(interrupt_twice(child).code, Some(130));
     wait_until_gone(&processes);
 }
 
@@ -370,12 +373,7 @@ fn ranks_end_without_the_process_that_started_them() {
     for agent in children(child.id()) {
         kill("-STOP", agent);
     }
-    let mut child = child;
-    kill("-INT", child.id());
-    let mut first = [0; 5];
-    std::io::Read::read_exact(child.stderr.as_mut().unwrap(), &mut first).unwrap();
-    kill("-INT", child.id());
-    assert_eq!(end(child).code, Some(130));
+    assert_eq!(interrupt_twice(child).code, Some(130));
     wait_until_gone(&processes);
 }
 

@@ -12,11 +12,8 @@
 //! Ctrl-C reaches this process alone, which ends the others in good order. The
 //! first rank that fails ends all, and its code is the code of the run.
 
-use std::ffi::OsStr;
 use std::io::{self, BufReader, Read, Write};
-use std::net::UdpSocket;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -25,14 +22,15 @@ mod agent;
 mod channel;
 mod hosts;
 mod lines;
+mod template;
 
 use super::args::RanksArgs;
 use super::exit::{self, Blame, Failure};
-use crate::launch::Root;
 use crate::os::process::{self, Signal};
 use crate::transport::Secret;
 use channel::{Ending, Event, Order, Output, PIECE_BYTES_MAX, PIECES_MAX, Start};
 use hosts::{Here, Host};
+use template::{Template, grace_of};
 
 /// How much longer than the ranks' time of grace their hosts have to end.
 const HOSTS_GRACE: Duration = Duration::from_secs(5);
@@ -77,96 +75,8 @@ pub fn run(args: &RanksArgs) -> Result<u8, Failure> {
     Ok(run.supervise(&inbox, grace_of(args)))
 }
 
-/// How long ranks have to end: longer than any run is no longer.
-fn grace_of(args: &RanksArgs) -> Duration {
-    args.grace.min(NEVER)
-}
-
 fn internal(what: &str, error: impl std::fmt::Display) -> Failure {
     Failure::new(Blame::Internal, format!("cannot {what}: {error}"))
-}
-
-/// What all hosts are told.
-struct Template {
-    start: Start,
-}
-
-impl Template {
-    fn new(
-        args: &RanksArgs,
-        hosts: &[Host],
-        ranks: &[Vec<u32>],
-        here: &Here,
-    ) -> Result<Template, Failure> {
-        let bytes = |text: &OsStr| text.as_bytes().to_vec();
-        let directory = std::env::current_dir()
-            .map_err(|error| internal("find the current directory", error))?;
-        let environment = hosts::variables(&args.environment)?;
-        let environment =
-            environment.iter().map(|(name, value)| (name.clone().into_bytes(), bytes(value)));
-        Ok(Template {
-            start: Start {
-                host: String::new(),
-                program: args.program.iter().map(|word| bytes(word)).collect(),
-                directory: bytes(directory.as_os_str()),
-                environment: environment.collect(),
-                ranks: Vec::new(),
-                size: ranks.iter().map(|ranks| ranks.len() as u32).sum(),
-                root: root(args, hosts, ranks, here)?.to_string(),
-                output: Output::Piped,
-                grace_ms: grace_of(args).as_millis() as u64,
-            },
-        })
-    }
-
-    fn with_ranks(&self, ranks: Vec<u32>) -> Start {
-        Start { ranks, ..self.start.clone() }
-    }
-}
-
-/// Where rank 0 will listen: the first host that has ranks.
-fn root(
-    args: &RanksArgs,
-    hosts: &[Host],
-    ranks: &[Vec<u32>],
-    here: &Here,
-) -> Result<Root, Failure> {
-    let used: Vec<&Host> = hosts
-        .iter()
-        .zip(ranks)
-        .filter(|(_, ranks)| !ranks.is_empty())
-        .map(|(host, _)| host)
-        .collect();
-    let first = used.first().ok_or_else(|| Failure::new(Blame::Usage, "there is no host"))?;
-    let is_one = used.len() == 1;
-    if first.is_loopback() && !is_one {
-        return Err(Failure::new(
-            Blame::Usage,
-            format!(
-                "rank 0 would be on '{}', where other hosts cannot reach it; give this machine's name or address as the others know it",
-                first.name
-            ),
-        ));
-    }
-    let is_here = first.is_here(here);
-    let host = if is_one && is_here { "127.0.0.1" } else { first.address() };
-    let port = match args.port {
-        Some(port) => port,
-        // Whoever takes the port before rank 0 does is told by its error.
-        None if is_here => {
-            let bind = if is_one { "127.0.0.1:0" } else { "0.0.0.0:0" };
-            let probe = UdpSocket::bind(bind).and_then(|socket| socket.local_addr());
-            probe.map_err(|error| internal("find a free UDP port", error))?.port()
-        }
-        None => distant_port(),
-    };
-    Ok(Root { host: host.to_owned(), port })
-}
-
-/// A port of another machine that is hardly taken.
-fn distant_port() -> u16 {
-    // Of those that IANA leaves to everybody.
-    49152 + rand::random::<u16>() % 16384
 }
 
 /// What the threads around the hosts' processes tell.

@@ -252,7 +252,6 @@ impl Core {
         // An error of the system's makes this a loop, not a wrong answer.
         self.clock.release();
         let ready = self.queue.wait(has_writers, next, is_done).unwrap_or_default();
-        self.clock.tick();
         if let Some(socket) = socket {
             socket.wake(ready.readable, ready.writable);
         }

@@ -18,6 +18,7 @@ const BYTES_MAX: usize = 1 << 20;
 const KEPT_BYTES_MAX: usize = 16 << 20;
 
 /// A block of memory whose end lets the allocator keep what is freed.
+#[cfg(feature = "net")]
 const FREED_BYTES: usize = 4 << 20;
 
 /// Has the process keep memory that is freed.
@@ -27,6 +28,7 @@ const FREED_BYTES: usize = 4 << 20;
 /// takes it again, page by page, for the next packet. It stops that for up to twice the
 /// longest block it has mapped and freed (`M_TRIM_THRESHOLD` in mallopt(3)), so this frees
 /// one, which nobody has touched. Other allocators keep what they keep.
+#[cfg(feature = "net")]
 pub fn keep_freed() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(FREED_BYTES)));
 }

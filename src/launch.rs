@@ -33,6 +33,8 @@ mod slurm;
 
 pub use error::LaunchError;
 pub use hostlist::{HostListError, expand};
+#[cfg(feature = "net")]
+pub(crate) use root::wildcard;
 pub use root::{PORT_FIRST, PORTS, Root};
 
 /// The most ranks of a group. Each is connected with every other.
@@ -54,6 +56,9 @@ pub mod variable {
     pub const TOKEN_FILE: &str = "ADSUM_TOKEN_FILE";
     /// The number of an open pipe with the group's token.
     pub const TOKEN_FD: &str = "ADSUM_TOKEN_FD";
+    /// Of rank 0 alone: the number of an open UDP socket, bound to the port of
+    /// `ADSUM_ROOT`.
+    pub const ROOT_FD: &str = "ADSUM_ROOT_FD";
 }
 
 /// A process's environment variables.
@@ -84,6 +89,10 @@ pub struct Launch {
     pub launcher: Launcher,
     /// Where rank 0 listens.
     pub root: Root,
+    /// The number under which this process was handed a socket that is bound to that
+    /// port; only at rank 0. Without one, or if it is not there, rank 0 binds the port
+    /// itself.
+    pub listener: Option<i32>,
     /// What the launcher calls the job, the same at every rank and of no other
     /// job; empty where it has no name for it.
     pub job: String,
@@ -102,8 +111,9 @@ impl Launch {
         let (place, launcher) = ladder::place(given, environment)?;
         let job = ladder::job(environment)?;
         let root = root::find(given, environment, place, launcher, &job)?;
+        let listener = ladder::listener(given, environment, place)?;
         let secret = ladder::secret(given, environment, place)?;
-        Ok(Launch { place, launcher, root, job, secret })
+        Ok(Launch { place, launcher, root, listener, job, secret })
     }
 }
 

@@ -9,6 +9,7 @@
 //! * `memory`: advice on it.
 //! * `environment`: variables that libraries look at.
 //! * `process`: processes in groups that are not left behind. Linux and macOS.
+//! * `socket`: one that this process was started with.
 //! * `signals`: what ends the program, and what `nohup` keeps from that.
 //! * `watch`: a sleep that ends when a socket can be read, or somebody wakes it.
 
@@ -30,6 +31,8 @@ pub mod process;
 #[cfg(feature = "cli")]
 mod signals;
 #[cfg(feature = "net")]
+mod socket;
+#[cfg(feature = "net")]
 pub mod watch;
 
 #[cfg(feature = "cli")]
@@ -42,3 +45,5 @@ pub use mapping::Mapping;
 pub use memory::advise_large_pages;
 #[cfg(feature = "cli")]
 pub use signals::on_end;
+#[cfg(feature = "net")]
+pub use socket::take_udp;

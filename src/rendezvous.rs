@@ -114,6 +114,7 @@ struct Member {
     rank: u32,
     size: u32,
     root: Root,
+    listener: Option<i32>,
 }
 
 impl Member {
@@ -126,6 +127,7 @@ impl Member {
             rank: launch.place.rank(),
             size: launch.place.size(),
             root: launch.root.clone(),
+            listener: launch.listener,
         }
     }
 }

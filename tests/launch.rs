@@ -376,6 +376,25 @@ fn addresses_of_rank_0() {
 }
 
 #[test]
+fn rank_0_may_be_handed_its_socket() {
+    let fd = ("ADSUM_ROOT_FD", "7");
+    let mut rank_0 = ADSUM;
+    rank_0[0].1 = "0";
+    rank_0[2].1 = "0";
+    assert_eq!(found(&rank_0).listener, None);
+    let rank_0 = [&rank_0[..], &[fd]].concat();
+    assert_eq!(found(&rank_0).listener, Some(7));
+    // It is no other rank's, nor for another address of rank 0.
+    assert_eq!(found(&[&ADSUM[..], &[fd]].concat()).listener, None);
+    let given = Given { root: Some("a:1".to_owned()), ..Given::default() };
+    assert_eq!(Launch::resolve(&given, &environment(&rank_0)).unwrap().listener, None);
+    for bad in ["2", "-1", "seven"] {
+        let variables = [&rank_0[..6], &[("ADSUM_ROOT_FD", bad)]].concat();
+        refused(&variables, &["ADSUM_ROOT_FD", bad, "rank 0 needs none"]);
+    }
+}
+
+#[test]
 fn secrets() {
     let at = |more: &[(&str, &str)]| {
         let variables: Environment = ADSUM.iter().chain(more).copied().collect();

@@ -23,15 +23,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Group {
     folder: tempfile::TempDir,
     root: String,
+    /// Bound to rank 0's port until rank 0 takes it, so that nobody else does.
+    listener: Mutex<Option<UdpSocket>>,
 }
 
 impl Group {
     fn new() -> Group {
         let folder = tempfile::tempdir().unwrap();
-        let group = Group { folder, root: String::new() };
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let root = socket.local_addr().unwrap().to_string();
+        let group = Group { folder, root, listener: Mutex::new(Some(socket)) };
         group.write_token("token");
-        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Group { root: format!("127.0.0.1:{port}"), ..group }
+        group
     }
 
     fn write_token(&self, name: &str) -> PathBuf {
@@ -52,7 +55,11 @@ impl Group {
             root: Some(self.root.clone()),
             token_file: Some(self.folder.path().join("token")),
         };
-        Launch::resolve(&given, &Environment::default()).unwrap()
+        let mut launch = Launch::resolve(&given, &Environment::default()).unwrap();
+        if rank == 0 {
+            launch.listener = self.listener.lock().unwrap().take().and_then(handed);
+        }
+        launch
     }
 
     fn join(&self, rank: u32, size: u32) -> JoinHandle<Result<Mesh, MeetError>> {
@@ -65,6 +72,15 @@ impl Group {
         ranks.reverse();
         ranks.into_iter().map(|rank| rank.join().unwrap().unwrap()).collect()
     }
+}
+
+/// The number of a socket that nobody owns now, as a process finds it that was started with
+/// it; it is closed where there is no such thing.
+fn handed(socket: UdpSocket) -> Option<i32> {
+    #[cfg(unix)]
+    return Some(std::os::fd::IntoRawFd::into_raw_fd(socket));
+    #[cfg(not(unix))]
+    return drop(socket).into();
 }
 
 fn join(launch: Launch, config: Config) -> JoinHandle<Result<Mesh, MeetError>> {
@@ -320,6 +336,30 @@ fn a_second_rank_0_finds_the_port_taken() {
     group.all(2);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_socket_that_was_not_handed_over_is_bound() {
+    use std::os::fd::AsRawFd;
+
+    let group = Group::new();
+    let mut launch = group.launch(0, 2);
+    // Rank 0 takes what it was given, and then it is gone.
+    let pair = |launch: &Launch| {
+        let ranks = [join(launch.clone(), config()), group.join(1, 2)];
+        drop(ranks.map(|rank| rank.join().unwrap().unwrap()));
+    };
+    pair(&launch);
+    pair(&launch);
+    // What is there is something else, and stays open.
+    let file = std::fs::File::open(group.folder.path().join("token")).unwrap();
+    let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for fd in [file.as_raw_fd(), other.as_raw_fd()] {
+        launch.listener = Some(fd);
+        pair(&launch);
+    }
+    assert!(file.metadata().is_ok() && other.local_addr().is_ok());
+}
+
 #[test]
 fn who_does_not_come_is_named_in_time() {
     let group = Group::new();
@@ -470,13 +510,15 @@ mod started {
     fn a_rank_whose_process_dies_is_lost_in_bounded_time() {
         // Without 'adsum run', which would end all.
         let group = Group::new();
+        // The system gives no such port to who asks for any.
+        let port = 20_000 + std::process::id() % 10_000;
         let start = |rank: u32| {
             Command::new(std::env::current_exe().unwrap())
                 .args(["started::as_a_rank", "--exact", "--ignored", "--nocapture"])
                 .env(ROLE, if rank == 1 { "die" } else { "survive" })
                 .env("ADSUM_RANK", rank.to_string())
                 .env("ADSUM_SIZE", "3")
-                .env("ADSUM_ROOT", &group.root)
+                .env("ADSUM_ROOT", format!("127.0.0.1:{port}"))
                 .env("ADSUM_TOKEN_FILE", group.folder.path().join("token"))
                 .stdout(Stdio::piped())
                 .spawn()

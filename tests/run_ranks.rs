@@ -142,6 +142,27 @@ fn ranks_know_their_places() {
 }
 
 #[test]
+fn the_port_of_rank_0_is_bound_before_it_begins() {
+    // Also where this is a rank 0 itself.
+    let outer = ["ADSUM_ROOT", "127.0.0.1:1", "ADSUM_ROOT_FD", "3"];
+    let script = "echo ${ADSUM_ROOT_FD:-none}; [ $ADSUM_RANK != 0 ] || \
+        { test -S /dev/fd/$ADSUM_ROOT_FD && grep -c \"$(printf ':%04X 0' ${ADSUM_ROOT#*:})\" /proc/net/udp; }";
+    let all = ["run", "-n", "2", "--prefix", "--", "sh", "-c", script];
+    let run = program::finish(command(&all).env(outer[0], outer[1]).env(outer[2], outer[3]));
+    assert_eq!((run.code, sorted(&run.stdout)[2]), (Some(0), "[1] none"), "{run:?}");
+    assert!(run.stdout.contains("[0] 1\n") && !run.stdout.contains("[0] 3\n"), "{run:?}");
+
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = socket.local_addr().unwrap().port().to_string();
+    let taken = ranks(&["-n", "2", "--port", &port], "echo begun");
+    taken.refused(2, &["127.0.0.1:", &port, "localhost", "in use", "--port"]);
+    assert_eq!(taken.stdout, "");
+    drop(socket);
+    let free = ranks(&["-n", "1", "--port", &port], "echo $ADSUM_ROOT");
+    assert_eq!(free.stdout, format!("127.0.0.1:{port}\n"), "{free:?}");
+}
+
+#[test]
 fn the_token_comes_by_a_pipe_alone() {
     // A file that is set outside does not reach farther than the pipe.
     let script = "cat /dev/fd/$ADSUM_TOKEN_FD; echo; env; tr '\\0' ' ' < /proc/$PPID/cmdline";
@@ -381,23 +402,28 @@ fn ranks_end_without_the_process_that_started_them() {
 fn hosts_that_say_nothing_keep_nobody_waiting() {
     let folder = tempfile::tempdir().unwrap();
     let pid = folder.path().join("silent");
-    // Of the first host alone.
-    let before =
-        format!("[ $1 = 127.0.0.2 ] && {{ echo $$ > {}; exec sleep 1000; }}", pid.display());
-    let rsh = stub_rsh(folder.path(), &before);
+    let rsh_without = |host: &str| {
+        let before =
+            format!("[ $1 = {host} ] && {{ echo $$ > {}; exec sleep 1000; }}", pid.display());
+        stub_rsh(folder.path(), &before)
+    };
+    let rsh = rsh_without("127.0.0.3");
     let silent =
         || wait_for("the silent host", || fs::read_to_string(&pid).ok()?.trim().parse().ok());
-    // The other host's rank fails, and that is the end.
+    // Rank 0 fails, and that is the end.
     let hosts = ["--hosts", "127.0.0.2,127.0.0.3", "--rsh", &rsh, "--grace", "1h"];
     let script = format!("until [ -s {} ]; do sleep 0.01; done; exit 4", pid.display());
-    ranks(&hosts, &script).refused(4, &["rank 1 on 127.0.0.3", "exit code 4"]);
+    ranks(&hosts, &script).refused(4, &["rank 0 on 127.0.0.2", "exit code 4"]);
     wait_until_gone(&[silent()]);
-    fs::remove_file(&pid).unwrap();
-    let child = start(&hosts, "sleep 1000");
-    let silent = silent();
-    kill("-INT", child.id());
-    end(child).refused(130, &["interrupted"]);
-    wait_until_gone(&[silent]);
+    for host in ["127.0.0.2", "127.0.0.3"] {
+        fs::remove_file(&pid).unwrap();
+        rsh_without(host);
+        let child = start(&hosts, "sleep 1000");
+        let silent = silent();
+        kill("-INT", child.id());
+        end(child).refused(130, &["interrupted"]);
+        wait_until_gone(&[silent]);
+    }
 }
 
 #[test]

@@ -65,7 +65,14 @@ pub fn run(args: &RanksArgs) -> Result<u8, Failure> {
     let interrupts = notices.clone();
     crate::os::on_end(move || drop(interrupts.send(Notice::Interrupted)))
         .map_err(|error| internal("listen to Ctrl-C", error))?;
-    let mut run = Run { agents: Vec::new(), notices, permits: None, deadline: None, verdict: None };
+    let mut run = Run {
+        agents: Vec::new(),
+        notices,
+        port: None,
+        permits: None,
+        deadline: None,
+        verdict: None,
+    };
     for (host, ranks) in hosts.into_iter().zip(ranks) {
         if !ranks.is_empty() {
             let is_here = host.is_here(&here);
@@ -98,9 +105,11 @@ struct Agent {
     host: String,
     child: Child,
     orders: Option<Sender<Order>>,
-    /// Until it is sent.
-    start: Option<Start>,
     begun: Instant,
+    /// It speaks.
+    has_greeted: bool,
+    /// What it is to start, until it is told.
+    start: Option<Start>,
     /// The ranks' process groups, if they are of this machine.
     groups: Vec<u32>,
     is_here: bool,
@@ -116,6 +125,8 @@ struct Agent {
 struct Run {
     agents: Vec<Agent>,
     notices: Sender<Notice>,
+    /// The port of rank 0, once it is bound.
+    port: Option<u16>,
     /// Lets standard input go on.
     permits: Option<Sender<()>>,
     /// When all must have ended.
@@ -191,8 +202,9 @@ impl Run {
             orders: Some(orders),
             has_rank_0: start.ranks.first() == Some(&0),
             running: start.ranks.len(),
-            start: Some(start),
             begun: Instant::now(),
+            has_greeted: false,
+            start: Some(start),
             groups: Vec::new(),
             is_here,
             is_done: false,
@@ -230,20 +242,28 @@ impl Run {
         self.verdict.unwrap_or(exit::ANSWERED)
     }
 
-    /// The host that was started first of those that have not spoken.
+    /// The host that was started first of those that have not spoken, as that of rank 0
+    /// has not before it has said where it listens.
     fn first_silent(&self) -> Option<usize> {
-        self.agents.iter().position(|agent| agent.start.is_some() && !agent.is_gone)
+        let has_spoken = |agent: &Agent| match agent.has_rank_0 {
+            true => self.port.is_some(),
+            false => agent.has_greeted,
+        };
+        self.agents.iter().position(|agent| !has_spoken(agent) && !agent.is_gone)
     }
 
     fn handle(&mut self, notice: Notice, grace: Duration) {
         match notice {
             Notice::Greeted(index) => {
-                if let Some(start) = self.agents[index].start.take() {
-                    self.agents[index].order(Order::Start(start));
-                }
+                self.agents[index].has_greeted = true;
+                self.order_starts();
                 if self.agents[index].has_rank_0 {
                     self.pump_input();
                 }
+            }
+            Notice::Event(_, Event::Listening(port)) => {
+                self.port = Some(port);
+                self.order_starts();
             }
             Notice::Event(index, Event::Ended { rank, how }) => {
                 let agent = &mut self.agents[index];
@@ -317,7 +337,7 @@ impl Run {
         let host = &agent.host;
         match how {
             Err(message) => format!("'{host}' cannot be used: {message}"),
-            Ok(how) if agent.start.is_some() => format!(
+            Ok(how) if !agent.has_greeted => format!(
                 "'{host}' cannot be reached, or has no adsum: what should start it {how}; try it by hand, and give the path with --adsum"
             ),
             Ok(how) => {
@@ -352,6 +372,20 @@ impl Run {
     /// All must have ended by then, or earlier.
     fn end_by(&mut self, at: Instant) {
         self.deadline = Some(self.deadline.map_or(at, |before| before.min(at)));
+    }
+
+    /// Tells hosts that have spoken what to start; others than rank 0's when it has bound
+    /// its port.
+    fn order_starts(&mut self) {
+        let port = self.port;
+        let is_ready =
+            |agent: &&mut Agent| agent.has_greeted && (agent.has_rank_0 || port.is_some());
+        for agent in self.agents.iter_mut().filter(is_ready) {
+            if let Some(start) = agent.start.take() {
+                let port = port.unwrap_or(start.port);
+                agent.order(Order::Start(Start { port, ..start }));
+            }
+        }
     }
 
     fn order_all(&self, order: &Order) {

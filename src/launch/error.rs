@@ -26,15 +26,17 @@ pub enum LaunchError {
         /// Its value.
         value: String,
     },
-    /// The number of the pipe with the token is none.
+    /// What should be the number of an open file is none.
     #[error(
-        "{} is '{value}', which is the number of no pipe; 'adsum run' sets it, and elsewhere {} says where the token is",
-        variable::TOKEN_FD,
-        variable::TOKEN_FILE
+        "{variable} is '{value}', which is the number of no open file; 'adsum run' sets it, and elsewhere {instead}"
     )]
-    TokenPipe {
-        /// What it is.
+    OpenFile {
+        /// The variable.
+        variable: &'static str,
+        /// Its value.
         value: String,
+        /// What does without it.
+        instead: &'static str,
     },
     /// One of two variables that belong together is missing.
     #[error("{set} is {value}, but {missing} is not set; {advice}")]

@@ -243,15 +243,40 @@ pub(super) fn secret(
     if let Some(path) = &given.token_file {
         return Ok(Some(SecretSource::File(path.clone())));
     }
-    if let Some(value) = environment.text(variable::TOKEN_FD) {
-        // The first three are standard input, output and error.
-        let fd = value.parse().ok().filter(|&fd: &i32| fd > 2);
-        let no_pipe = || LaunchError::TokenPipe { value: value.to_owned() };
-        return fd.map(|fd| Some(SecretSource::Pipe(fd))).ok_or_else(no_pipe);
+    let instead = "ADSUM_TOKEN_FILE says where the token is";
+    if let Some(fd) = open_file(variable::TOKEN_FD, instead, environment)? {
+        return Ok(Some(SecretSource::Pipe(fd)));
     }
     match environment.text(variable::TOKEN_FILE) {
         Some(path) => Ok(Some(SecretSource::File(path.into()))),
         None if place.size == 1 => Ok(None),
         None => Err(LaunchError::NoSecret { size: place.size }),
+    }
+}
+
+/// The socket on which rank 0 is to listen, where `ADSUM_ROOT` says where rank 0 is.
+pub(super) fn listener(
+    given: &Given,
+    environment: &Environment,
+    place: Place,
+) -> Result<Option<i32>, LaunchError> {
+    let is_told = given.root.is_none() && environment.text(variable::ROOT).is_some();
+    match place.rank == 0 && is_told {
+        true => open_file(variable::ROOT_FD, "rank 0 needs none", environment),
+        false => Ok(None),
+    }
+}
+
+/// The number of an open file that this process was started with.
+fn open_file(
+    variable: &'static str,
+    instead: &'static str,
+    environment: &Environment,
+) -> Result<Option<i32>, LaunchError> {
+    let Some(value) = environment.text(variable) else { return Ok(None) };
+    // The first three are standard input, output and error.
+    match value.parse().ok().filter(|&fd: &i32| fd > 2) {
+        Some(fd) => Ok(Some(fd)),
+        None => Err(LaunchError::OpenFile { variable, value: value.to_owned(), instead }),
     }
 }

@@ -1,7 +1,7 @@
 //! Where rank 0 listens.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::launch::{Environment, Given, LaunchError, Launcher, Place, slurm, variable};
 
@@ -50,6 +50,16 @@ impl Root {
         }
     }
 
+    /// Where rank 0 listens on its machine, where its name means `found`. A name is never
+    /// bound: what it means there may be another machine's, or nobody's but that one's.
+    pub fn bind_addr(&self, found: &[SocketAddr]) -> SocketAddr {
+        let ip = match self.is_loopback() {
+            true => found.first().map_or(Ipv4Addr::LOCALHOST.into(), SocketAddr::ip),
+            false => wildcard(found),
+        };
+        SocketAddr::new(ip, self.port)
+    }
+
     /// Whether it can be reached from its own machine alone.
     pub fn is_loopback(&self) -> bool {
         let is_loopback = |ip: IpAddr| ip.to_canonical().is_loopback();
@@ -63,6 +73,14 @@ impl fmt::Display for Root {
             true => write!(f, "[{}]:{}", self.host, self.port),
             false => write!(f, "{}:{}", self.host, self.port),
         }
+    }
+}
+
+/// All addresses of a machine, of the families that these are of.
+pub(crate) fn wildcard(addrs: &[SocketAddr]) -> IpAddr {
+    match addrs.iter().any(SocketAddr::is_ipv6) {
+        true => Ipv6Addr::UNSPECIFIED.into(),
+        false => Ipv4Addr::UNSPECIFIED.into(),
     }
 }
 
@@ -109,4 +127,35 @@ fn port(job: &str) -> u16 {
     }
     let hash = blake3::derive_key("adsum 2026 port of a group", job.as_bytes());
     PORT_FIRST + u16::from_le_bytes([hash[0], hash[1]]) % PORTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn one_address_of_ipv6_asks_for_both_families() {
+        let v4 = addr("10.0.0.1:1");
+        assert_eq!(wildcard(&[v4]), IpAddr::from([0; 4]));
+        assert_eq!(wildcard(&[v4, addr("[2001:db8::1]:1")]), IpAddr::from([0; 16]));
+        assert_eq!(wildcard(&[]), IpAddr::from([0; 4]));
+    }
+
+    #[test]
+    fn loopback_is_bound_alone_and_names_are_not() {
+        let root = |host: &str| Root { host: host.to_owned(), port: 9 };
+        for (host, found, bound) in [
+            ("127.0.0.1", "127.0.0.1:9", "127.0.0.1:9"),
+            ("::1", "[::1]:9", "[::1]:9"),
+            ("lab1", "127.0.1.1:9", "0.0.0.0:9"),
+            ("lab1", "[2001:db8::1]:9", "[::]:9"),
+        ] {
+            assert_eq!(root(host).bind_addr(&[addr(found)]), addr(bound), "{host}");
+        }
+        assert_eq!(root("nowhere").bind_addr(&[]), addr("0.0.0.0:9"));
+    }
 }

@@ -1,6 +1,6 @@
 //! The meeting: until every rank is connected with every other.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,8 @@ use tokio::net::lookup_host;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
+use crate::launch::wildcard;
+use crate::os;
 use crate::rendezvous::error::{MeetError, Refusal};
 use crate::rendezvous::frames::Frames;
 use crate::rendezvous::mesh::Joined;
@@ -132,28 +134,39 @@ impl Guest {
 type TurnedAway = (SocketAddr, LinkError);
 
 impl Room {
-    /// Rank 0's endpoint. A name is never bound: what it means here may be
-    /// another machine's, or nobody's but this one's.
+    /// Rank 0's endpoint.
     async fn listen(&self, tls: Tls) -> Result<Endpoint, MeetError> {
         let root = &self.member.root;
+        let handed = self.member.listener.and_then(|fd| os::take_udp(fd, root.port));
+        if let Some(socket) = handed {
+            let buffer_bytes = self.config.transport.socket_buffer_bytes;
+            // Sizes that cannot be had are no reason not to listen.
+            let _warnings = socket::resize((&socket).into(), buffer_bytes);
+            return self.endpoint(tls, root.bind_addr(&[]), socket);
+        }
         let found: Vec<SocketAddr> = match lookup_host((root.host.as_str(), root.port)).await {
             Ok(addrs) => addrs.collect(),
             // The others may know it.
             Err(_) => Vec::new(),
         };
-        let ip = match root.is_loopback() {
-            true => found.first().map_or(Ipv4Addr::LOCALHOST.into(), SocketAddr::ip),
-            false => wildcard(&found),
-        };
-        self.endpoint(tls, SocketAddr::new(ip, root.port))
+        self.bind(tls, root.bind_addr(&found))
     }
 
-    fn endpoint(&self, tls: Tls, addr: SocketAddr) -> Result<Endpoint, MeetError> {
-        let failed = |source| MeetError::Bind { addr, source };
-        let bound =
-            socket::bind(addr, self.config.transport.socket_buffer_bytes).map_err(failed)?;
+    fn bind(&self, tls: Tls, addr: SocketAddr) -> Result<Endpoint, MeetError> {
+        let bound = socket::bind(addr, self.config.transport.socket_buffer_bytes);
+        let bound = bound.map_err(|source| MeetError::Bind { addr, source })?;
+        self.endpoint(tls, addr, bound.socket)
+    }
+
+    fn endpoint(
+        &self,
+        tls: Tls,
+        addr: SocketAddr,
+        socket: UdpSocket,
+    ) -> Result<Endpoint, MeetError> {
         let runtime = Arc::new(self.reactor.clone());
-        quic::endpoint(&self.config.transport, tls, bound.socket, runtime).map_err(failed)
+        quic::endpoint(&self.config.transport, tls, socket, runtime)
+            .map_err(|source| MeetError::Bind { addr, source })
     }
 
     /// Waits for all other ranks, and tells them where each is.
@@ -309,7 +322,7 @@ impl Room {
             true if addrs.iter().all(SocketAddr::is_ipv4) => Ipv4Addr::LOCALHOST.into(),
             _ => wildcard(&addrs),
         };
-        self.endpoint(tls, SocketAddr::new(bind, 0))
+        self.bind(tls, SocketAddr::new(bind, 0))
     }
 
     /// Goes to rank 0, says who this is, waits for the table, and connects.
@@ -552,14 +565,6 @@ fn reachable(addr: SocketAddr, root: SocketAddr) -> SocketAddr {
     }
 }
 
-/// All addresses of this machine, of the families that these are of.
-fn wildcard(addrs: &[SocketAddr]) -> IpAddr {
-    match addrs.iter().any(SocketAddr::is_ipv6) {
-        true => Ipv6Addr::UNSPECIFIED.into(),
-        false => Ipv4Addr::UNSPECIFIED.into(),
-    }
-}
-
 fn canonical(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }
@@ -584,13 +589,5 @@ mod tests {
         ] {
             assert_eq!(reachable(addr(seen), root), addr(reached));
         }
-    }
-
-    #[test]
-    fn one_address_of_ipv6_asks_for_both_families() {
-        let v4 = addr("10.0.0.1:1");
-        assert_eq!(wildcard(&[v4]), IpAddr::from([0; 4]));
-        assert_eq!(wildcard(&[v4, addr("[2001:db8::1]:1")]), IpAddr::from([0; 16]));
-        assert_eq!(wildcard(&[]), IpAddr::from([0; 4]));
     }
 }

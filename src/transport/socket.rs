@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// A bound socket, and what the operating system did not grant.
 pub(crate) struct Bound {
@@ -23,6 +23,15 @@ pub(crate) fn bind(addr: SocketAddr, buffer_bytes: usize) -> io::Result<Bound> {
         // Some systems cannot; then IPv4 peers cannot be reached, which dialling them will tell.
         let _refused = socket.set_only_v6(false);
     }
+    // Before it is bound, so that nothing is missed.
+    let warnings = resize(SockRef::from(&socket), buffer_bytes)?;
+    socket.bind(&addr.into())?;
+    Ok(Bound { socket: socket.into(), warnings })
+}
+
+/// Gives a socket buffers of `buffer_bytes` each, or as much as the operating system
+/// grants; what it did not grant.
+pub(crate) fn resize(socket: SockRef<'_>, buffer_bytes: usize) -> io::Result<Vec<BufferClamped>> {
     let mut warnings = Vec::new();
     for buffer in [Buffer::Receive, Buffer::Send] {
         // A refusal (as macOS gives) leaves the default; what counts is what
@@ -33,8 +42,7 @@ pub(crate) fn bind(addr: SocketAddr, buffer_bytes: usize) -> io::Result<Bound> {
             warnings.push(BufferClamped { buffer, expected_bytes: buffer_bytes, got_bytes: got });
         }
     }
-    socket.bind(&addr.into())?;
-    Ok(Bound { socket: socket.into(), warnings })
+    Ok(warnings)
 }
 
 /// Whether a socket on `addr` gets buffers of `buffer_bytes` each, without keeping

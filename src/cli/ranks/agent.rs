@@ -9,6 +9,8 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
+use std::iter;
+use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
@@ -21,9 +23,9 @@ use std::time::{Duration, Instant};
 use super::super::exit::{self, Blame, Failure};
 use super::channel::{self, Ending, Event, Order, Output, Start};
 use super::lines::{self, Sink};
-use crate::launch::variable;
+use crate::launch::{Root, variable};
 use crate::os::process::{self, Signal};
-use crate::transport::Secret;
+use crate::transport::{self, Secret, socket};
 
 /// How long the end of output is waited for after all processes were ended. It
 /// comes at once, unless a process that left its group holds the pipe.
@@ -80,7 +82,7 @@ pub fn run() -> Result<u8, Failure> {
     };
     tell.event(&Event::Started(ranks.children.iter().map(Child::id).collect()));
     let orders = notices;
-    spawn("adsum-orders", move || listen(&orders)).map_err(parent)?;
+    spawn("adsum-orders", move || hear(&orders)).map_err(parent)?;
     ranks.supervise(&inbox, &tell, Duration::from_millis(start.grace_ms));
     Ok(exit::ANSWERED)
 }
@@ -154,6 +156,12 @@ impl Ranks {
             ),
             Output::Piped | Output::Prefixed => None,
         };
+        let mut root = Root { host: start.root.clone(), port: start.port };
+        let mut listener = None;
+        if start.ranks.contains(&0) {
+            listener = Some(listen(start, &mut root)?);
+            tell.event(&Event::Listening(root.port));
+        }
         let mut ranks =
             Ranks { children: Vec::new(), numbers: start.ranks.clone(), input: None, outputs: 0 };
         for (local_rank, &rank) in start.ranks.iter().enumerate() {
@@ -164,7 +172,14 @@ impl Ranks {
                 .map_err(|error| internal("hand over the token", error))?;
             drop(writer);
             let mut command = command(start, &directory, rank, local_rank);
+            command.env(variable::ROOT, root.to_string());
             command.env(variable::TOKEN_FD, token.as_raw_fd().to_string());
+            let socket = if rank == 0 { listener.take() } else { None };
+            match &socket {
+                Some(socket) => command.env(variable::ROOT_FD, socket.as_raw_fd().to_string()),
+                // This process may be a rank 0 itself, of another run.
+                None => command.env_remove(variable::ROOT_FD),
+            };
             match &inherited {
                 Some(file) => {
                     let file = file.try_clone();
@@ -176,7 +191,9 @@ impl Ranks {
                 command.stderr(Stdio::piped());
             }
             command.stdin(if rank == 0 { Stdio::piped() } else { Stdio::null() });
-            process::lead_group(&mut command, &[token.as_fd()]);
+            let inherit: Vec<_> =
+                iter::once(token.as_fd()).chain(socket.as_ref().map(AsFd::as_fd)).collect();
+            process::lead_group(&mut command, &inherit);
             // This is the main thread, which lives as long as the process.
             process::end_with_this_process(&mut command);
             let mut child = command.spawn().map_err(|error| not_started(start, &error))?;
@@ -318,9 +335,29 @@ fn command(start: &Start, directory: &PathBuf, rank: u32, local_rank: usize) -> 
         .env(variable::RANK, rank.to_string())
         .env(variable::SIZE, start.size.to_string())
         .env(variable::LOCAL_RANK, local_rank.to_string())
-        .env(variable::LOCAL_SIZE, start.ranks.len().to_string())
-        .env(variable::ROOT, &start.root);
+        .env(variable::LOCAL_SIZE, start.ranks.len().to_string());
     command
+}
+
+/// Binds the port on which rank 0 is to listen; any that is free, if it is 0.
+fn listen(start: &Start, root: &mut Root) -> Result<UdpSocket, Event> {
+    // A name that is not known here may be known to the others.
+    let found = (root.host.as_str(), root.port).to_socket_addrs();
+    let found: Vec<SocketAddr> = found.map_or_else(|_| Vec::new(), Iterator::collect);
+    let addr = root.bind_addr(&found);
+    let advice = match root.port {
+        0 => "give another address of this host, or another host first",
+        _ => "give another --port, or none for one that is free",
+    };
+    let mut bind = || {
+        let bound = socket::bind(addr, transport::Config::group(addr).socket_buffer_bytes)?;
+        root.port = bound.socket.local_addr()?.port();
+        Ok(bound.socket)
+    };
+    bind().map_err(|error: io::Error| Event::Failed {
+        code: Blame::Usage as u8,
+        message: format!("rank 0 cannot listen on {addr} of {}: {error}; {advice}", start.host),
+    })
 }
 
 /// Why a program could not be started, with the code that shells give it.
@@ -338,7 +375,7 @@ fn not_started(start: &Start, error: &io::Error) -> Event {
 }
 
 /// Passes on orders until there are no more.
-fn listen(notices: &Sender<Notice>) {
+fn hear(notices: &Sender<Notice>) {
     let mut stdin = io::stdin().lock();
     while let Ok(Some(order)) = channel::read(&mut stdin) {
         if notices.send(Notice::Order(order)).is_err() {

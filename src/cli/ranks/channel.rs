@@ -21,7 +21,7 @@ use crate::transport::Secret;
 use crate::transport::token::SECRET_BYTES;
 
 /// The version of what is said. Hosts of another refuse.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 const MAGIC: [u8; 9] = *b"adsum run";
 
@@ -68,8 +68,10 @@ pub struct Start {
     pub ranks: Vec<u32>,
     /// How many ranks there are.
     pub size: u32,
-    /// Rank 0's address.
+    /// The host of rank 0's address.
     pub root: String,
+    /// Its port. For the host of rank 0 it may be 0, which is any that is free there.
+    pub port: u16,
     /// Where the ranks' output goes.
     pub output: Output,
     /// How long ranks have to end, in milliseconds.
@@ -97,6 +99,8 @@ pub enum Event {
         /// What they wrote.
         bytes: Vec<u8>,
     },
+    /// Rank 0 will listen on this port, which is bound.
+    Listening(u16),
     /// The ranks run, in process groups of these numbers.
     Started(Vec<u32>),
     /// Rank 0 has read a piece of its standard input, or never will.

@@ -1,7 +1,6 @@
 //! What the hosts of a run are told, and where rank 0 is.
 
 use std::ffi::OsStr;
-use std::net::UdpSocket;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -10,7 +9,6 @@ use super::super::exit::{Blame, Failure};
 use super::channel::{Output, Start};
 use super::hosts::{self, Here, Host};
 use super::{NEVER, internal};
-use crate::launch::Root;
 
 /// What all hosts are told.
 pub struct Template {
@@ -18,7 +16,7 @@ pub struct Template {
 }
 
 impl Template {
-    /// Asks for what is of this machine: its directory, and a free port.
+    /// Asks for what is of this machine, as its directory.
     ///
     /// # Errors
     /// Variables that are not set, or hosts that cannot reach rank 0.
@@ -42,7 +40,8 @@ impl Template {
                 environment: environment.collect(),
                 ranks: Vec::new(),
                 size: ranks.iter().map(|ranks| ranks.len() as u32).sum(),
-                root: root(args, hosts, ranks, here)?.to_string(),
+                root: root(hosts, ranks, here)?,
+                port: args.port.unwrap_or(0),
                 output: Output::Piped,
                 grace_ms: grace_of(args).as_millis() as u64,
             },
@@ -56,12 +55,7 @@ impl Template {
 }
 
 /// Where rank 0 will listen: the first host that has ranks.
-fn root(
-    args: &RanksArgs,
-    hosts: &[Host],
-    ranks: &[Vec<u32>],
-    here: &Here,
-) -> Result<Root, Failure> {
+fn root(hosts: &[Host], ranks: &[Vec<u32>], here: &Here) -> Result<String, Failure> {
     let used: Vec<&Host> = hosts
         .iter()
         .zip(ranks)
@@ -79,25 +73,8 @@ fn root(
             ),
         ));
     }
-    let is_here = first.is_here(here);
-    let host = if is_one && is_here { "127.0.0.1" } else { first.address() };
-    let port = match args.port {
-        Some(port) => port,
-        // Whoever takes the port before rank 0 does is told by its error.
-        None if is_here => {
-            let bind = if is_one { "127.0.0.1:0" } else { "0.0.0.0:0" };
-            let probe = UdpSocket::bind(bind).and_then(|socket| socket.local_addr());
-            probe.map_err(|error| internal("find a free UDP port", error))?.port()
-        }
-        None => distant_port(),
-    };
-    Ok(Root { host: host.to_owned(), port })
-}
-
-/// A port of another machine that is hardly taken.
-fn distant_port() -> u16 {
-    // Of those that IANA leaves to everybody.
-    49152 + rand::random::<u16>() % 16384
+    let host = if is_one && first.is_here(here) { "127.0.0.1" } else { first.address() };
+    Ok(host.to_owned())
 }
 
 /// How long ranks have to end: longer than any run is no longer.

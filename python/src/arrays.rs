@@ -16,7 +16,7 @@ use crate::errors::value_error;
 use crate::extra::Extra;
 use crate::finish::{Out, finish_one};
 use crate::interrupt::Interrupt;
-use crate::rounds::Quantiles;
+use crate::rounds::{Quantiles, number_call, quantile_call};
 use crate::source::Group;
 
 /// What of a reduction Python's keywords say besides the operation and the array.
@@ -72,7 +72,7 @@ pub fn reduce<'py>(
                     reduction.each(stop, |output, states| last(extra.own(output, states)))
                 })?,
                 Some(comm) => {
-                    let group = Group::new(comm)?;
+                    let group = Group::new(comm, &number_call(op, options))?;
                     let (place, _) = placed(&group, array, &axes)?;
                     let reduction = reduction.from_index(place);
                     let own = |output, states: &[State]| extra.own(output, states);
@@ -124,9 +124,10 @@ pub fn quantiles_along<'py>(
     comm: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let input = layout_of(array)?.dtype;
+    let call = quantile_call(&shares, method, skip_nan);
     let asked = Quantiles::new(input, shares, method, skip_nan, dtype)?;
     let axes = axes_of(py, &axes, array.ndim())?;
-    let group = comm.map(Group::new).transpose()?;
+    let group = comm.map(|comm| Group::new(comm, &call)).transpose()?;
     let length = match &group {
         Some(group) => placed(group, array, &axes)?.1,
         None => axes.iter().map(|&axis| array.shape()[axis] as u64).product(),

@@ -28,7 +28,7 @@ use crate::extra::Extra;
 use crate::finish::{Out, finish_one};
 use crate::held::held;
 use crate::interrupt::INTERVAL;
-use crate::rounds::{Quantiles, number_of};
+use crate::rounds::{Quantiles, number_call, number_of, quantile_call};
 use crate::source::{Group, Source};
 
 /// The most memory that a reduction of files takes, in bytes.
@@ -341,7 +341,9 @@ pub fn reduce_files<'py>(
     let out = Out::new(op, input, dtype)?;
     let spec = Spec { dtype: input, monoids: op.monoids(input) };
     let extra = Extra::new(py, op, &spec, how.initial.as_ref(), how.excluded.as_ref())?;
-    let mut opened = Opened::new(files.clone(), how.comm.as_ref().map(Group::new).transpose()?);
+    let options = Options { skip_nan, ddof };
+    let group = how.comm.as_ref().map(|comm| Group::new(comm, &number_call(op, options)));
+    let mut opened = Opened::new(files.clone(), group.transpose()?);
     if let Some(included) = &how.included {
         let shape: Vec<u64> = included.shape().iter().map(|&length| length as u64).collect();
         let flags = included.as_slice()?.to_vec();
@@ -349,7 +351,6 @@ pub fn reduce_files<'py>(
         opened.mask = Some(Arc::new(mask));
     }
     opened.joined(&left.kept, left.elements)?;
-    let options = Options { skip_nan, ddof };
     let finish = |output: usize, states: &[State]| {
         let states = extra.with_initial(extra.own(output, states));
         finish_one(op, &states, options, out.dtype).map_err(value_error)
@@ -380,9 +381,11 @@ pub fn quantiles_of_files<'py>(
     like: &Bound<'py, PyUntypedArray>,
     comm: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    let call = quantile_call(&shares, method, skip_nan);
     let asked = Quantiles::new(files.get().manifest.dtype(), shares, method, skip_nan, dtype)?;
     let left = Left::new(py, files.get(), axes, keepdims)?;
-    let mut opened = Opened::new(files.clone(), comm.map(Group::new).transpose()?);
+    let group = comm.map(|comm| Group::new(comm, &call)).transpose()?;
+    let mut opened = Opened::new(files.clone(), group);
     let elements = opened.joined(&left.kept, left.elements)?;
     let found = match &left.axes {
         None => vec![asked.search(|spec| opened.total(py, spec))?],
@@ -414,7 +417,8 @@ pub fn dot_of_files<'py>(
     like: &Bound<'py, PyUntypedArray>,
     comm: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let mut opened = Opened::new(first.clone(), comm.map(Group::new).transpose()?);
+    let group = comm.map(|comm| Group::new(comm, "dot")).transpose()?;
+    let mut opened = Opened::new(first.clone(), group);
     opened.warnings.extend(second.get().take_warnings());
     opened.held.extend(second.get().held.clone());
     let pairs = Manifest::pairs(&first.get().manifest, &second.get().manifest);

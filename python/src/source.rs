@@ -26,12 +26,14 @@ pub trait Source {
     }
 }
 
-/// The source that `data` is, alone or with those of all ranks of a group.
+/// The source that `data` is, alone or with those of all ranks of a group that make this
+/// call.
 pub fn open<'a, 'py: 'a>(
     data: &'a Bound<'py, PyAny>,
     comm: Option<&'a Bound<'py, PyAny>>,
+    call: &str,
 ) -> PyResult<Box<dyn Source + 'a>> {
-    let group = comm.map(Group::new).transpose()?;
+    let group = comm.map(|comm| Group::new(comm, call)).transpose()?;
     if let Ok(files) = data.cast::<Files>() {
         return Ok(Box::new(Opened::new(files.clone(), group)));
     }
@@ -80,12 +82,15 @@ fn out_of_step() -> PyErr {
 /// `allgather`.
 pub struct Group<'py> {
     comm: Bound<'py, PyAny>,
+    /// What the ranks are here for, which must be the same: states tell reductions apart, but
+    /// not what becomes of them.
+    call: String,
     pub rank: u64,
     pub size: u64,
 }
 
 impl<'py> Group<'py> {
-    pub fn new(comm: &Bound<'py, PyAny>) -> PyResult<Group<'py>> {
+    pub fn new(comm: &Bound<'py, PyAny>, call: &str) -> PyResult<Group<'py>> {
         let number = |name: &str| -> PyResult<u64> {
             let number = comm.getattr(name).and_then(|number| number.extract());
             number.map_err(|_| {
@@ -95,7 +100,8 @@ impl<'py> Group<'py> {
                 ))
             })
         };
-        Ok(Group { rank: number("rank")?, size: number("size")?, comm: comm.clone() })
+        let (rank, size) = (number("rank")?, number("size")?);
+        Ok(Group { rank, size, comm: comm.clone(), call: call.to_owned() })
     }
 
     /// The place of this rank's first element along the reduced axes, where the parts lie
@@ -130,17 +136,26 @@ impl<'py> Group<'py> {
             Ok(partial) => PyBytes::new(py, &partial.to_bytes()).into_any(),
             Err(error) => PyString::new(py, error).into_any(),
         };
-        let all = self.comm.call_method1("allgather", (mine,))?;
-        for (rank, theirs) in all.try_iter()?.enumerate() {
-            if let Ok(error) = theirs?.extract::<String>() {
+        let mine = (self.call.as_str(), mine);
+        let all: Vec<(String, Bound<'_, PyAny>)> =
+            self.comm.call_method1("allgather", (mine,))?.extract().map_err(|_| out_of_step())?;
+        for (rank, (call, _)) in all.iter().enumerate() {
+            if *call != self.call {
+                return Err(value_error(format!(
+                    "rank {rank} asks for {call}, rank {} for {}; all must make the same call",
+                    self.rank, self.call
+                )));
+            }
+        }
+        for (rank, (_, theirs)) in all.iter().enumerate() {
+            if let Ok(error) = theirs.extract::<String>() {
                 let is_own = rank as u64 == self.rank;
                 let by = if is_own { String::new() } else { format!("rank {rank}: ") };
                 return Err(PyOSError::new_err(by + &error));
             }
         }
         let mut total = Partial::identity(spec, outputs);
-        for state in all.try_iter()? {
-            let state = state?;
+        for (_, state) in &all {
             let bytes = state.extract().map_err(|_| out_of_step())?;
             let theirs = Partial::from_bytes(bytes).map_err(value_error)?;
             total.merge(&theirs).map_err(value_error)?;

@@ -307,6 +307,35 @@ except ValueError as error:
     assert "True" in ranks(2, program).stdout
 
 
+@pytest.mark.parametrize(
+    "one, other, words",
+    [
+        ("adsum.sum(x, comm=c)", "adsum.mean(x, comm=c)", ["sum", "mean"]),
+        ("adsum.min(x, comm=c)", "adsum.argmin(x, comm=c)", ["min", "argmin"]),
+        ("adsum.var(x, comm=c)", "adsum.var(x, ddof=1, comm=c)", ["asks for var", "var with ddof=1"]),
+        ("adsum.sum('x.npy', comm=c)", "adsum.mean('x.npy', comm=c)", ["sum", "mean"]),
+        ("adsum.sum(x, axis=0, comm=c)", "adsum.nansum(x, axis=0, comm=c)", ["sum", "sum without NaN"]),
+        ("adsum.quantile(x, 0.1, comm=c)", "adsum.quantile(x, 0.9, comm=c)", ["[0.1]", "[0.9]"]),
+        ("adsum.quantile(x, 0.5, comm=c)", "adsum.quantile(x, 0.5, method='lower', comm=c)", ["(linear)", "(lower)"]),
+    ],
+)
+def test_ranks_that_ask_for_different_things_are_told(ranks, tmp_path, one, other, words):
+    np.save(tmp_path / "x.npy", [[1.0, 2.0], [3.0, 4.0]])
+    program = f"""
+import adsum, numpy
+from adsum import MPI
+c = MPI.COMM_WORLD
+x = numpy.array([[1.0, 2.0], [3.0, 4.0]])
+try:
+    print({one} if c.rank == 0 else {other}, flush=True)
+except (ValueError, MPI.Exception) as error:
+    print("told:", error, flush=True)
+"""
+    lines = ranks(3, program).stdout.splitlines()
+    assert len(lines) == 3 and all("told:" in line for line in lines), lines
+    assert any(all(word in line for word in words) for line in lines), lines
+
+
 def test_what_is_no_communicator():
     with pytest.raises(TypeError, match="no rank"):
         adsum.sum([1.0], comm=3)

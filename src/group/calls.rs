@@ -115,7 +115,8 @@ impl Group {
         }
         let left = from.filter(|&from| self.has_left(context, from));
         self.at_points(context, |points, port| {
-            points.receive(Receive { id, from, tag, wanted, deadline }, port);
+            let has_begun = false;
+            points.receive(Receive { id, from, tag, wanted, deadline, has_begun }, port);
             if let Some(from) = left {
                 points.lose(from, &has_left(from));
             }

@@ -56,6 +56,13 @@ impl Incoming {
     fn is_whole(&self) -> bool {
         self.message.bytes.len() as u64 == self.message.length_bytes
     }
+
+    /// Whether nobody takes it yet, and it is one of these.
+    fn is_free_for(&self, from: Option<usize>, tag: Option<u32>) -> bool {
+        self.receive.is_none()
+            && from.is_none_or(|from| from == self.message.from)
+            && tag.is_none_or(|tag| tag == self.message.tag)
+    }
 }
 
 /// What a receive wants of a message.
@@ -76,11 +83,23 @@ pub(super) struct Receive {
     pub tag: Option<u32>,
     pub wanted: Wanted,
     pub deadline: Option<(Now, Now)>,
+    /// It has begun to take a message.
+    pub has_begun: bool,
+}
+
+impl Receive {
+    /// Whether it waits for a message, this is one of those, and it is free.
+    fn takes(&self, message: &Incoming) -> bool {
+        !self.has_begun && message.is_free_for(self.from, self.tag)
+    }
 }
 
 /// The messages of one communicator on one rank.
 pub(super) struct Points {
+    /// How many messages were sent to each rank.
     numbers: Vec<u64>,
+    /// How many messages of each rank have begun to come.
+    begun: Vec<u64>,
     sending: BTreeMap<(usize, u64), Sending>,
     /// In order of arrival.
     incoming: VecDeque<Incoming>,
@@ -98,6 +117,7 @@ impl Points {
     pub fn new(size: usize) -> Points {
         Points {
             numbers: vec![0; size],
+            begun: vec![0; size],
             sending: BTreeMap::new(),
             incoming: VecDeque::new(),
             receives: VecDeque::new(),
@@ -139,7 +159,8 @@ impl Points {
                 is_ahead,
                 receive,
             });
-            return self.pair(port);
+            self.begun[to] += 1;
+            return self.offer(self.incoming.len() - 1, port);
         }
         let room = port.config.ahead_bytes_max.saturating_sub(self.ahead[to]);
         let eager_bytes = if until_received { 0 } else { port.config.eager_bytes };
@@ -157,8 +178,11 @@ impl Points {
 
     pub fn receive(&mut self, receive: Receive, port: &mut Port<'_>) {
         self.note(receive.deadline);
+        let at = self.incoming.iter().position(|one| receive.takes(one));
         self.receives.push_back(receive);
-        self.pair(port);
+        if let Some(at) = at {
+            self.give(self.receives.len() - 1, at, port);
+        }
     }
 
     fn note(&mut self, deadline: Option<(Now, Now)>) {
@@ -176,11 +200,16 @@ impl Points {
     ) -> bool {
         let PointSegment { number, tag, dtype, offset, total, until_received, is_ahead, .. } =
             segment;
-        let known =
-            self.incoming.iter_mut().find(|one| one.message.from == from && one.number == number);
+        let is_known = |one: &Incoming| one.message.from == from && one.number == number;
+        // Messages of one rank begin in the order of their numbers.
+        let known = match number < self.begun[from] {
+            true => self.incoming.iter().position(is_known),
+            false => None,
+        };
+        let at = known.unwrap_or(self.incoming.len());
         match known {
-            Some(one) => {
-                let message = &mut one.message;
+            Some(at) => {
+                let message = &mut self.incoming[at].message;
                 if offset != message.bytes.len() as u64
                     || total != message.length_bytes
                     || offset + body.len() as u64 > total
@@ -189,7 +218,8 @@ impl Points {
                 }
                 message.bytes.extend_from_slice(body);
             }
-            None if offset == 0 && body.len() as u64 <= total => {
+            None if number == self.begun[from] && offset == 0 && body.len() as u64 <= total => {
+                self.begun[from] += 1;
                 let bytes = body.to_vec();
                 let message = Message { from, tag, dtype, bytes, length_bytes: total };
                 let receive = None;
@@ -198,7 +228,7 @@ impl Points {
             }
             None => return false,
         }
-        self.pair(port);
+        self.offer(at, port);
         true
     }
 
@@ -335,8 +365,7 @@ impl Points {
 
     /// Ends a receive that no message came for. Whether it did.
     pub fn cancel(&mut self, id: OpId) -> bool {
-        let is_begun = self.incoming.iter().any(|one| one.receive == Some(id));
-        let found = self.receives.iter().position(|receive| receive.id == id && !is_begun);
+        let found = self.receives.iter().position(|one| one.id == id && !one.has_begun);
         if let Some(position) = found {
             self.receives.remove(position);
             self.finished.push((id, Err(GroupError::Cancelled)));
@@ -346,7 +375,7 @@ impl Points {
 
     /// What is known of the first message that a receive would be given.
     pub fn look(&self, from: Option<usize>, tag: Option<u32>) -> Option<Message> {
-        let at = self.incoming.iter().position(|one| is_free(one, from, tag))?;
+        let at = self.incoming.iter().position(|one| one.is_free_for(from, tag))?;
         Some(self.known(at))
     }
 
@@ -355,52 +384,63 @@ impl Points {
         Message { from, tag, dtype, bytes: Vec::new(), length_bytes }
     }
 
-    /// Gives messages to the receives that they fit.
-    fn pair(&mut self, port: &mut Port<'_>) {
+    /// Gives a message to the receive that has begun to take it; one that is free to all that
+    /// look for it, and to the first other one that it fits.
+    fn offer(&mut self, at: usize, port: &mut Port<'_>) {
+        if let Some(id) = self.incoming[at].receive {
+            let position = self.receives.iter().position(|receive| receive.id == id);
+            return position.map_or((), |position| self.give(position, at, port));
+        }
         let mut position = 0;
         while position < self.receives.len() {
-            let Receive { id, from, tag, wanted, .. } = self.receives[position];
-            let own = self.incoming.iter().position(|one| one.receive == Some(id));
-            let free = || self.incoming.iter().position(|one| is_free(one, from, tag));
-            let Some(at) = own.or_else(free) else {
-                position += 1;
-                continue;
-            };
-            if wanted == Wanted::Look {
-                self.receives.remove(position);
-                self.finished.push((id, Ok(self.known(at))));
-                continue;
+            let receive = &self.receives[position];
+            let (takes, looks) =
+                (receive.takes(&self.incoming[at]), receive.wanted == Wanted::Look);
+            match (takes, looks) {
+                (false, _) => position += 1,
+                // That ends it, and another is in its place.
+                (true, true) => self.give(position, at, port),
+                (true, false) => return self.give(position, at, port),
             }
-            let one = &mut self.incoming[at];
-            let (from, number, is_whole) = (one.message.from, one.number, one.is_whole());
-            let begins = one.receive.replace(id).is_none();
-            let waits = one.until_received;
-            if begins && waits && from == port.rank {
-                self.credit(from, number, port);
-            } else if begins && (waits || !is_whole) {
-                let context = port.context;
-                port.send(from, &Head::PointCredit { context, number }, Bytes::new());
-            }
-            if !is_whole {
-                position += 1;
-                continue;
-            }
-            let Incoming { message, is_ahead, .. } =
-                self.incoming.remove(at).expect("its position");
-            self.receives.remove(position);
-            if is_ahead {
-                self.count_taken(from, message.length_bytes, port);
-            }
-            let result = match wanted {
-                Wanted::Elements(dtype) if dtype != message.dtype => Err(GroupError::Message {
-                    from: from as u32,
-                    sent: format!("{} bytes of {}", message.length_bytes, message.dtype),
-                    wanted: dtype.to_string(),
-                }),
-                _ => Ok(message),
-            };
-            self.finished.push((id, result));
         }
+    }
+
+    /// Gives a message that fits to a receive, as far as it has come.
+    fn give(&mut self, position: usize, at: usize, port: &mut Port<'_>) {
+        let Receive { id, wanted, .. } = self.receives[position];
+        if wanted == Wanted::Look {
+            self.receives.remove(position);
+            self.finished.push((id, Ok(self.known(at))));
+            return;
+        }
+        self.receives[position].has_begun = true;
+        let one = &mut self.incoming[at];
+        let (from, number, is_whole) = (one.message.from, one.number, one.is_whole());
+        let begins = one.receive.replace(id).is_none();
+        let waits = one.until_received;
+        if begins && waits && from == port.rank {
+            self.credit(from, number, port);
+        } else if begins && (waits || !is_whole) {
+            let context = port.context;
+            port.send(from, &Head::PointCredit { context, number }, Bytes::new());
+        }
+        if !is_whole {
+            return;
+        }
+        let Incoming { message, is_ahead, .. } = self.incoming.remove(at).expect("its position");
+        self.receives.remove(position);
+        if is_ahead {
+            self.count_taken(from, message.length_bytes, port);
+        }
+        let result = match wanted {
+            Wanted::Elements(dtype) if dtype != message.dtype => Err(GroupError::Message {
+                from: from as u32,
+                sent: format!("{} bytes of {}", message.length_bytes, message.dtype),
+                wanted: dtype.to_string(),
+            }),
+            _ => Ok(message),
+        };
+        self.finished.push((id, result));
     }
 
     fn count_taken(&mut self, from: usize, bytes: u64, port: &mut Port<'_>) {
@@ -410,11 +450,4 @@ impl Points {
             port.send(from, &Head::PointTaken { context, bytes }, Bytes::new());
         }
     }
-}
-
-/// Whether nobody takes a message yet, and it is one of these.
-fn is_free(one: &Incoming, from: Option<usize>, tag: Option<u32>) -> bool {
-    one.receive.is_none()
-        && from.is_none_or(|from| from == one.message.from)
-        && tag.is_none_or(|tag| tag == one.message.tag)
 }

@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use adsum::DType;
-use adsum::group::{Config, Group, GroupError, Outcome, Output, WORLD, Wanted};
+use adsum::group::{Config, Group, GroupError, OpId, Outcome, Output, WORLD, Wanted};
 use bytes::Bytes;
+
+use crate::chance::Chance;
 
 const AHEAD_BYTES_MAX: u64 = 1024;
 /// A small message: two segments.
@@ -17,6 +19,8 @@ struct Pair {
     groups: [Group; 2],
     wire: VecDeque<Bytes>,
     ended: [Vec<Result<usize, GroupError>>; 2],
+    /// The receives of the second that have ended, in this order.
+    received: Vec<OpId>,
 }
 
 impl Pair {
@@ -29,7 +33,8 @@ impl Pair {
             ..Config::default()
         };
         let groups = [0, 1].map(|rank| Group::new(rank, 2, config.clone()));
-        Pair { now: Duration::ZERO, groups, wire: VecDeque::new(), ended: Default::default() }
+        let (wire, ended, received) = (VecDeque::new(), Default::default(), Vec::new());
+        Pair { now: Duration::ZERO, groups, wire, ended, received }
     }
 
     /// Takes what the machines say; what the second says reaches the first at once.
@@ -44,11 +49,14 @@ impl Pair {
                             _ => self.groups[0].handle_frame(self.now, 1, bytes),
                         }
                     }
-                    Output::Finished { result, .. } => {
+                    Output::Finished { result, id } => {
                         let length = |outcome| match outcome {
-                            Outcome::Message(message) => message.bytes.len(),
+                            Outcome::Message(message) => message.length_bytes as usize,
                             _ => panic!("another end"),
                         };
+                        if rank == 1 {
+                            self.received.push(id);
+                        }
                         self.ended[rank].push(result.map(length));
                     }
                     _ => panic!("another output"),
@@ -130,4 +138,71 @@ fn small_messages_that_are_taken_while_they_come_count_as_taken() {
         assert_eq!(pair.ended[1].pop(), Some(Ok(SMALL)));
     }
     assert_eq!(pair.sends_ahead(), FITS);
+}
+
+/// A receive, or a look, as it should behave.
+struct Asked {
+    id: OpId,
+    tag: Option<u32>,
+    looks: bool,
+    given: Option<usize>,
+}
+
+/// Gives messages of these tags, in the order of their arrival, to who asks in the order of
+/// asking; what was given is the number of a message.
+fn match_up(asked: &mut [Asked], arrived: &[u32], taken: &mut Vec<usize>) {
+    for one in asked.iter_mut().filter(|one| one.given.is_none()) {
+        let fits = |number: &usize| one.tag.is_none_or(|tag| tag == arrived[*number]);
+        let free = (0..arrived.len()).filter(|number| !taken.contains(number)).find(fits);
+        one.given = free;
+        taken.extend(free.filter(|_| !one.looks));
+    }
+}
+
+#[test]
+fn messages_go_to_receives_in_the_order_of_both() {
+    for seed in 0..500 {
+        let (mut chance, mut pair) = (Chance::new(seed), Pair::new());
+        let (mut asked, mut taken) = (Vec::new(), Vec::new());
+        // The tags of what was sent, of which some have not arrived. Lengths tell messages apart.
+        let (mut sent, mut arrived) = (Vec::new(), 0);
+        let length = |number: usize| 10 * (number + 1);
+        for _ in 0..40 {
+            match chance.index(5) {
+                0 | 1 => {
+                    let tag = chance.index(3) as u32;
+                    pair.send(length(sent.len()), tag);
+                    sent.push(tag);
+                }
+                2 => {
+                    pair.all_arrive();
+                    // One at a time, as they do.
+                    while arrived < sent.len() {
+                        arrived += 1;
+                        match_up(&mut asked, &sent[..arrived], &mut taken);
+                    }
+                }
+                kind => {
+                    let tag = Some(chance.index(3) as u32).filter(|_| chance.index(3) > 0);
+                    let looks = kind == 4;
+                    let wanted = if looks { Wanted::Look } else { Wanted::Bytes };
+                    let group = &mut pair.groups[1];
+                    let id = group.receive(pair.now, WORLD, Some(0), tag, wanted, None);
+                    asked.push(Asked { id, tag, looks, given: None });
+                    match_up(&mut asked, &sent[..arrived], &mut taken);
+                    pair.settle();
+                }
+            }
+        }
+        pair.all_arrive();
+        while arrived < sent.len() {
+            arrived += 1;
+            match_up(&mut asked, &sent[..arrived], &mut taken);
+        }
+        let ended: Vec<_> = pair.received.iter().zip(&pair.ended[1]).collect();
+        for one in &asked {
+            let found = ended.iter().find(|(id, _)| **id == one.id).map(|(_, result)| *result);
+            assert_eq!(found, one.given.map(|number| Ok(length(number))).as_ref(), "seed {seed}");
+        }
+    }
 }

@@ -10,67 +10,71 @@ use crate::collective::Kind;
 use crate::dtype::DType;
 use crate::group::{Answer, Call, Counts, Fold, OwnFold, Purpose};
 
-/// Makes the waiting form of calls.
-macro_rules! waiting {
-    ($($(#[$doc:meta])* $name:ident = $later:ident [$($generic:tt)*] ($($arg:ident: $type:ty),*) -> $out:ty;)*) => {
+/// Makes both forms of calls, one that waits and one that does not, of what begins them.
+macro_rules! forms {
+    ($($(#[$doc:meta])* $name:ident, $later:ident = $begin:ident [$($generic:tt)*] ($($arg:ident: $type:ty),*) -> $out:ty;)*) => {
         impl Communicator {$(
             $(#[$doc])*
             ///
             /// # Errors
             /// As [`GroupError`] tells.
             pub fn $name<$($generic)*>(&self, $($arg: $type),*) -> Result<$out, GroupError> {
-                self.$later($($arg),*).wait()
+                self.$begin($($arg),*).wait()
+            }
+
+            #[doc = concat!("Begins [`Communicator::", stringify!($name), "`].")]
+            pub fn $later<$($generic)*>(&self, $($arg: $type),*) -> Request<$out> {
+                self.$begin($($arg),*).under_way()
             }
         )*}
     };
 }
 
-waiting! {
+forms! {
     /// Folds the arrays of all ranks element by element; the result is at `root`.
-    reduce = reduce_async[T: Element](data: &[T], how: impl Into<Combine<T>>, root: usize) -> Option<Vec<T>>;
+    reduce, reduce_async = begin_reduce[T: Element](data: &[T], how: impl Into<Combine<T>>, root: usize) -> Option<Vec<T>>;
     /// Folds the arrays of all ranks element by element; all have the result.
-    all_reduce = all_reduce_async[T: Element](data: &[T], how: impl Into<Combine<T>>) -> Vec<T>;
+    all_reduce, all_reduce_async = begin_all_reduce[T: Element](data: &[T], how: impl Into<Combine<T>>) -> Vec<T>;
     /// Folds the arrays of all ranks, of which each keeps a block of its own length.
-    reduce_scatter = reduce_scatter_async[T: Element](data: &[T], counts: &[usize], how: impl Into<Combine<T>>) -> Vec<T>;
+    reduce_scatter, reduce_scatter_async = begin_reduce_scatter[T: Element](data: &[T], counts: &[usize], how: impl Into<Combine<T>>) -> Vec<T>;
     /// Folds the arrays of all ranks, of which each keeps a block; all are of one length.
-    reduce_scatter_block = reduce_scatter_block_async[T: Element](data: &[T], how: impl Into<Combine<T>>) -> Vec<T>;
+    reduce_scatter_block, reduce_scatter_block_async = begin_reduce_scatter_block[T: Element](data: &[T], how: impl Into<Combine<T>>) -> Vec<T>;
     /// The arrays of all ranks one after the other.
-    all_gather = all_gather_async[T: Element](data: &[T]) -> Vec<T>;
+    all_gather, all_gather_async = begin_all_gather[T: Element](data: &[T]) -> Vec<T>;
     /// The arrays of all ranks, which may differ in length.
-    all_gather_v = all_gather_v_async[T: Element](data: &[T]) -> Vec<Vec<T>>;
+    all_gather_v, all_gather_v_async = begin_all_gather_v[T: Element](data: &[T]) -> Vec<Vec<T>>;
     /// The arrays of all ranks one after the other, at `root`.
-    gather = gather_async[T: Element](data: &[T], root: usize) -> Option<Vec<T>>;
+    gather, gather_async = begin_gather[T: Element](data: &[T], root: usize) -> Option<Vec<T>>;
     /// The arrays of all ranks, which may differ in length, at `root`.
-    gather_v = gather_v_async[T: Element](data: &[T], root: usize) -> Option<Vec<Vec<T>>>;
+    gather_v, gather_v_async = begin_gather_v[T: Element](data: &[T], root: usize) -> Option<Vec<Vec<T>>>;
     /// This rank's block of the array that `root` gives, whose length is a multiple of the
     /// number of ranks. What others give is not looked at.
-    scatter = scatter_async[T: Element](data: &[T], root: usize) -> Vec<T>;
+    scatter, scatter_async = begin_scatter[T: Element](data: &[T], root: usize) -> Vec<T>;
     /// This rank's one of the arrays that `root` gives, one for each rank. What others
     /// give is not looked at.
-    scatter_v = scatter_v_async[T: Element](data: &[Vec<T>], root: usize) -> Vec<T>;
+    scatter_v, scatter_v_async = begin_scatter_v[T: Element](data: &[Vec<T>], root: usize) -> Vec<T>;
     /// This rank's block of the array of every rank, whose length is a multiple of the
     /// number of ranks.
-    all_to_all = all_to_all_async[T: Element](data: &[T]) -> Vec<T>;
+    all_to_all, all_to_all_async = begin_all_to_all[T: Element](data: &[T]) -> Vec<T>;
     /// What every rank gives for this one; each gives an array of any length for each.
-    all_to_all_v = all_to_all_v_async[T: Element](data: &[Vec<T>]) -> Vec<Vec<T>>;
+    all_to_all_v, all_to_all_v_async = begin_all_to_all_v[T: Element](data: &[Vec<T>]) -> Vec<Vec<T>>;
     /// What `root` gives. Others give an array of the same length.
-    broadcast = broadcast_async[T: Element](data: &[T], root: usize) -> Vec<T>;
+    broadcast, broadcast_async = begin_broadcast[T: Element](data: &[T], root: usize) -> Vec<T>;
     /// Folds the arrays of all ranks up to this one.
-    scan = scan_async[T: Element](data: &[T], how: impl Into<Combine<T>>) -> Vec<T>;
+    scan, scan_async = begin_scan[T: Element](data: &[T], how: impl Into<Combine<T>>) -> Vec<T>;
     /// Folds the arrays of all ranks before this one; at rank 0 there are none.
-    exscan = exscan_async[T: Element](data: &[T], how: impl Into<Combine<T>>) -> Option<Vec<T>>;
+    exscan, exscan_async = begin_exscan[T: Element](data: &[T], how: impl Into<Combine<T>>) -> Option<Vec<T>>;
     /// The smallest or largest of all ranks for each element, with the lowest of the
     /// indices that it comes with, at all ranks.
-    all_reduce_located = all_reduce_located_async[T: Element](data: &[(T, u64)], operator: Operator) -> Vec<(T, u64)>;
+    all_reduce_located, all_reduce_located_async = begin_all_reduce_located[T: Element](data: &[(T, u64)], operator: Operator) -> Vec<(T, u64)>;
     /// [`Communicator::all_reduce_located`] at `root`.
-    reduce_located = reduce_located_async[T: Element](data: &[(T, u64)], operator: Operator, root: usize) -> Option<Vec<(T, u64)>>;
+    reduce_located, reduce_located_async = begin_reduce_located[T: Element](data: &[(T, u64)], operator: Operator, root: usize) -> Option<Vec<(T, u64)>>;
     /// Returns when all ranks have called it.
-    barrier = barrier_async[]() -> ();
+    barrier, barrier_async = begin_barrier[]() -> ();
 }
 
 impl Communicator {
-    /// Begins [`Communicator::reduce`].
-    pub fn reduce_async<T: Element>(
+    fn begin_reduce<T: Element>(
         &self,
         data: &[T],
         how: impl Into<Combine<T>>,
@@ -81,8 +85,7 @@ impl Communicator {
         self.checked(call, move |answer| here.then(|| output(answer)))
     }
 
-    /// Begins [`Communicator::all_reduce`].
-    pub fn all_reduce_async<T: Element>(
+    fn begin_all_reduce<T: Element>(
         &self,
         data: &[T],
         how: impl Into<Combine<T>>,
@@ -90,8 +93,7 @@ impl Communicator {
         self.checked(self.folding(Kind::AllReduce, data, how.into(), 0), output)
     }
 
-    /// Begins [`Communicator::reduce_scatter`].
-    pub fn reduce_scatter_async<T: Element>(
+    fn begin_reduce_scatter<T: Element>(
         &self,
         data: &[T],
         counts: &[usize],
@@ -103,51 +105,41 @@ impl Communicator {
         self.checked(call.map(|(call, own)| (Call { counts, ..call }, own)), output)
     }
 
-    /// Begins [`Communicator::reduce_scatter_block`].
-    pub fn reduce_scatter_block_async<T: Element>(
+    fn begin_reduce_scatter_block<T: Element>(
         &self,
         data: &[T],
         how: impl Into<Combine<T>>,
     ) -> Request<Vec<T>> {
         match self.block("reduce_scatter_block", data.len()) {
-            Ok(block) => self.reduce_scatter_async(data, &vec![block; self.size()], how),
+            Ok(block) => self.begin_reduce_scatter(data, &vec![block; self.size()], how),
             Err(error) => Request::failed(error),
         }
     }
 
-    /// Begins [`Communicator::all_gather`].
-    pub fn all_gather_async<T: Element>(&self, data: &[T]) -> Request<Vec<T>> {
+    fn begin_all_gather<T: Element>(&self, data: &[T]) -> Request<Vec<T>> {
         let counts = Counts::Blocks(vec![data.len() as u64; self.size()]);
         self.start(self.moving(Kind::AllGather, data, counts, 0), output)
     }
 
-    /// Begins [`Communicator::all_gather_v`].
-    pub fn all_gather_v_async<T: Element>(&self, data: &[T]) -> Request<Vec<Vec<T>>> {
+    fn begin_all_gather_v<T: Element>(&self, data: &[T]) -> Request<Vec<Vec<T>>> {
         let counts = self.own_block(data.len());
         self.start(self.moving(Kind::AllGather, data, counts, 0), blocks)
     }
 
-    /// Begins [`Communicator::gather`].
-    pub fn gather_async<T: Element>(&self, data: &[T], root: usize) -> Request<Option<Vec<T>>> {
+    fn begin_gather<T: Element>(&self, data: &[T], root: usize) -> Request<Option<Vec<T>>> {
         let here = self.rank() == root;
         let counts = Counts::Blocks(vec![data.len() as u64; self.size()]);
         let call = self.moving(Kind::Gather, data, counts, root);
         self.start(call, move |answer| here.then(|| output(answer)))
     }
 
-    /// Begins [`Communicator::gather_v`].
-    pub fn gather_v_async<T: Element>(
-        &self,
-        data: &[T],
-        root: usize,
-    ) -> Request<Option<Vec<Vec<T>>>> {
+    fn begin_gather_v<T: Element>(&self, data: &[T], root: usize) -> Request<Option<Vec<Vec<T>>>> {
         let here = self.rank() == root;
         let call = self.moving(Kind::Gather, data, self.own_block(data.len()), root);
         self.start(call, move |answer| here.then(|| blocks(answer)))
     }
 
-    /// Begins [`Communicator::scatter`].
-    pub fn scatter_async<T: Element>(&self, data: &[T], root: usize) -> Request<Vec<T>> {
+    fn begin_scatter<T: Element>(&self, data: &[T], root: usize) -> Request<Vec<T>> {
         let here = self.rank() == root;
         let block = match self.block("scatter", if here { data.len() } else { 0 }) {
             Ok(block) => block as u64,
@@ -158,8 +150,7 @@ impl Communicator {
         self.start(call, |answer| blocks(answer).pop().unwrap_or_default())
     }
 
-    /// Begins [`Communicator::scatter_v`].
-    pub fn scatter_v_async<T: Element>(&self, data: &[Vec<T>], root: usize) -> Request<Vec<T>> {
+    fn begin_scatter_v<T: Element>(&self, data: &[Vec<T>], root: usize) -> Request<Vec<T>> {
         let here = self.rank() == root;
         let data = match self.for_each_rank("scatter_v", data, here) {
             Ok(data) => data,
@@ -169,8 +160,7 @@ impl Communicator {
         self.start(call, |answer| blocks(answer).pop().unwrap_or_default())
     }
 
-    /// Begins [`Communicator::all_to_all`].
-    pub fn all_to_all_async<T: Element>(&self, data: &[T]) -> Request<Vec<T>> {
+    fn begin_all_to_all<T: Element>(&self, data: &[T]) -> Request<Vec<T>> {
         match self.block("all_to_all", data.len()) {
             Ok(block) => {
                 let counts = Counts::Blocks(vec![block as u64; self.size()]);
@@ -180,8 +170,7 @@ impl Communicator {
         }
     }
 
-    /// Begins [`Communicator::all_to_all_v`].
-    pub fn all_to_all_v_async<T: Element>(&self, data: &[Vec<T>]) -> Request<Vec<Vec<T>>> {
+    fn begin_all_to_all_v<T: Element>(&self, data: &[Vec<T>]) -> Request<Vec<Vec<T>>> {
         match self.for_each_rank("all_to_all_v", data, true) {
             Ok((counts, data)) => {
                 self.start(self.moving(Kind::AllToAll, &data, Counts::Sent(counts), 0), blocks)
@@ -190,23 +179,16 @@ impl Communicator {
         }
     }
 
-    /// Begins [`Communicator::broadcast`].
-    pub fn broadcast_async<T: Element>(&self, data: &[T], root: usize) -> Request<Vec<T>> {
+    fn begin_broadcast<T: Element>(&self, data: &[T], root: usize) -> Request<Vec<T>> {
         let counts = Counts::Whole(data.len() as u64);
         self.start(self.moving(Kind::Broadcast, data, counts, root), output)
     }
 
-    /// Begins [`Communicator::scan`].
-    pub fn scan_async<T: Element>(
-        &self,
-        data: &[T],
-        how: impl Into<Combine<T>>,
-    ) -> Request<Vec<T>> {
+    fn begin_scan<T: Element>(&self, data: &[T], how: impl Into<Combine<T>>) -> Request<Vec<T>> {
         self.checked(self.folding(Kind::Scan, data, how.into(), 0), output)
     }
 
-    /// Begins [`Communicator::exscan`].
-    pub fn exscan_async<T: Element>(
+    fn begin_exscan<T: Element>(
         &self,
         data: &[T],
         how: impl Into<Combine<T>>,
@@ -216,8 +198,7 @@ impl Communicator {
         self.checked(call, move |answer| some.then(|| output(answer)))
     }
 
-    /// Begins [`Communicator::all_reduce_located`].
-    pub fn all_reduce_located_async<T: Element>(
+    fn begin_all_reduce_located<T: Element>(
         &self,
         data: &[(T, u64)],
         operator: Operator,
@@ -225,8 +206,7 @@ impl Communicator {
         self.checked(self.locating(Kind::AllReduce, data, operator, 0), located)
     }
 
-    /// Begins [`Communicator::reduce_located`].
-    pub fn reduce_located_async<T: Element>(
+    fn begin_reduce_located<T: Element>(
         &self,
         data: &[(T, u64)],
         operator: Operator,
@@ -237,8 +217,7 @@ impl Communicator {
         self.checked(call, move |answer| here.then(|| located(answer)))
     }
 
-    /// Begins [`Communicator::barrier`].
-    pub fn barrier_async(&self) -> Request<()> {
+    fn begin_barrier(&self) -> Request<()> {
         let call = self.moving::<u8>(Kind::Barrier, &[], Counts::Whole(0), 0);
         self.start(call, |_| ())
     }

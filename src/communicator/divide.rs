@@ -13,12 +13,12 @@ impl Communicator {
     /// # Errors
     /// As [`GroupError`] tells.
     pub fn split(&self, color: Option<u32>, key: i64) -> Result<Option<Communicator>, GroupError> {
-        self.split_async(color, key).wait()
+        self.dividing(Purpose::Plain, color, key, |made| made).wait()
     }
 
     /// Begins [`Communicator::split`]. Dropping the request gives the new communicator back.
     pub fn split_async(&self, color: Option<u32>, key: i64) -> Request<Option<Communicator>> {
-        self.dividing(Purpose::Plain, color, key, |made| made)
+        self.dividing(Purpose::Plain, color, key, |made| made).under_way()
     }
 
     /// Another communicator of the same ranks, whose calls and messages are its own.
@@ -26,11 +26,15 @@ impl Communicator {
     /// # Errors
     /// As [`GroupError`] tells.
     pub fn dup(&self) -> Result<Communicator, GroupError> {
-        self.dup_async().wait()
+        self.duplicating().wait()
     }
 
     /// Begins [`Communicator::dup`]. Dropping the request gives the new communicator back.
     pub fn dup_async(&self) -> Request<Communicator> {
+        self.duplicating().under_way()
+    }
+
+    fn duplicating(&self) -> Request<Communicator> {
         let (timeout, algorithm, stop) = (self.timeout, self.algorithm, self.stop.clone());
         self.dividing(Purpose::Dup, Some(0), 0, move |made| Communicator {
             timeout,
@@ -50,11 +54,15 @@ impl Communicator {
     /// the wish to go on stands, and the next call takes up the same agreement: it gives
     /// what the others got, if they agreed meanwhile.
     pub fn shrink(&self) -> Result<Communicator, GroupError> {
-        self.shrink_async().wait()
+        self.shrinking().wait()
     }
 
     /// Begins [`Communicator::shrink`]. Dropping the request gives the new communicator back.
     pub fn shrink_async(&self) -> Request<Communicator> {
+        self.shrinking().under_way()
+    }
+
+    fn shrinking(&self) -> Request<Communicator> {
         let (context, timeout) = (self.kept.context, self.timeout);
         let slot =
             self.kept.shared.call(self.watch(), |group, now| group.shrink(now, context, timeout));

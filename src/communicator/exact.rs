@@ -27,11 +27,15 @@ impl Communicator {
     /// [`GroupError::Mismatch`] where one is of another reduction, or of another number of
     /// outputs, and as [`GroupError`] tells.
     pub fn all_reduce_partial(&self, partial: &Partial) -> Result<Partial, GroupError> {
-        self.all_reduce_partial_async(partial).wait()
+        self.merging_at_all(partial).wait()
     }
 
     /// Begins [`Communicator::all_reduce_partial`].
     pub fn all_reduce_partial_async(&self, partial: &Partial) -> Request<Partial> {
+        self.merging_at_all(partial).under_way()
+    }
+
+    fn merging_at_all(&self, partial: &Partial) -> Request<Partial> {
         self.merging(Kind::AllMerge, partial, 0, |merged| Ok(merged.expect("all have it")))
     }
 
@@ -44,12 +48,12 @@ impl Communicator {
         partial: &Partial,
         root: usize,
     ) -> Result<Option<Partial>, GroupError> {
-        self.reduce_partial_async(partial, root).wait()
+        self.merging(Kind::Merge, partial, root, Ok).wait()
     }
 
     /// Begins [`Communicator::reduce_partial`].
     pub fn reduce_partial_async(&self, partial: &Partial, root: usize) -> Request<Option<Partial>> {
-        self.merging(Kind::Merge, partial, root, Ok)
+        self.merging(Kind::Merge, partial, root, Ok).under_way()
     }
 
     /// One number of the elements of all ranks together, the arrays one after the other
@@ -62,11 +66,15 @@ impl Communicator {
     /// [`GroupError::Partial`] for an operation that is not of this type, or that does not
     /// give one number, and as [`GroupError`] tells.
     pub fn all_reduce_exact<T: Element>(&self, data: &[T], op: Op) -> Result<Finished, GroupError> {
-        self.all_reduce_exact_async(data, op).wait()
+        self.totalling_at_all(data, op).wait()
     }
 
     /// Begins [`Communicator::all_reduce_exact`].
     pub fn all_reduce_exact_async<T: Element>(&self, data: &[T], op: Op) -> Request<Finished> {
+        self.totalling_at_all(data, op).under_way()
+    }
+
+    fn totalling_at_all<T: Element>(&self, data: &[T], op: Op) -> Request<Finished> {
         self.totalling(Kind::AllMerge, data, op, 0, |total| total.expect("all have it"))
     }
 
@@ -80,7 +88,7 @@ impl Communicator {
         op: Op,
         root: usize,
     ) -> Result<Option<Finished>, GroupError> {
-        self.reduce_exact_async(data, op, root).wait()
+        self.totalling(Kind::Merge, data, op, root, |total| total).wait()
     }
 
     /// Begins [`Communicator::reduce_exact`].
@@ -90,7 +98,7 @@ impl Communicator {
         op: Op,
         root: usize,
     ) -> Request<Option<Finished>> {
-        self.totalling(Kind::Merge, data, op, root, |total| total)
+        self.totalling(Kind::Merge, data, op, root, |total| total).under_way()
     }
 
     fn merging<T>(

@@ -58,6 +58,11 @@ pub trait Link: Send + Sync + 'static {
         None
     }
 
+    /// A caller who queued something goes on to do other things: if it is little it is sent
+    /// at once, on this thread where no other runs the link. Nothing for a link that always
+    /// sends at once by itself.
+    fn push(&self) {}
+
     /// Another thread than the link's has done something: callers that drive the link ask
     /// at once whether they are done. Nothing for a link that has no use for them.
     fn rouse(&self) {}

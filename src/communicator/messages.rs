@@ -68,12 +68,12 @@ impl Communicator {
     /// # Errors
     /// As [`GroupError`] tells.
     pub fn send<T: Element>(&self, data: &[T], to: usize, tag: u32) -> Result<(), GroupError> {
-        self.send_async(data, to, tag).wait()
+        self.sending(data, to, tag, false).wait()
     }
 
     /// Begins [`Communicator::send`].
     pub fn send_async<T: Element>(&self, data: &[T], to: usize, tag: u32) -> Request<()> {
-        self.sending(data, to, tag, false)
+        self.sending(data, to, tag, false).under_way()
     }
 
     /// Sends an array to one rank, and returns when a receive there has begun to take it.
@@ -81,12 +81,12 @@ impl Communicator {
     /// # Errors
     /// As [`GroupError`] tells.
     pub fn deliver<T: Element>(&self, data: &[T], to: usize, tag: u32) -> Result<(), GroupError> {
-        self.deliver_async(data, to, tag).wait()
+        self.sending(data, to, tag, true).wait()
     }
 
     /// Begins [`Communicator::deliver`].
     pub fn deliver_async<T: Element>(&self, data: &[T], to: usize, tag: u32) -> Request<()> {
-        self.sending(data, to, tag, true)
+        self.sending(data, to, tag, true).under_way()
     }
 
     fn sending<T: Element>(
@@ -113,7 +113,7 @@ impl Communicator {
         from: Option<usize>,
         tag: Option<u32>,
     ) -> Result<Received<T>, GroupError> {
-        self.receive_async(from, tag).wait()
+        self.receiving(from, tag, |received| received).wait()
     }
 
     /// Begins [`Communicator::receive`].
@@ -122,7 +122,7 @@ impl Communicator {
         from: Option<usize>,
         tag: Option<u32>,
     ) -> Request<Received<T>> {
-        self.receiving(from, tag, |received| received)
+        self.receiving(from, tag, |received| received).under_way()
     }
 
     fn receiving<T: Element, R>(
@@ -157,12 +157,12 @@ impl Communicator {
     /// # Errors
     /// As [`GroupError`] tells.
     pub fn probe(&self, from: Option<usize>, tag: Option<u32>) -> Result<Envelope, GroupError> {
-        self.probe_async(from, tag).wait()
+        self.message(from, tag, Wanted::Look, Envelope::from).wait()
     }
 
     /// Begins [`Communicator::probe`].
     pub fn probe_async(&self, from: Option<usize>, tag: Option<u32>) -> Request<Envelope> {
-        self.message(from, tag, Wanted::Look, Envelope::from)
+        self.message(from, tag, Wanted::Look, Envelope::from).under_way()
     }
 
     /// The message that [`Communicator::probe`] would tell of, if it is there.
@@ -184,12 +184,12 @@ impl Communicator {
     /// # Errors
     /// As [`GroupError`] tells.
     pub fn receive_any(&self, from: Option<usize>, tag: Option<u32>) -> Result<Raw, GroupError> {
-        self.receive_any_async(from, tag).wait()
+        self.message(from, tag, Wanted::Bytes, opened).wait()
     }
 
     /// Begins [`Communicator::receive_any`].
     pub fn receive_any_async(&self, from: Option<usize>, tag: Option<u32>) -> Request<Raw> {
-        self.message(from, tag, Wanted::Bytes, opened)
+        self.message(from, tag, Wanted::Bytes, opened).under_way()
     }
 
     /// Begins [`Communicator::receive_any`] of a message that is there; None if none is. Of
@@ -207,7 +207,7 @@ impl Communicator {
             let is_there = group.look(context, from, tag)?.is_some();
             Ok(is_there.then(|| group.receive(now, context, from, tag, Wanted::Bytes, timeout)))
         })?;
-        Ok(slot.map(|slot| Request::of_message(slot, opened)))
+        Ok(slot.map(|slot| Request::of_message(slot, opened).under_way()))
     }
 
     /// Sends to one rank and receives from another at the same time.
@@ -221,11 +221,21 @@ impl Communicator {
         from: usize,
         tag: u32,
     ) -> Result<Vec<T>, GroupError> {
-        self.send_receive_async(data, to, from, tag).wait()
+        self.exchanging(data, to, from, tag).wait()
     }
 
     /// Begins [`Communicator::send_receive`].
     pub fn send_receive_async<T: Element>(
+        &self,
+        data: &[T],
+        to: usize,
+        from: usize,
+        tag: u32,
+    ) -> Request<Vec<T>> {
+        self.exchanging(data, to, from, tag).under_way()
+    }
+
+    fn exchanging<T: Element>(
         &self,
         data: &[T],
         to: usize,
@@ -237,6 +247,6 @@ impl Communicator {
             return Request::failed(GroupError::Rank { rank, size: self.size() });
         }
         let receive = self.receiving(Some(from), Some(tag), |received| received.data);
-        self.send_async(data, to, tag).before(receive)
+        self.sending(data, to, tag, false).before(receive)
     }
 }

@@ -34,6 +34,21 @@ impl<T> Request<T> {
         Request { state: State::Running(slot, convert) }
     }
 
+    /// For a call that nobody waits for yet: what it sends leaves now.
+    pub(super) fn under_way(self) -> Request<T> {
+        self.push();
+        self
+    }
+
+    fn push(&self) {
+        match &self.state {
+            State::Running(slot, _) => slot.push(),
+            // They have one link.
+            State::Both(both) => both.0.push(),
+            State::Ended(_) | State::Taken => {}
+        }
+    }
+
     pub(super) fn failed(error: GroupError) -> Request<T> {
         Request { state: State::Ended(Err(error)) }
     }

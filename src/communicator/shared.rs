@@ -94,6 +94,11 @@ impl Slot {
         }
     }
 
+    /// Has what was queued leave, as nobody waits for the end yet.
+    pub fn push(&self) {
+        self.link.push();
+    }
+
     /// Whether the end is there.
     pub fn has_ended(&self) -> bool {
         self.lock().result.is_some()

@@ -44,11 +44,21 @@ pub struct Mesh {
 struct Shared {
     receiver: OnceLock<Arc<dyn Receiver>>,
     started: Notify,
-    /// Peers with frames that are not written.
-    queues: AtomicUsize,
+    /// Bytes of frames that were queued and are not written.
+    unwritten_bytes: AtomicUsize,
     /// The receiver is called no more.
     is_closed: AtomicBool,
     closing: Notify,
+}
+
+impl Shared {
+    fn is_more(&self) -> bool {
+        self.unwritten_bytes.load(Ordering::SeqCst) > 0
+    }
+
+    fn count_out(&self, bytes: usize) {
+        self.unwritten_bytes.fetch_sub(bytes, Ordering::SeqCst);
+    }
 }
 
 /// Another rank, as the mesh sees it.
@@ -138,19 +148,27 @@ impl Link for Mesh {
         if queue.is_lost {
             return;
         }
+        self.shared.unwritten_bytes.fetch_add(frame.len(), Ordering::SeqCst);
         queue.frames.push(frame);
         let is_first = queue.frames.len() == 1;
         drop(queue);
         // Otherwise its task knows already.
         if is_first {
-            self.shared.queues.fetch_add(1, Ordering::SeqCst);
             peer.ready.notify_one();
         }
     }
 
     fn drive(&self, is_done: &mut dyn FnMut() -> bool, limit: Duration) -> Option<bool> {
-        let is_more = || self.shared.queues.load(Ordering::SeqCst) > 0;
+        let is_more = || self.shared.is_more();
         self.reactor.as_ref()?.lend(is_done, limit, is_more)
+    }
+
+    fn push(&self) {
+        // Much would take the caller long, and would come where nobody reads yet.
+        let is_little = self.shared.unwritten_bytes.load(Ordering::SeqCst) < LARGE_BYTES;
+        if let Some(reactor) = self.reactor.as_ref().filter(|_| is_little) {
+            reactor.push(|| self.shared.is_more());
+        }
     }
 
     fn rouse(&self) {
@@ -295,21 +313,24 @@ async fn write(mut send: SendStream, peer: Arc<Peer>, shared: Arc<Shared>) {
             ready.await;
             continue;
         }
+        let bytes = bytes_of(&frames);
         let written = write_frames(&mut send, frames).await;
-        shared.queues.fetch_sub(1, Ordering::SeqCst);
+        shared.count_out(bytes);
         // An error is the end of the connection, which the reader tells.
         if written.is_err() {
             let mut queue = peer.queue();
             queue.is_lost = true;
-            if !std::mem::take(&mut queue.frames).is_empty() {
-                shared.queues.fetch_sub(1, Ordering::SeqCst);
-            }
+            shared.count_out(bytes_of(&std::mem::take(&mut queue.frames)));
             return;
         }
     }
     if send.finish().is_ok() {
         let _lost = send.stopped().await;
     }
+}
+
+fn bytes_of(frames: &[Frame]) -> usize {
+    frames.iter().map(Frame::len).sum()
 }
 
 /// Writes frames: small ones together, each large one for itself.

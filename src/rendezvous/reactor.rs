@@ -56,7 +56,7 @@ const ALONE: Duration = Duration::from_micros(20);
 /// Longer than anything lasts.
 const LONGEST: Duration = Duration::from_secs(1 << 32);
 
-/// How often a caller who is done lets tasks run that wake each other, so that what
+/// How often a caller who leaves lets tasks run that wake each other, so that what
 /// it queued is written, and then sent: a large frame takes two of these.
 const FLUSH_MAX: usize = 64;
 
@@ -164,13 +164,20 @@ impl Reactor {
             turns::Entered::In => {}
         }
         let is_done = core.drive(is_done, Some(until), true);
-        for _ in 0..FLUSH_MAX {
-            if core.run_ready() == 0 {
-                break;
-            }
-        }
+        core.flush();
         core.leave(is_more());
         Some(is_done)
+    }
+
+    /// Runs what was queued on the caller's thread, if nobody is in who does so anyway.
+    /// `is_more` says whether the thread is to go on at once.
+    pub(super) fn push(&self, is_more: impl Fn() -> bool) {
+        let core = &self.0;
+        if core.turns.try_enter() {
+            core.clock.tick();
+            core.flush();
+            core.leave(is_more());
+        }
     }
 
     /// Whether the calling thread is one that runs the tasks, in one of them.
@@ -218,6 +225,15 @@ impl Core {
             } else {
                 self.sleep(is_done, until);
                 idle = None;
+            }
+        }
+    }
+
+    /// Runs what wakes each other, so that what was queued leaves.
+    fn flush(&self) {
+        for _ in 0..FLUSH_MAX {
+            if self.run_ready() == 0 {
+                break;
             }
         }
     }
@@ -322,5 +338,30 @@ mod tests {
             done.store(true, Ordering::SeqCst);
             reactor.rouse();
         });
+    }
+
+    #[test]
+    fn what_is_pushed_runs_at_once_unless_somebody_runs_it_anyway() {
+        // Its own thread does not run.
+        let reactor = Reactor::new(Config { segments_max: 1, is_crowded: false }).unwrap();
+        let ran = Arc::new(AtomicUsize::new(0));
+        let spawn = || {
+            let ran = Arc::clone(&ran);
+            reactor.spawn(Box::pin(async move { drop(ran.fetch_add(1, Ordering::SeqCst)) }));
+        };
+        spawn();
+        reactor.push(|| false);
+        assert_eq!(ran.load(Ordering::SeqCst), 1);
+        // From inside, what is pushed is left to who is in.
+        let mut is_pushed = false;
+        let mut is_done = || {
+            if !std::mem::replace(&mut is_pushed, true) {
+                spawn();
+                reactor.push(|| false);
+                assert_eq!(ran.load(Ordering::SeqCst), 1);
+            }
+            ran.load(Ordering::SeqCst) == 2
+        };
+        assert_eq!(reactor.lend(&mut is_done, PATIENCE, || false), Some(true));
     }
 }

@@ -166,6 +166,10 @@ impl Link for FaultyLink {
         result
     }
 
+    fn push(&self) {
+        self.0.mesh.push();
+    }
+
     fn rouse(&self) {
         self.0.mesh.rouse();
     }

@@ -165,8 +165,8 @@ impl Link for Mesh {
 
     fn push(&self) {
         // Much would take the caller long, and would come where nobody reads yet.
-        let is_little = self.shared.unwritten_bytes.load(Ordering::SeqCst) < LARGE_BYTES;
-        if let Some(reactor) = self.reactor.as_ref().filter(|_| is_little) {
+        let bytes = self.shared.unwritten_bytes.load(Ordering::SeqCst);
+        if let Some(reactor) = self.reactor.as_ref().filter(|_| (1..LARGE_BYTES).contains(&bytes)) {
             reactor.push(|| self.shared.is_more());
         }
     }

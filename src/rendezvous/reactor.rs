@@ -176,7 +176,8 @@ impl Reactor {
         if core.turns.try_enter() {
             core.clock.tick();
             core.flush();
-            core.leave(is_more());
+            core.clock.release();
+            core.turns.leave_again(is_more());
         }
     }
 

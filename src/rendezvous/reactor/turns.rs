@@ -134,9 +134,21 @@ impl Turns {
     /// Who is in leaves; `is_more` says whether the thread is to go on at once.
     pub(super) fn leave(&self, is_more: bool) {
         let mut state = self.state();
-        state.inside = None;
         let was_caller = !std::mem::replace(&mut state.is_own_thread, false);
-        state.left = (was_caller && !is_more).then(Instant::now);
+        state.left = was_caller.then(Instant::now);
+        self.make_room(state, is_more);
+    }
+
+    /// A caller who did not wait for anything leaves: the thread is due when it was before.
+    pub(super) fn leave_again(&self, is_more: bool) {
+        self.make_room(self.state(), is_more);
+    }
+
+    fn make_room(&self, mut state: MutexGuard<'_, State>, is_more: bool) {
+        state.inside = None;
+        if is_more {
+            state.left = None;
+        }
         if state.waiting > 0 {
             self.free.notify_one();
         } else if is_more || state.is_hurried {
@@ -182,5 +194,26 @@ impl Turns {
     pub(super) fn stop(&self) {
         self.state().is_stopped = true;
         self.idle.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_only_sends_does_not_keep_the_thread_out() {
+        let turns = Turns::default();
+        let entered = turns.enter(&mut || false, Instant::now(), || ());
+        assert!(matches!(entered, Some(Entered::In)));
+        assert!(!turns.try_enter(), "one at a time");
+        turns.leave(false);
+        let left = turns.state().left;
+        assert!(left.is_some());
+        for (is_more, due) in [(false, left), (true, None)] {
+            assert!(turns.try_enter());
+            turns.leave_again(is_more);
+            assert_eq!(turns.state().left, due);
+        }
     }
 }

@@ -12,11 +12,12 @@ use numpy::{PyArrayDescrMethods, PyReadonlyArray1, PyUntypedArray, PyUntypedArra
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::call;
 use crate::errors::value_error;
 use crate::extra::Extra;
 use crate::finish::{Out, finish_one};
 use crate::interrupt::Interrupt;
-use crate::rounds::{Quantiles, number_call, quantile_call};
+use crate::rounds::Quantiles;
 use crate::source::Group;
 
 /// What of a reduction Python's keywords say besides the operation and the array.
@@ -72,7 +73,8 @@ pub fn reduce<'py>(
                     reduction.each(stop, |output, states| last(extra.own(output, states)))
                 })?,
                 Some(comm) => {
-                    let group = Group::new(comm, &number_call(op, options))?;
+                    let call = call::number(op, options, how.initial.as_ref())?;
+                    let group = Group::new(comm, &along(&call, &axes, array))?;
                     let (place, _) = placed(&group, array, &axes)?;
                     let reduction = reduction.from_index(place);
                     let own = |output, states: &[State]| extra.own(output, states);
@@ -86,6 +88,13 @@ pub fn reduce<'py>(
     };
     let found = found.into_iter().collect::<Result<Vec<_>, FinishError>>().map_err(value_error)?;
     out.results(py, &found, &shape_of(array, &axes, keepdims), array)
+}
+
+/// A call along axes of an array.
+fn along(call: &str, axes: &[usize], array: &Bound<'_, PyUntypedArray>) -> String {
+    let mut axes = axes.to_vec();
+    axes.sort_unstable();
+    call::along(call, (axes.len() < array.ndim()).then_some(&axes))
 }
 
 /// The place of this rank's first element along reduced axes, and the length of those of
@@ -124,10 +133,10 @@ pub fn quantiles_along<'py>(
     comm: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let input = layout_of(array)?.dtype;
-    let call = quantile_call(&shares, method, skip_nan);
+    let call = call::quantiles(&shares, method, skip_nan);
     let asked = Quantiles::new(input, shares, method, skip_nan, dtype)?;
     let axes = axes_of(py, &axes, array.ndim())?;
-    let group = comm.map(|comm| Group::new(comm, &call)).transpose()?;
+    let group = comm.map(|comm| Group::new(comm, &along(&call, &axes, array))).transpose()?;
     let length = match &group {
         Some(group) => placed(group, array, &axes)?.1,
         None => axes.iter().map(|&axis| array.shape()[axis] as u64).product(),

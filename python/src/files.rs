@@ -23,12 +23,13 @@ use pyo3::prelude::*;
 
 use crate::arrays::{axes_of, op_named, takes, threads};
 use crate::axes::Axes;
+use crate::call;
 use crate::errors::value_error;
 use crate::extra::Extra;
 use crate::finish::{Out, finish_one};
 use crate::held::held;
 use crate::interrupt::INTERVAL;
-use crate::rounds::{Quantiles, number_call, number_of, quantile_call};
+use crate::rounds::{Quantiles, number_of};
 use crate::source::{Group, Source};
 
 /// The most memory that a reduction of files takes, in bytes.
@@ -198,7 +199,9 @@ impl<'py> Opened<'py> {
         };
         let partial = self.reduce_here(py, manifest, spec, share, bytes)?;
         let Some(group) = &self.group else { return partial.map_err(PyOSError::new_err) };
-        let total = group.merge_results(spec, partial)?;
+        // Of files each rank reduces a share, which must be of the same.
+        let files = self.place.is_none().then_some(&*self.manifest);
+        let total = group.merge_results(spec, partial, files)?;
         if self.place.is_none() && total.elements() != manifest.elements() {
             return Err(value_error(format!(
                 "the ranks have reduced {} elements of files that have {} at rank {}; give all ranks the same files",
@@ -342,7 +345,9 @@ pub fn reduce_files<'py>(
     let spec = Spec { dtype: input, monoids: op.monoids(input) };
     let extra = Extra::new(py, op, &spec, how.initial.as_ref(), how.excluded.as_ref())?;
     let options = Options { skip_nan, ddof };
-    let group = how.comm.as_ref().map(|comm| Group::new(comm, &number_call(op, options)));
+    let call = call::number(op, options, how.initial.as_ref())?;
+    let call = call::along(&call, left.axes.as_deref());
+    let group = how.comm.as_ref().map(|comm| Group::new(comm, &call));
     let mut opened = Opened::new(files.clone(), group.transpose()?);
     if let Some(included) = &how.included {
         let shape: Vec<u64> = included.shape().iter().map(|&length| length as u64).collect();
@@ -381,9 +386,10 @@ pub fn quantiles_of_files<'py>(
     like: &Bound<'py, PyUntypedArray>,
     comm: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let call = quantile_call(&shares, method, skip_nan);
+    let call = call::quantiles(&shares, method, skip_nan);
     let asked = Quantiles::new(files.get().manifest.dtype(), shares, method, skip_nan, dtype)?;
     let left = Left::new(py, files.get(), axes, keepdims)?;
+    let call = call::along(&call, left.axes.as_deref());
     let group = comm.map(|comm| Group::new(comm, &call)).transpose()?;
     let mut opened = Opened::new(files.clone(), group);
     let elements = opened.joined(&left.kept, left.elements)?;

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 
 mod arrays;
 mod axes;
+mod call;
 mod cluster;
 mod command;
 mod errors;

@@ -13,6 +13,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 
 use crate::arrays::{op_named, takes};
+use crate::call;
 use crate::errors::value_error;
 use crate::finish::{Out, finish_one};
 use crate::source::{self, Source};
@@ -36,7 +37,7 @@ pub fn quantiles<'py>(
     like: &Bound<'py, PyUntypedArray>,
     comm: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let mut source = source::open(data, comm, &quantile_call(&shares, method, skip_nan))?;
+    let mut source = source::open(data, comm, &call::quantiles(&shares, method, skip_nan))?;
     quantiles_of(py, &mut *source, &shares, method, skip_nan, dtype, like)
 }
 
@@ -48,7 +49,7 @@ pub fn summary(
     skip_nan: bool,
     comm: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Summary> {
-    let mut source = source::open(data, comm, "stats")?;
+    let mut source = source::open(data, comm, &call::stats(skip_nan))?;
     summary_of(py, &mut *source, skip_nan)
 }
 
@@ -63,21 +64,9 @@ pub fn histogram<'py>(
     skip_nan: bool,
     comm: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Histogram> {
-    let mut source = source::open(data, comm, "histogram")?;
+    let call = call::histogram(bins, edges.as_deref(), range, skip_nan);
+    let mut source = source::open(data, comm, &call)?;
     histogram_of(py, &mut *source, bins, edges, range, skip_nan)
-}
-
-/// What ranks call that ask for quantiles.
-pub fn quantile_call(shares: &[f64], method: &str, skip_nan: bool) -> String {
-    let nan = if skip_nan { " without NaN" } else { "" };
-    format!("quantiles {shares:?} ({method}){nan}")
-}
-
-/// What ranks call that ask for a number.
-pub fn number_call(op: Op, Options { skip_nan, ddof }: Options) -> String {
-    let nan = if skip_nan { " without NaN" } else { "" };
-    let ddof = if ddof == 0 { String::new() } else { format!(" with ddof={ddof}") };
-    format!("{op}{nan}{ddof}")
 }
 
 pub fn number_of<'py>(

@@ -2,6 +2,7 @@
 //! them, once for each round of a question.
 
 use ::adsum::array::Reduction;
+use ::adsum::manifest::Manifest;
 use ::adsum::{DType, Partial, Spec};
 use numpy::PyUntypedArray;
 use pyo3::exceptions::{PyOSError, PyTypeError};
@@ -9,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
 use crate::arrays::{layout_of, run, threads, view_of};
+use crate::call;
 use crate::errors::value_error;
 use crate::files::{Files, Opened};
 
@@ -82,8 +84,7 @@ fn out_of_step() -> PyErr {
 /// `allgather`.
 pub struct Group<'py> {
     comm: Bound<'py, PyAny>,
-    /// What the ranks are here for, which must be the same: states tell reductions apart, but
-    /// not what becomes of them.
+    /// What this rank asks for, which all must.
     call: String,
     pub rank: u64,
     pub size: u64,
@@ -125,25 +126,33 @@ impl<'py> Group<'py> {
 
     /// What the partials of all ranks are together.
     pub fn merge(&self, partial: Partial) -> PyResult<Partial> {
-        self.merge_results(&partial.spec().clone(), Ok(partial))
+        self.merge_results(&partial.spec().clone(), Ok(partial), None)
     }
 
-    /// The same where some ranks may have failed, which is then an error at all of them.
-    pub fn merge_results(&self, spec: &Spec, mine: Result<Partial, String>) -> PyResult<Partial> {
+    /// The same where some ranks may have failed, which is then an error at all of them, and
+    /// where they may be of files, which must be the same.
+    pub fn merge_results(
+        &self,
+        spec: &Spec,
+        mine: Result<Partial, String>,
+        files: Option<&Manifest>,
+    ) -> PyResult<Partial> {
         let py = self.comm.py();
+        let own =
+            files.map_or_else(|| self.call.clone(), |files| call::of_files(&self.call, files));
         let outputs = mine.as_ref().map_or(0, Partial::outputs);
         let mine = match &mine {
             Ok(partial) => PyBytes::new(py, &partial.to_bytes()).into_any(),
             Err(error) => PyString::new(py, error).into_any(),
         };
-        let mine = (self.call.as_str(), mine);
+        let mine = (own.as_str(), mine);
         let all: Vec<(String, Bound<'_, PyAny>)> =
             self.comm.call_method1("allgather", (mine,))?.extract().map_err(|_| out_of_step())?;
         for (rank, (call, _)) in all.iter().enumerate() {
-            if *call != self.call {
+            if *call != own {
                 return Err(value_error(format!(
-                    "rank {rank} asks for {call}, rank {} for {}; all must make the same call",
-                    self.rank, self.call
+                    "rank {rank} asks for {call}, rank {} for {own}; all must make the same call, of the same files",
+                    self.rank
                 )));
             }
         }

@@ -317,10 +317,20 @@ except ValueError as error:
         ("adsum.sum(x, axis=0, comm=c)", "adsum.nansum(x, axis=0, comm=c)", ["sum", "sum without NaN"]),
         ("adsum.quantile(x, 0.1, comm=c)", "adsum.quantile(x, 0.9, comm=c)", ["[0.1]", "[0.9]"]),
         ("adsum.quantile(x, 0.5, comm=c)", "adsum.quantile(x, 0.5, method='lower', comm=c)", ["(linear)", "(lower)"]),
+        ("adsum.sum(x, axis=0, comm=c)", "adsum.sum(x, axis=1, comm=c)", ["axes [0]", "axes [1]"]),
+        ("adsum.sum('x.npy', axis=0, comm=c)", "adsum.sum('x.npy', axis=1, comm=c)", ["axes [0]", "axes [1]"]),
+        ("adsum.quantile(x, 0.5, axis=0, comm=c)", "adsum.quantile(x, 0.5, axis=1, comm=c)", ["axes [0]", "axes [1]"]),
+        ("adsum.sum(x, initial=1, comm=c)", "adsum.sum(x, initial=2, comm=c)", ["from 1.0", "from 2.0"]),
+        ("adsum.sum('x.npy', comm=c)", "adsum.sum('y.npy', comm=c)", ["x.npy", "y.npy", "same files"]),
+        ("adsum.sum('x.npy', comm=c)", "adsum.sum(['x.npy', 'y.npy'], comm=c)", ["files: 1", "files: 2"]),
+        ("adsum.median('x.npy', comm=c)", "adsum.median('y.npy', comm=c)", ["x.npy", "y.npy"]),
+        ("adsum.histogram(x, comm=c)", "adsum.histogram(x, skip_nan=True, comm=c)", ["10 bins", "10 bins without NaN"]),
+        ("adsum.histogram(x, 5, comm=c)", "adsum.histogram(x, 6, comm=c)", ["5 bins", "6 bins"]),
     ],
 )
 def test_ranks_that_ask_for_different_things_are_told(ranks, tmp_path, one, other, words):
     np.save(tmp_path / "x.npy", [[1.0, 2.0], [3.0, 4.0]])
+    np.save(tmp_path / "y.npy", [[5.0, 6.0], [7.0, 8.0]])
     program = f"""
 import adsum, numpy
 from adsum import MPI

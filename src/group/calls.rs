@@ -274,9 +274,8 @@ impl Group {
             self.look_at_call(now, id, call);
         }
         for id in self.contexts.keys().copied().collect::<Vec<_>>() {
-            let rank = self.contexts[&id].rank;
             let mut late = None;
-            self.at_points(id, |points, _| late = points.expire(now, rank));
+            self.at_points(id, |points, port| late = points.expire(now, port));
             if let Some(error) = late {
                 let next = self.calls_begun(id);
                 self.fail(id, next, error, true);

@@ -282,7 +282,8 @@ impl Points {
     }
 
     /// Ends receives whose time is over; gives the sends whose time is over.
-    pub fn expire(&mut self, now: Now, rank: usize) -> Option<GroupError> {
+    pub fn expire(&mut self, now: Now, port: &mut Port<'_>) -> Option<GroupError> {
+        let rank = port.rank;
         if self.earliest.is_none_or(|earliest| earliest > now) {
             return None;
         }
@@ -293,6 +294,7 @@ impl Points {
             after,
             waiting_for,
         };
+        let mut freed = Vec::new();
         self.receives.retain(|receive| {
             let Some((_, after)) = late(receive.deadline) else { return true };
             // From anybody is from each of the others.
@@ -305,12 +307,19 @@ impl Points {
                 Wanted::Look => "probe".to_owned(),
             };
             self.finished.push((receive.id, Err(timeout(call, after, from))));
-            // What it had begun to take goes to the next that asks.
-            for one in &mut self.incoming {
-                one.receive = one.receive.filter(|id| *id != receive.id);
+            for one in self.incoming.iter_mut().filter(|one| one.receive == Some(receive.id)) {
+                one.receive = None;
+                freed.push((one.message.from, one.number));
             }
             false
         });
+        // What they had begun to take goes to who waits now.
+        for (from, number) in freed {
+            let is_it = |one: &Incoming| one.message.from == from && one.number == number;
+            if let Some(at) = self.incoming.iter().position(is_it) {
+                self.offer(at, port);
+            }
+        }
         let sends = self.sending.values().filter_map(|sending| sending.deadline);
         let receives = self.receives.iter().filter_map(|receive| receive.deadline);
         let untils = sends.chain(receives).map(|(until, _)| until);

@@ -7,12 +7,17 @@ use std::net::UdpSocket;
 /// nothing: whoever started this process has closed it, or it was taken before.
 #[cfg(unix)]
 pub fn take_udp(fd: i32, port: u16) -> Option<UdpSocket> {
+    use std::collections::BTreeSet;
     use std::os::fd::{FromRawFd, OwnedFd};
     use std::sync::{Mutex, PoisonError};
 
-    // Two that look at once would both find it, and both close it.
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    // What has been taken is not there again, even if another socket of this process gets the
+    // same number and port.
+    static TAKEN: Mutex<BTreeSet<(i32, u16)>> = Mutex::new(BTreeSet::new());
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if taken.contains(&(fd, port)) {
+        return None;
+    }
     // The first three are standard input, output and error.
     // SAFETY: it takes any number, and fails where nothing is open.
     let copy = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) };
@@ -26,8 +31,10 @@ pub fn take_udp(fd: i32, port: u16) -> Option<UdpSocket> {
     if !is_udp || addr.map(|addr| addr.port()) != Some(port) {
         return None;
     }
-    // SAFETY: a socket of this port can only be the inherited one: the port was taken before
-    // this process began. It was opened for this one use, so nothing else here owns it.
+    taken.insert((fd, port));
+    // SAFETY: the first socket of this port and number can only be the inherited one: the port
+    // was taken before this process began. It was opened for this one use, so nothing else
+    // here owns it.
     drop(unsafe { OwnedFd::from_raw_fd(fd) });
     Some(socket.into())
 }

@@ -34,6 +34,20 @@ pub enum MeetError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// Rank 0 was handed the socket of its port, and somebody else has it.
+    #[error(
+        "rank 0 cannot listen on {addr}: {source}; 'adsum run' has handed down a socket with this port under the number {fd}, which another group of this process has taken, or a program between has kept: have that leave open what {} and {} name",
+        variable::ROOT_FD,
+        variable::TOKEN_FD
+    )]
+    NotHanded {
+        /// The address.
+        addr: SocketAddr,
+        /// The number under which the socket should be.
+        fd: i32,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// Rank 0 did not answer.
     #[error(
         "rank 0 did not answer at {root} within {after:?}: {error}; see that {} names the machine of rank 0, that it runs there, and that no firewall blocks UDP",
@@ -80,6 +94,16 @@ pub enum MeetError {
         /// What came of the last try.
         error: String,
     },
+}
+
+impl MeetError {
+    /// Of an address that cannot be bound, whose socket may have been handed down under a number.
+    pub(super) fn bind(addr: SocketAddr, source: io::Error, handed: Option<i32>) -> MeetError {
+        match handed {
+            Some(fd) => MeetError::NotHanded { addr, fd, source },
+            None => MeetError::Bind { addr, source },
+        }
+    }
 }
 
 /// What rank 0 found wrong, as it tells all.

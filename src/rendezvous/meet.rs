@@ -149,12 +149,13 @@ impl Room {
             // The others may know it.
             Err(_) => Vec::new(),
         };
-        self.bind(tls, root.bind_addr(&found))
+        self.bind(tls, root.bind_addr(&found), self.member.listener)
     }
 
-    fn bind(&self, tls: Tls, addr: SocketAddr) -> Result<Endpoint, MeetError> {
+    /// An endpoint on this address; `handed` is the number under which its socket should be.
+    fn bind(&self, tls: Tls, addr: SocketAddr, handed: Option<i32>) -> Result<Endpoint, MeetError> {
         let bound = socket::bind(addr, self.config.transport.socket_buffer_bytes);
-        let bound = bound.map_err(|source| MeetError::Bind { addr, source })?;
+        let bound = bound.map_err(|source| MeetError::bind(addr, source, handed))?;
         self.endpoint(tls, addr, bound.socket)
     }
 
@@ -322,7 +323,7 @@ impl Room {
             true if addrs.iter().all(SocketAddr::is_ipv4) => Ipv4Addr::LOCALHOST.into(),
             _ => wildcard(&addrs),
         };
-        self.bind(tls, SocketAddr::new(bind, 0))
+        self.bind(tls, SocketAddr::new(bind, 0), None)
     }
 
     /// Goes to rank 0, says who this is, waits for the table, and connects.

@@ -140,6 +140,35 @@ fn small_messages_that_are_taken_while_they_come_count_as_taken() {
     assert_eq!(pair.sends_ahead(), FITS);
 }
 
+/// A long message and then a small one of its tag are sent, and the first of two that wait for
+/// such one gives up when it has begun to take the long one.
+fn give_up(second: Wanted) -> (Pair, OpId) {
+    let mut pair = Pair::new();
+    pair.send(500, 1);
+    pair.send(50, 1);
+    pair.receive(1, Some(Duration::from_secs(1)));
+    let second = pair.groups[1].receive(pair.now, WORLD, Some(0), Some(1), second, None);
+    pair.arrive(2);
+    pair.now += Duration::from_secs(2);
+    let now = pair.now;
+    pair.groups[1].handle_timeout(now);
+    pair.settle();
+    assert!(matches!(pair.ended[1].remove(0), Err(GroupError::Timeout { .. })));
+    pair.received.remove(0);
+    (pair, second)
+}
+
+#[test]
+fn what_a_receive_that_gave_up_had_begun_to_take_goes_to_who_waits() {
+    let (mut pair, _) = give_up(Wanted::Bytes);
+    pair.arrive(1);
+    assert_eq!(pair.ended[1], [], "the small one came later");
+    pair.all_arrive();
+    assert_eq!(pair.ended[1], [Ok(500)]);
+    let (pair, look) = give_up(Wanted::Look);
+    assert_eq!((pair.received, &pair.ended[1][..]), (vec![look], &[Ok(500)][..]));
+}
+
 /// A receive, or a look, as it should behave.
 struct Asked {
     id: OpId,

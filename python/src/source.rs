@@ -151,8 +151,9 @@ impl<'py> Group<'py> {
         for (rank, (call, _)) in all.iter().enumerate() {
             if *call != own {
                 return Err(value_error(format!(
-                    "rank {rank} asks for {call}, rank {} for {own}; all must make the same call, of the same files",
-                    self.rank
+                    "rank {rank} asks for {call}, rank {} for {own}; all must make the same call{}",
+                    self.rank,
+                    if files.is_some() { ", of the same files" } else { "" },
                 )));
             }
         }

@@ -4,6 +4,7 @@
 //! `adsum run` starts the ranks and says in the environment who is which, and where rank 0
 //! may listen.
 
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 use std::{env, error, net::SocketAddr, sync::Arc};
 
@@ -18,6 +19,11 @@ const COLD: usize = 3;
 async fn main() -> std::result::Result<(), Box<dyn error::Error>> {
     let rank: u32 = env::var("ADSUM_RANK")?.parse()?;
     let root: SocketAddr = env::var("ADSUM_ROOT")?.parse()?;
+    if let Ok(number) = env::var("ADSUM_ROOT_FD") {
+        // nexar binds rank 0's port by itself.
+        // SAFETY: `adsum run` opened this for rank 0 alone, and nothing else here owns it.
+        drop(unsafe { OwnedFd::from_raw_fd(number.parse()?) });
+    }
     let config = ClusterConfig::new(env::var("ADSUM_SIZE")?.parse()?)
         .with_bind_addr(SocketAddr::new(root.ip(), 0))
         .with_requested_rank(rank);

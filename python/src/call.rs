@@ -1,8 +1,6 @@
 //! What a rank asks for, in words, which must be the same at all ranks: states tell
 //! reductions apart, but not what becomes of them.
 
-use std::fmt::Write;
-
 use ::adsum::Op;
 use ::adsum::finish::Options;
 use ::adsum::manifest::Manifest;
@@ -15,14 +13,12 @@ pub fn number(
     Options { skip_nan, ddof }: Options,
     initial: Option<&Bound<'_, PyUntypedArray>>,
 ) -> PyResult<String> {
-    let mut call = op.to_string();
-    if ddof != 0 {
-        write!(call, " with ddof={ddof}").expect("memory takes it");
-    }
-    if let Some(initial) = initial {
-        write!(call, " from {}", initial.str()?).expect("memory takes it");
-    }
-    Ok(call + without_nan(skip_nan))
+    let ddof = if ddof == 0 { String::new() } else { format!(" with ddof={ddof}") };
+    let first = match initial {
+        Some(initial) => format!(" from {}", initial.str()?),
+        None => String::new(),
+    };
+    Ok(format!("{op}{ddof}{first}{}", without_nan(skip_nan)))
 }
 
 /// Quantiles. Their shares may be zero with a sign, which means nothing.
